@@ -1,0 +1,14 @@
+//! Compiles the protocol: no `protoc`, protox parses the `.proto` files itself.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let protos = ["proto/lipsync/v1/lipsync.proto", "proto/monolithic/monolithic.proto"];
+    for proto in protos {
+        println!("cargo:rerun-if-changed={proto}");
+    }
+    let descriptors = protox::compile(protos, ["proto"])?;
+    let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
+    // Kept for reflection.
+    std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    Ok(())
+}
