@@ -1,0 +1,188 @@
+//! The one walk through a bundle behind both checking and opening it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::boxes::{FaceBox, read_boxes};
+use super::bundle::Bundle;
+use super::check::{Report, Summary};
+use super::fault::{Fault, MAX_LISTED};
+use super::frames::list_frames;
+use super::manifest::{Draft, MANIFEST_FILE, read_manifest};
+use super::network::load_network;
+use super::onnx::{recognise_encoder, recognise_generator};
+use super::path::{BundlePath, Kind, PathError, resolve_inside};
+use super::probe::{PictureSize, probe_file};
+
+/// Longest manifest or boxes file that is read: a million boxes fit.
+const MAX_TEXT_BYTES: u64 = 64 << 20;
+
+/// Walks the bundle in `dir`; the bundle comes back only when the report has no fault.
+pub(super) fn examine(dir: &Path) -> (Report, Option<Bundle>) {
+    let mut walk = Walk::default();
+    let bundle = walk.bundle(dir).filter(|_| walk.report.faults.is_empty());
+    walk.report.summary = bundle.as_ref().map(Summary::of);
+    (walk.report, bundle)
+}
+
+#[derive(Default)]
+struct Walk {
+    report: Report,
+}
+
+/// The frames of a bundle.
+struct Frames {
+    paths: Vec<PathBuf>,
+    size: Option<PictureSize>,
+}
+
+impl Walk {
+    fn fault(&mut self, file: &str, what: impl Into<String>, fix: impl Into<String>) {
+        self.report.faults.push(Fault::new(file, "", what, fix));
+    }
+
+    /// Each part is walked before any `?`, so that faults in one hide none in another.
+    fn bundle(&mut self, dir: &Path) -> Option<Bundle> {
+        let label = dir.display().to_string();
+        let root = match dir.canonicalize() {
+            Ok(root) if root.is_dir() => root,
+            Ok(_) => {
+                self.fault(&label, "it is not a folder", "give the bundle's folder");
+                return None;
+            }
+            Err(error) => {
+                self.fault(&label, format!("it cannot be opened ({error})"), "give the bundle's folder");
+                return None;
+            }
+        };
+        let draft = self.manifest(&root)?;
+        let frames = self.frames(&root, draft.frames_dir.as_ref());
+        let boxes = self.boxes(&root, draft.boxes.as_ref(), frames.as_ref());
+        let faults = &mut self.report.faults;
+        let generator = draft.generator_model.as_ref().and_then(|name| {
+            let known = draft.size_px.zip(draft.context);
+            load_network(
+                &root,
+                name,
+                |graph| known.map(|(size, context)| recognise_generator(graph, size, context)),
+                faults,
+            )
+        });
+        let audio_encoder = draft.encoder_model.as_ref().and_then(|name| {
+            load_network(&root, name, |graph| draft.mels.map(|mels| recognise_encoder(graph, mels)), faults)
+        });
+        let frames = frames?;
+        Some(Bundle {
+            dir: root,
+            manifest: draft.manifest?,
+            frame_size: frames.size?,
+            frames: frames.paths,
+            boxes: boxes?,
+            generator: generator?,
+            audio_encoder: audio_encoder?,
+        })
+    }
+
+    fn manifest(&mut self, root: &Path) -> Option<Draft> {
+        let path = match resolve_inside(root, &root.join(MANIFEST_FILE), Kind::File) {
+            Ok(path) => path,
+            Err(PathError::Missing) => {
+                self.fault(MANIFEST_FILE, "there is no such file", "write it, or import a bundle");
+                return None;
+            }
+            Err(error) => {
+                self.fault(MANIFEST_FILE, error.to_string(), error.fix());
+                return None;
+            }
+        };
+        let text = self.text(&path, MANIFEST_FILE)?;
+        Some(read_manifest(&text, &mut self.report.faults))
+    }
+
+    fn frames(&mut self, root: &Path, name: Option<&BundlePath>) -> Option<Frames> {
+        let name = name?;
+        let dir = self.resolve(root, name, Kind::Folder)?;
+        let list = match list_frames(Some(root), &dir, name.as_str(), "") {
+            Ok(list) => list,
+            Err(error) => {
+                let error = PathError::Io(error);
+                self.fault(name.as_str(), error.to_string(), error.fix());
+                return None;
+            }
+        };
+        self.report.faults.extend(list.faults);
+        self.report.warnings.extend(list.warnings);
+        let paths: Vec<PathBuf> = list.frames.into_iter().map(|(_, path)| path).collect();
+        let size = self.frame_size(root, name.as_str(), &paths);
+        Some(Frames { paths, size })
+    }
+
+    /// The size all frames have; those without a usable header, and those of another size than the first,
+    /// are faults, up to 20 and then a count.
+    fn frame_size(&mut self, root: &Path, label: &str, paths: &[PathBuf]) -> Option<PictureSize> {
+        let mut common: Option<(PictureSize, String)> = None;
+        let mut wrong = 0;
+        for path in paths {
+            let file = path.strip_prefix(root).unwrap_or(path).display().to_string();
+            let (what, fix) = match (probe_file(path), &common) {
+                (Ok(size), None) => {
+                    common = Some((size, file));
+                    continue;
+                }
+                (Ok(size), Some((first, _))) if size == *first => continue,
+                (Ok(size), Some((first, first_file))) => {
+                    (format!("it is {size}, but {first_file} is {first}"), "give all frames one size")
+                }
+                (Err(error), _) => (error.to_string(), "write it again as an 8-bit JPEG or PNG picture"),
+            };
+            wrong += 1;
+            if wrong <= MAX_LISTED {
+                self.fault(&file, what, fix);
+            }
+        }
+        if wrong > MAX_LISTED {
+            let what = format!("and {} more frames are wrong", wrong - MAX_LISTED);
+            self.fault(label, what, "correct those above first");
+        }
+        common.map(|(size, _)| size)
+    }
+
+    fn boxes(&mut self, root: &Path, name: Option<&BundlePath>, frames: Option<&Frames>) -> Option<Vec<FaceBox>> {
+        let name = name?;
+        let path = self.resolve(root, name, Kind::File)?;
+        let json = self.text(&path, name.as_str())?;
+        let count = frames.map(|frames| frames.paths.len());
+        let size = frames.and_then(|frames| frames.size);
+        read_boxes(&json, name.as_str(), count, size, &mut self.report)
+    }
+
+    fn resolve(&mut self, root: &Path, name: &BundlePath, kind: Kind) -> Option<PathBuf> {
+        match name.resolve(root, root, kind) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                self.fault(name.as_str(), error.to_string(), error.fix());
+                None
+            }
+        }
+    }
+
+    fn text(&mut self, path: &Path, label: &str) -> Option<String> {
+        match read_text(path) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                self.fault(label, format!("it cannot be read ({error})"), "give a UTF-8 text file");
+                None
+            }
+        }
+    }
+}
+
+/// A text file of bounded length.
+pub(super) fn read_text(path: &Path) -> io::Result<String> {
+    if fs::metadata(path)?.len() > MAX_TEXT_BYTES {
+        let message = format!("longer than {MAX_TEXT_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+    }
+    fs::read_to_string(path)
+}

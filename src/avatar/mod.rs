@@ -1,0 +1,48 @@
+//! The avatar bundle: a folder with a manifest, frames, face boxes and two networks.
+//!
+//! ```text
+//! avatar.toml ─ manifest ┐
+//! frames/     ─ frames, probe ├─ examine ─▶ check: Report (all that is wrong, at once)
+//! boxes.json  ─ boxes    │              └─▶ bundle: Bundle (what the daemon loads)
+//! *.onnx      ─ onnx     ┘
+//! import: datasets and model folders of other tools ─▶ a bundle
+//! ```
+//!
+//! Nothing here decodes a picture or runs a network.
+
+pub mod eviction;
+pub mod frame_store;
+pub mod import;
+pub mod loaded;
+pub mod onnx;
+pub mod registry;
+
+mod boxes;
+mod bundle;
+mod check;
+mod examine;
+mod fault;
+mod frames;
+mod id;
+mod manifest;
+mod network;
+mod order;
+mod path;
+mod probe;
+
+pub use boxes::{FaceBox, MIN_BOX_SIDE_PX};
+pub use bundle::{Bundle, BundleError, Network};
+pub use check::{Report, Summary, check};
+pub use eviction::EvictPolicy;
+pub use fault::{Fault, Warning};
+pub use frame_store::{FrameStore, FrameStoreError};
+pub use id::{AvatarId, IdError, MAX_ID_CHARS};
+pub use loaded::{AvatarUse, LoadError, LoadedAvatar, MAX_CONTEXT, MAX_MELS};
+pub use manifest::{
+    AudioSettings, BUNDLE_FORMAT, Channels, EncoderSettings, FrameSettings, GeneratorSettings, MANIFEST_FILE, Manifest,
+    Mask, Resize,
+};
+pub use order::FrameOrder;
+pub use path::{BundlePath, PathError};
+pub use probe::{MAX_FRAME_SIDE_PX, PictureSize, ProbeError, probe, probe_file};
+pub use registry::{Acquired, Registry, RegistryError, ResidencyLimits};

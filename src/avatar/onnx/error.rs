@@ -1,0 +1,53 @@
+//! Why a file is not an ONNX network.
+
+use std::io;
+
+use thiserror::Error;
+
+/// Why a file cannot be read as an ONNX network.
+#[derive(Debug, Error)]
+pub enum OnnxError {
+    #[error("it is empty")]
+    Empty,
+    #[error("it is a Git LFS pointer, not the network itself")]
+    LfsPointer,
+    #[error("this is text, not an ONNX file")]
+    Text,
+    #[error("it has {bytes} bytes; an ONNX file has at most 2 GiB")]
+    TooLarge { bytes: u64 },
+    #[error("it is cut short or damaged: a field is longer than what holds it")]
+    Truncated,
+    #[error("it is no ONNX file, or damaged: a number does not end")]
+    Varint,
+    #[error("it is no ONNX file, or damaged: {tag} starts no field")]
+    Tag { tag: u64 },
+    #[error("it is no ONNX file, or damaged: field {field} has the wrong type")]
+    WireType { field: u32 },
+    #[error("it is damaged: the text in field {field} is not UTF-8")]
+    NotUtf8 { field: u32 },
+    #[error("it has no graph")]
+    NoGraph,
+    #[error("it has more than one graph")]
+    ManyGraphs,
+    #[error("it cannot be read ({0})")]
+    Io(io::Error),
+}
+
+impl OnnxError {
+    /// What to do about it.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::LfsPointer => "run `git lfs pull` where it came from, and copy the file again",
+            Self::TooLarge { .. } => "export it with its weights in an external data file",
+            Self::Truncated => "copy it again, and compare sizes",
+            Self::NoGraph | Self::ManyGraphs => "export the network to ONNX again",
+            Self::Io(_) => "check the file's owner and permissions",
+            Self::Empty
+            | Self::Text
+            | Self::Varint
+            | Self::Tag { .. }
+            | Self::WireType { .. }
+            | Self::NotUtf8 { .. } => "put the exported .onnx file there",
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! Enough of ONNX to check networks before any runtime opens them: inputs, outputs, opset, external
+//! data, and making a fixed batch dynamic.
+//!
+//! Field numbers are those of `onnx.proto` (IR version 10), read with a small walker of the protobuf wire
+//! format: the full schema would bring a code generator and copies of every weight.
+
+mod error;
+mod ops;
+mod patch;
+mod rebatch;
+mod role;
+mod tensor;
+mod trace;
+mod value_info;
+mod view;
+mod wire;
+
+pub use error::OnnxError;
+pub use rebatch::{Refusal, rebatch};
+pub(crate) use role::picture_size;
+pub use role::{
+    Batch, EncoderShape, FEATURE_LEN, GeneratorShape, MEL_WINDOW_LEN, Port, RoleError, recognise_encoder,
+    recognise_generator,
+};
+pub use value_info::{Dim, TensorInfo};
+pub use view::{ExternalData, GraphInfo, read_graph};
+
+#[cfg(test)]
+mod build;

@@ -1,0 +1,87 @@
+//! `TensorProto`: just enough of a constant to follow shapes.
+
+use super::error::OnnxError;
+use super::wire::{Value, fields};
+
+/// `TensorProto.DataType.INT64`.
+const I64: i64 = 7;
+/// Longest constant that is read as a shape; no tensor has more dimensions or paddings.
+const MAX_SHAPE_LEN: usize = 64;
+
+/// A constant tensor, by reference to the file.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Constant<'a> {
+    pub dims: Vec<i64>,
+    element: i64,
+    /// `raw_data`: little-endian elements.
+    raw: &'a [u8],
+    /// `int64_data`, when it is short enough to be a shape.
+    int64_data: Vec<i64>,
+    /// `float_data`, its first value only.
+    first_float: Option<f32>,
+    external: bool,
+}
+
+impl<'a> Constant<'a> {
+    /// Reads a `TensorProto` { dims = 1, data_type = 2, float_data = 4, int64_data = 7, raw_data = 9,
+    /// data_location = 14 }.
+    pub fn parse(tensor: &'a [u8]) -> Result<Self, OnnxError> {
+        let mut constant = Self::default();
+        for field in fields(tensor) {
+            let field = field?;
+            match field.number {
+                1 => field.ints(&mut constant.dims)?,
+                2 => constant.element = field.int()?,
+                4 if constant.first_float.is_none() => {
+                    constant.first_float = match field.value {
+                        Value::Fixed32(bytes) => Some(f32::from_le_bytes(bytes)),
+                        Value::Bytes(packed) => packed.first_chunk().copied().map(f32::from_le_bytes),
+                        _ => return Err(OnnxError::WireType { field: 4 }),
+                    }
+                }
+                7 => field.ints(&mut constant.int64_data)?,
+                9 => constant.raw = field.bytes()?,
+                14 => constant.external = field.int()? != 0,
+                _ => {}
+            }
+        }
+        Ok(constant)
+    }
+
+    /// A constant of the same dimensions whose values are not known.
+    pub fn dims_only(&self) -> Constant<'a> {
+        Self { dims: self.dims.clone(), ..Self::default() }
+    }
+
+    /// Number of elements; `None` for negative or absurd dimensions.
+    pub fn len(&self) -> Option<usize> {
+        let sizes = self.dims.iter().map(|&size| usize::try_from(size).ok());
+        sizes.into_iter().try_fold(1_usize, |product, size| product.checked_mul(size?))
+    }
+
+    /// The values of a short int64 tensor held in the file.
+    pub fn ints(&self) -> Option<Vec<i64>> {
+        let len = self.len().filter(|&len| len <= MAX_SHAPE_LEN)?;
+        if self.element != I64 || self.external {
+            return None;
+        }
+        let values = if self.raw.is_empty() {
+            self.int64_data.clone()
+        } else {
+            let (words, rest) = self.raw.as_chunks::<8>();
+            if !rest.is_empty() {
+                return None;
+            }
+            words.iter().map(|&word| i64::from_le_bytes(word)).collect()
+        };
+        (values.len() == len).then_some(values)
+    }
+
+    /// The first value of a float32 tensor held in the file.
+    pub fn first_f32(&self) -> Option<f32> {
+        if self.element != super::value_info::F32 || self.external {
+            return None;
+        }
+        if self.raw.is_empty() { self.first_float } else { self.raw.first_chunk().copied().map(f32::from_le_bytes) }
+    }
+}

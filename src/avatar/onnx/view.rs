@@ -1,0 +1,170 @@
+//! A network's face: what goes in, what comes out, which files it needs.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::path::Path;
+
+use super::error::OnnxError;
+use super::value_info::{TensorInfo, last_field, read_value_info};
+use super::wire::fields;
+
+/// Protobuf's own limit for a message.
+const MAX_MODEL_BYTES: u64 = 2 << 30;
+
+/// What is known of a network without running it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GraphInfo {
+    /// Inputs to be fed, in graph order; initializers, which older files list too, are left out.
+    pub inputs: Vec<TensorInfo>,
+    /// Outputs in graph order.
+    pub outputs: Vec<TensorInfo>,
+    /// Version of the standard operator set, when the file says it.
+    pub opset: Option<i64>,
+    /// Files beside the network that hold weights, in order of name.
+    pub external: Vec<ExternalData>,
+}
+
+/// A weights file beside the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExternalData {
+    /// Path relative to the network's folder, as the network gives it.
+    pub location: String,
+    /// Bytes the file must have at least.
+    pub min_bytes: u64,
+}
+
+/// Reads the network at `path`.
+///
+/// # Errors
+/// Unreadable, too large, or not an ONNX network; the weights themselves are not looked at.
+pub fn read_graph(path: &Path) -> Result<GraphInfo, OnnxError> {
+    let bytes = fs::metadata(path).map_err(OnnxError::Io)?.len();
+    if bytes > MAX_MODEL_BYTES {
+        return Err(OnnxError::TooLarge { bytes });
+    }
+    GraphInfo::parse(&fs::read(path).map_err(OnnxError::Io)?)
+}
+
+impl GraphInfo {
+    /// Reads a serialised `ModelProto`.
+    ///
+    /// # Errors
+    /// As [`read_graph`].
+    pub fn parse(model: &[u8]) -> Result<Self, OnnxError> {
+        Self::parse_model(model).map_err(|error| match error {
+            _ if model.is_empty() => OnnxError::Empty,
+            _ if model.starts_with(b"version https://git-lfs") => OnnxError::LfsPointer,
+            _ if is_text(model) => OnnxError::Text,
+            error => error,
+        })
+    }
+
+    fn parse_model(model: &[u8]) -> Result<Self, OnnxError> {
+        let graph = find_graph(model)?;
+        let mut info = Self::default();
+        for field in fields(model) {
+            let field = field?;
+            // opset_import { domain = 1, version = 2 }; the standard domain is "" or "ai.onnx".
+            if field.number == 8 {
+                let import = field.bytes()?;
+                let domain = last_field(import, 1)?.map(|domain| domain.text()).transpose()?;
+                if matches!(domain, None | Some("" | "ai.onnx")) {
+                    info.opset = last_field(import, 2)?.map(|version| version.int()).transpose()?;
+                }
+            }
+        }
+        let mut initializers = HashSet::new();
+        let mut external = BTreeMap::new();
+        for field in fields(graph) {
+            let field = field?;
+            match field.number {
+                1 => read_constant_data(field.bytes()?, &mut external)?,
+                5 => {
+                    let tensor = field.bytes()?;
+                    if let Some(name) = last_field(tensor, 8)? {
+                        initializers.insert(name.bytes()?);
+                    }
+                    read_external_data(tensor, &mut external)?;
+                }
+                11 => info.inputs.push(read_value_info(field.bytes()?)?),
+                12 => info.outputs.push(read_value_info(field.bytes()?)?),
+                _ => {}
+            }
+        }
+        info.inputs.retain(|input| !initializers.contains(input.name.as_bytes()));
+        let external = external.into_iter();
+        info.external = external.map(|(location, min_bytes)| ExternalData { location, min_bytes }).collect();
+        Ok(info)
+    }
+}
+
+/// The model's one `GraphProto`, field 7.
+pub(super) fn find_graph(model: &[u8]) -> Result<&[u8], OnnxError> {
+    let mut graph = None;
+    for field in fields(model) {
+        let field = field?;
+        if field.number == 7 && graph.replace(field.bytes()?).is_some() {
+            return Err(OnnxError::ManyGraphs);
+        }
+    }
+    graph.ok_or(OnnxError::NoGraph)
+}
+
+/// Tensors in a node's attributes { attribute = 5 { t = 5 } } may lie outside, too.
+fn read_constant_data(node: &[u8], external: &mut BTreeMap<String, u64>) -> Result<(), OnnxError> {
+    for field in fields(node) {
+        let field = field?;
+        if field.number == 5
+            && let Some(tensor) = last_field(field.bytes()?, 5)?
+        {
+            read_external_data(tensor.bytes()?, external)?;
+        }
+    }
+    Ok(())
+}
+
+/// Notes where a `TensorProto` { external_data = 13 { key = 1, value = 2 }, data_location = 14 } lies.
+fn read_external_data(tensor: &[u8], external: &mut BTreeMap<String, u64>) -> Result<(), OnnxError> {
+    const EXTERNAL: i64 = 1;
+    let (mut location, mut offset, mut length, mut place) = (None, 0_u64, 0_u64, 0);
+    for field in fields(tensor) {
+        let field = field?;
+        match field.number {
+            13 => {
+                let entry = field.bytes()?;
+                let key = last_field(entry, 1)?.map(|key| key.text()).transpose()?;
+                let value = last_field(entry, 2)?.map_or(Ok(""), |value| value.text())?;
+                match key {
+                    Some("location") => location = Some(value),
+                    Some("offset") => offset = value.parse().unwrap_or(0),
+                    Some("length") => length = value.parse().unwrap_or(0),
+                    _ => {}
+                }
+            }
+            14 => place = field.int()?,
+            _ => {}
+        }
+    }
+    if place == EXTERNAL {
+        let end = external.entry(location.unwrap_or_default().to_owned()).or_default();
+        *end = (*end).max(offset.saturating_add(length));
+    }
+    Ok(())
+}
+
+/// Whether the file starts like text: UTF-8 without control characters but those of text. A network starts
+/// with field numbers and lengths, many of them control bytes.
+fn is_text(bytes: &[u8]) -> bool {
+    let head = &bytes[..bytes.len().min(512)];
+    let text = match std::str::from_utf8(head) {
+        Ok(text) => text,
+        // The cut at 512 bytes may split a character.
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or("\0"),
+        Err(_) => return false,
+    };
+    !text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r'))
+}
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

@@ -1,0 +1,216 @@
+//! The avatars folder: which bundles there are, which are loaded, and what to let go for the next.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::eviction::{self, Candidate, EvictPolicy};
+use super::frame_store::predicted_bytes;
+use super::{AvatarId, Bundle, LoadError, LoadedAvatar};
+use crate::backend::Backend;
+
+/// Why an avatar cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// No such bundle.
+    #[error("there is no avatar \"{id}\" in {dir}; ListAvatars names those there are")]
+    NotFound {
+        /// The id asked for.
+        id: AvatarId,
+        /// The avatars folder.
+        dir: PathBuf,
+    },
+    /// Everything else that is loaded is in use.
+    #[error(
+        "avatar \"{id}\" needs {needed} bytes, {in_use} of max_resident_bytes = {budget} are held by avatars in use; \
+         retry later or raise max_resident_bytes"
+    )]
+    NoRoom {
+        /// The id asked for.
+        id: AvatarId,
+        /// Bytes it needs.
+        needed: u64,
+        /// Bytes that cannot be let go.
+        in_use: u64,
+        /// `max_resident_bytes`.
+        budget: u64,
+    },
+    /// The bundle or its networks are faulty.
+    #[error("avatar \"{id}\": {source}")]
+    Load {
+        /// The id asked for.
+        id: AvatarId,
+        /// What is wrong.
+        source: Arc<LoadError>,
+    },
+    /// The load was given up: the process is ending.
+    #[error("avatar \"{id}\" could not be loaded: the daemon is stopping")]
+    Stopping {
+        /// The id asked for.
+        id: AvatarId,
+    },
+}
+
+/// How the registry keeps avatars in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResidencyLimits {
+    /// Most bytes of frames and crops at once; `None` is no limit.
+    pub max_resident_bytes: Option<u64>,
+    /// Whom to let go first.
+    pub evict: EvictPolicy,
+}
+
+/// An avatar, and what it took to get it.
+pub struct Acquired {
+    /// The avatar.
+    pub avatar: Arc<LoadedAvatar>,
+    /// Time spent loading it now; `None` when it was there.
+    pub loading: Option<Duration>,
+}
+
+type LoadLock = Arc<tokio::sync::Mutex<()>>;
+
+#[derive(Default)]
+struct State {
+    loaded: HashMap<AvatarId, Arc<LoadedAvatar>>,
+    /// One load of an id at a time; the others wait and find it loaded.
+    loading: HashMap<AvatarId, LoadLock>,
+    /// Bytes promised to loads under way.
+    promised: u64,
+}
+
+/// The avatars of one folder, loaded on demand.
+pub struct Registry {
+    dir: PathBuf,
+    backend: Arc<dyn Backend>,
+    limits: ResidencyLimits,
+    state: Mutex<State>,
+}
+
+impl Registry {
+    /// The bundles of `dir`, to be loaded on `backend`.
+    #[must_use]
+    pub fn new(dir: PathBuf, backend: Arc<dyn Backend>, limits: ResidencyLimits) -> Self {
+        Self { dir, backend, limits, state: Mutex::default() }
+    }
+
+    /// The avatars folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the bundle of `id` lies.
+    ///
+    /// # Errors
+    /// [`RegistryError::NotFound`].
+    pub fn bundle_dir(&self, id: &AvatarId) -> Result<PathBuf, RegistryError> {
+        let dir = self.dir.join(id.as_str());
+        if dir.join(super::MANIFEST_FILE).is_file() {
+            Ok(dir)
+        } else {
+            Err(RegistryError::NotFound { id: id.clone(), dir: self.dir.clone() })
+        }
+    }
+
+    /// Ids of every bundle in the folder, sorted; folders without `avatar.toml` are not bundles.
+    #[must_use]
+    pub fn ids(&self) -> Vec<AvatarId> {
+        let entries = std::fs::read_dir(&self.dir).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut ids: Vec<AvatarId> =
+            names.filter_map(|name| name.parse().ok()).filter(|id| self.bundle_dir(id).is_ok()).collect();
+        ids.sort();
+        ids
+    }
+
+    /// The avatar, if it is loaded.
+    #[must_use]
+    pub fn loaded(&self, id: &AvatarId) -> Option<Arc<LoadedAvatar>> {
+        self.lock().loaded.get(id).map(Arc::clone)
+    }
+
+    /// Every loaded avatar.
+    #[must_use]
+    pub fn all_loaded(&self) -> Vec<Arc<LoadedAvatar>> {
+        let mut all: Vec<_> = self.lock().loaded.values().map(Arc::clone).collect();
+        all.sort_by(|a, b| a.id().cmp(b.id()));
+        all
+    }
+
+    /// The avatar, loaded if need be; loads of one id wait for each other, loads of two ids do not.
+    ///
+    /// # Errors
+    /// [`RegistryError`].
+    pub async fn acquire(self: &Arc<Self>, id: &AvatarId) -> Result<Acquired, RegistryError> {
+        if let Some(avatar) = self.loaded(id) {
+            return Ok(Acquired { avatar, loading: None });
+        }
+        let dir = self.bundle_dir(id)?;
+        let lock = Arc::clone(self.lock().loading.entry(id.clone()).or_default());
+        let guard = lock.lock().await;
+        if let Some(avatar) = self.loaded(id) {
+            return Ok(Acquired { avatar, loading: None });
+        }
+        let start = Instant::now();
+        let registry = Arc::clone(self);
+        let wanted = id.clone();
+        // A load that is no longer awaited still completes and is kept: the next viewer wants it too.
+        let result = tokio::task::spawn_blocking(move || registry.load(wanted, &dir)).await;
+        drop(guard);
+        self.lock().loading.remove(id);
+        let avatar = result.map_err(|_| RegistryError::Stopping { id: id.clone() })??;
+        Ok(Acquired { avatar, loading: Some(start.elapsed()) })
+    }
+
+    /// Lets go of an avatar; sessions that show it keep it to their end. False when it was not loaded.
+    pub fn unload(&self, id: &AvatarId) -> bool {
+        // Dropped outside the lock: letting go of frames and networks takes a while.
+        let gone = self.lock().loaded.remove(id);
+        gone.is_some()
+    }
+
+    fn load(&self, id: AvatarId, dir: &Path) -> Result<Arc<LoadedAvatar>, RegistryError> {
+        let failed = |source: LoadError| RegistryError::Load { id: id.clone(), source: Arc::new(source) };
+        let bundle = Bundle::open(dir).map_err(|error| failed(error.into()))?;
+        let needed = predicted_bytes(&bundle);
+        self.make_room(&id, needed)?;
+        tracing::info!(avatar = %id, frames = bundle.frames.len(), "loading");
+        let start = Instant::now();
+        let loaded = LoadedAvatar::load(id.clone(), &bundle, Arc::clone(&self.backend), &|_| {});
+        let mut state = self.lock();
+        state.promised -= needed;
+        let avatar = Arc::new(loaded.map_err(failed)?);
+        state.loaded.insert(id.clone(), Arc::clone(&avatar));
+        drop(state);
+        let (seconds, bytes) = (start.elapsed().as_secs_f32(), avatar.resident_bytes());
+        tracing::info!(avatar = %id, seconds, bytes, "loaded");
+        Ok(avatar)
+    }
+
+    /// Evicts idle avatars until `needed` more bytes fit, and promises them to the caller.
+    fn make_room(&self, id: &AvatarId, needed: u64) -> Result<(), RegistryError> {
+        let mut state = self.lock();
+        if let Some(budget) = self.limits.max_resident_bytes {
+            let candidates = state.loaded.values().map(|avatar| Candidate {
+                id: avatar.id().clone(),
+                bytes: avatar.resident_bytes(),
+                usage: avatar.usage(),
+            });
+            let free = budget.saturating_sub(state.promised);
+            let victims = eviction::victims(candidates.collect(), needed, free, self.limits.evict)
+                .map_err(|in_use| RegistryError::NoRoom { id: id.clone(), needed, in_use, budget })?;
+            for victim in victims {
+                tracing::info!(avatar = %victim, "evicted to make room for {id}");
+                state.loaded.remove(&victim);
+            }
+        }
+        state.promised += needed;
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
