@@ -1,0 +1,131 @@
+//! A file that appears under its name only when it is complete.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+/// A file written as `NAME.part` and renamed to `NAME` by [`AtomicFile::commit`]; dropping it removes the part.
+#[derive(Debug)]
+pub struct AtomicFile {
+    // Both are `Some` until the file is committed.
+    file: Option<BufWriter<File>>,
+    part: Option<PartPath>,
+}
+
+impl AtomicFile {
+    /// Starts a file that will be called `path`; what has that name stays until the commit.
+    ///
+    /// # Errors
+    /// When `path.part` cannot be created.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let part = PartPath::new(path);
+        let file = File::create(part.path())?;
+        Ok(Self { file: Some(BufWriter::new(file)), part: Some(part) })
+    }
+
+    /// Writes everything to the disk and gives the file its name.
+    ///
+    /// # Errors
+    /// When the last bytes cannot be written, or the rename fails; the part is removed then.
+    pub fn commit(mut self) -> io::Result<()> {
+        let (Some(file), Some(part)) = (self.file.take(), self.part.take()) else {
+            return Ok(());
+        };
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        part.commit()
+    }
+
+    fn file(&mut self) -> io::Result<&mut BufWriter<File>> {
+        self.file.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file()?.flush()
+    }
+}
+
+impl Seek for AtomicFile {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file()?.seek(to)
+    }
+}
+
+/// The path `NAME.part`, whoever writes it; dropping it removes that file.
+#[derive(Debug)]
+pub(super) struct PartPath {
+    part: PathBuf,
+    target: PathBuf,
+    committed: bool,
+}
+
+impl PartPath {
+    pub(super) fn new(target: &Path) -> Self {
+        let mut part = OsString::from(target);
+        part.push(".part");
+        Self { part: part.into(), target: target.into(), committed: false }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.part
+    }
+
+    /// Renames the part to its target.
+    pub(super) fn commit(mut self) -> io::Result<()> {
+        fs::rename(&self.part, &self.target)?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Drop for PartPath {
+    fn drop(&mut self) {
+        if !self.committed {
+            // Nobody is left to tell; the name says that the file is a part.
+            let _ = fs::remove_file(&self.part);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("lipsyncd-atomic-{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        dir
+    }
+
+    #[test]
+    fn the_name_appears_with_the_commit() {
+        let dir = folder("commit");
+        let path = dir.join("out.avi");
+        fs::write(&path, b"old").unwrap();
+        let mut file = AtomicFile::create(&path).unwrap();
+        file.write_all(b"neX").unwrap();
+        file.seek(SeekFrom::Start(2)).unwrap();
+        file.write_all(b"w").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        file.commit().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn a_drop_leaves_nothing() {
+        let dir = folder("drop");
+        let mut file = AtomicFile::create(&dir.join("out.avi")).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+        fs::remove_dir_all(dir).unwrap();
+    }
+}

@@ -1,0 +1,12 @@
+//! Frames and sound in one file: `.avi` by ourselves, `.mp4` through ffmpeg.
+
+mod atomic_file;
+mod avi;
+mod avi_header;
+mod mp4;
+mod stderr_tail;
+
+pub use atomic_file::AtomicFile;
+pub use avi::{AviError, AviWriter};
+pub use avi_header::{AviSettings, FrameRate, PcmFormat};
+pub use mp4::{Mp4Error, Mp4Settings, Mp4Writer};
