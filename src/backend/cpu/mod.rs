@@ -1,0 +1,56 @@
+//! The CPU backend: ONNX Runtime, our compositor and libjpeg-turbo, one thread per slot.
+//!
+//! Every run is of batch 1, whatever the slot holds. Batching gains nothing here (FACTS, H3), and batch 1
+//! keeps the bits of a frame independent of what happened to share its batch. Threads do not share a run
+//! either: N lanes with single-threaded runs carry more frames than one lane with N threads.
+
+mod lane;
+mod models;
+
+use std::path::Path;
+use std::sync::Arc;
+
+pub use models::{EncoderModel, GeneratorModel};
+
+use self::lane::CpuLane;
+use self::models::Table;
+use super::{Backend, BackendError, BackendInfo, Lane, Models};
+use crate::avatar::Bundle;
+use crate::onnxruntime::{OnnxRuntime, RuntimeInfo};
+
+/// ONNX Runtime on the CPU.
+pub struct CpuBackend {
+    table: Arc<Table>,
+    info: RuntimeInfo,
+}
+
+impl CpuBackend {
+    /// Loads ONNX Runtime from `library` or the usual places. Each run uses `threads_per_slot` threads.
+    ///
+    /// # Errors
+    /// [`BackendError::Onnx`] saying where it was looked for and how to get it.
+    pub fn new(library: Option<&Path>, threads_per_slot: usize) -> Result<Self, BackendError> {
+        let runtime = OnnxRuntime::load(library)?;
+        let info = runtime.info().clone();
+        Ok(Self { table: Arc::new(Table::new(runtime, threads_per_slot.max(1))), info })
+    }
+}
+
+impl Backend for CpuBackend {
+    fn info(&self) -> BackendInfo {
+        let version = self.info.path.file_name().map(|name| name.to_string_lossy().into_owned());
+        BackendInfo { name: "cpu", engine: format!("ONNX Runtime, {}", version.unwrap_or_default()), gpu: None }
+    }
+
+    fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
+        self.table.load(bundle)
+    }
+
+    fn unload(&self, models: Models) {
+        self.table.unload(models);
+    }
+
+    fn open_lane(&self) -> Result<Box<dyn Lane>, BackendError> {
+        Ok(Box::new(CpuLane::new(Arc::clone(&self.table))))
+    }
+}

@@ -1,0 +1,163 @@
+//! Where the stages run: encode audio, generate, composite, JPEG.
+//!
+//! A [`Backend`] loads networks and opens [`Lane`]s. A lane carries one slot at a time and is driven by
+//! one thread; as many lanes as slots run side by side, so that one batch is staged while another is in
+//! the networks and a third is encoded. The split of a lane's work into [`Lane::submit`] and
+//! [`Lane::complete`] is for devices that work asynchronously.
+
+pub mod cpu;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub use cpu::CpuBackend;
+
+use crate::avatar::Bundle;
+use crate::batch::{Filled, InFlight, Ready, Slot};
+use crate::onnxruntime::OnnxError;
+use crate::picture::{CompositeError, GeometryError, ImageError, JpegError, Quality};
+
+/// A network as a backend knows it: the same id, the same file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(pub u64);
+
+/// The two networks of a loaded avatar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Models {
+    /// Window to feature. Avatars with the same encoder file share the id.
+    pub encoder: ModelId,
+    /// Picture and context to picture.
+    pub generator: ModelId,
+}
+
+/// What is made of a composited frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FrameFormat {
+    /// A JPEG file.
+    Jpeg(Quality),
+    /// The pixels, BGR, rows tightly packed.
+    Bgr,
+}
+
+/// What a backend is and how much it takes at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackendInfo {
+    /// `cpu` or `cuda`.
+    pub name: &'static str,
+    /// The engine and its version, for people.
+    pub engine: String,
+    /// CUDA ordinal; `None` on the CPU.
+    pub gpu: Option<u32>,
+}
+
+/// Why a backend cannot do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum BackendError {
+    /// ONNX Runtime refused or failed.
+    #[error(transparent)]
+    Onnx(#[from] OnnxError),
+    /// A network file cannot be read.
+    #[error("{path}: {source}; check the file and its permissions")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The network does not give what the recipe needs.
+    #[error("{path}: {what}")]
+    Network {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        what: &'static str,
+    },
+    /// The batch names a network that is not loaded: it was unloaded while work for it waited.
+    #[error("the avatar was unloaded while its work waited; load it again")]
+    Unloaded,
+    /// The system refused a thread for a lane.
+    #[error("the system refused one more thread: {0}; lower `slots` or raise the process limit")]
+    Thread(#[source] std::io::Error),
+    /// Crop, mask and network do not fit together.
+    #[error(transparent)]
+    Geometry(#[from] GeometryError),
+    /// The frame and its parts do not fit together.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The generator's picture could not be pasted.
+    #[error(transparent)]
+    Composite(#[from] CompositeError),
+    /// The frame could not be encoded.
+    #[error(transparent)]
+    Jpeg(#[from] JpegError),
+}
+
+/// A device that runs the stages. Shared by everything that loads or serves avatars.
+pub trait Backend: Send + Sync + 'static {
+    /// What it is.
+    fn info(&self) -> BackendInfo;
+
+    /// Loads the networks of `bundle`, sharing an encoder that is already there.
+    ///
+    /// # Errors
+    /// [`BackendError`] naming the file that cannot be used.
+    fn load(&self, bundle: &Bundle) -> Result<Models, BackendError>;
+
+    /// Lets go of what [`Self::load`] gave; lanes drop their buffers for it before their next batch.
+    fn unload(&self, models: Models);
+
+    /// A lane of its own for the calling engine's next thread.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the device has no room for one more.
+    fn open_lane(&self) -> Result<Box<dyn Lane>, BackendError>;
+}
+
+/// One slot's worth of device: streams, contexts, scratch. Driven by one thread.
+pub trait Lane: Send {
+    /// Starts the batch. The slot comes back through [`Self::complete`], failures included.
+    fn submit(&mut self, slot: Slot<Filled>) -> Slot<InFlight>;
+
+    /// Waits for the batch and gives its results or the reason there are none.
+    fn complete(&mut self, slot: Slot<InFlight>) -> Slot<Ready>;
+}
+
+/// Loaded networks that are let go when this drops.
+pub struct ModelLease {
+    backend: Arc<dyn Backend>,
+    models: Models,
+}
+
+impl ModelLease {
+    /// Loads the networks of `bundle`.
+    ///
+    /// # Errors
+    /// Those of [`Backend::load`].
+    pub fn load(backend: Arc<dyn Backend>, bundle: &Bundle) -> Result<Self, BackendError> {
+        let models = backend.load(bundle)?;
+        Ok(Self { backend, models })
+    }
+
+    /// The networks' ids.
+    #[must_use]
+    pub fn models(&self) -> Models {
+        self.models
+    }
+}
+
+impl Drop for ModelLease {
+    fn drop(&mut self) {
+        self.backend.unload(self.models);
+    }
+}
+
+impl fmt::Display for BackendInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.name, self.engine)
+    }
+}
+
+pub(crate) fn read_network(path: &Path) -> Result<Vec<u8>, BackendError> {
+    std::fs::read(path).map_err(|source| BackendError::Read { path: path.to_owned(), source })
+}

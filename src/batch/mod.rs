@@ -1,0 +1,26 @@
+//! From waiting work to batches: the queue, the policy, the slots and the threads that carry them.
+//!
+//! | file | gives |
+//! | --- | --- |
+//! | [`pool`] | buffers made ahead of time, handed out and returned by ownership |
+//! | [`work`] | one unit of work: a window to encode or a frame to draw |
+//! | [`policy`] | which waiting work makes the next batch: a pure function |
+//! | [`queue`] | the waiting work of all sessions, behind one lock |
+//! | [`slot`] | the buffers of one batch in flight, moved by value through their states |
+//! | [`lanes`] | one thread per slot: stage, submit, complete, deliver |
+//! | [`engine`] | the whole, started and stopped |
+
+pub mod engine;
+mod lanes;
+pub mod policy;
+pub mod pool;
+pub mod queue;
+pub mod slot;
+pub mod work;
+
+pub use engine::{Engine, EngineOptions};
+pub use policy::{BatchKey, BatchPlan, Limits};
+pub use pool::{BufferPool, PooledBuf};
+pub use queue::WorkQueue;
+pub use slot::{Filled, Free, InFlight, Ready, Slot};
+pub use work::Work;

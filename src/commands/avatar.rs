@@ -1,0 +1,139 @@
+//! `lipsyncd avatar`: check bundles, make them from other tools' folders.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::{CommandError, progress};
+use crate::avatar::import::{ImportOptions, ImportSource, import};
+use crate::avatar::{Bundle, LoadedAvatar, check};
+use crate::backend::{Backend, CpuBackend};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Say everything that is wrong with a bundle, at once
+    Check(CheckArgs),
+    /// Make a bundle from another tool's folder
+    #[command(subcommand)]
+    Import(ImportCommand),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct CheckArgs {
+    /// The bundle's folder
+    dir: PathBuf,
+    /// Read headers only: do not decode the frames or run the networks
+    #[arg(long)]
+    quick: bool,
+    /// ONNX Runtime's shared library
+    #[arg(long, env = "LIPSYNCD_ONNXRUNTIME", value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum ImportCommand {
+    /// A SyncTalk_2D dataset: full_body_img/N.jpg, landmarks/N.lms, and the exported networks
+    Synctalk {
+        /// The dataset's folder
+        #[arg(long, value_name = "DIR")]
+        dataset: PathBuf,
+        /// The generator, exported to ONNX
+        #[arg(long, value_name = "FILE")]
+        generator: PathBuf,
+        /// The audio encoder, exported to ONNX
+        #[arg(long, value_name = "FILE")]
+        audio_encoder: PathBuf,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// A model folder of the Go server: frames/, crop_rects.json, model_best.onnx, audio_encoder.onnx
+    GoServer {
+        /// The model's folder
+        #[arg(long, value_name = "DIR")]
+        model: PathBuf,
+        /// The server's config.yaml [default: the one in the model's folder, if any]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Target {
+    /// The bundle's folder to make; its name becomes the avatar's id
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The avatar's name for people [default: the folder's name]
+    #[arg(long)]
+    name: Option<String>,
+    /// Replace a bundle that is already there
+    #[arg(long)]
+    force: bool,
+    /// Hard-link the frames instead of copying them
+    #[arg(long)]
+    link: bool,
+}
+
+pub(super) fn run(command: &Command) -> Result<(), CommandError> {
+    match command {
+        Command::Check(args) => run_check(args),
+        Command::Import(command) => run_import(command),
+    }
+}
+
+fn run_check(args: &CheckArgs) -> Result<(), CommandError> {
+    let report = check(&args.dir);
+    print!("{report}");
+    if !report.is_usable() {
+        let faults = report.faults.len();
+        return Err(CommandError::input(format!("{}: {faults} fault(s) found", args.dir.display())));
+    }
+    if args.quick { Ok(()) } else { load_it(&args.dir, args.onnxruntime.as_deref()) }
+}
+
+/// Finds what headers cannot tell: pictures that do not decode, networks that do not run.
+fn load_it(dir: &Path, onnxruntime: Option<&Path>) -> Result<(), CommandError> {
+    let backend: Arc<dyn Backend> = match CpuBackend::new(onnxruntime, 1) {
+        Ok(backend) => Arc::new(backend),
+        Err(error) => {
+            eprintln!("lipsyncd: the frames were not decoded and the networks not run: {error}");
+            return Ok(());
+        }
+    };
+    let bundle = Bundle::open(dir).map_err(CommandError::input)?;
+    let bar = progress::bar("checking", bundle.frames.len());
+    let id = "checked".parse().map_err(CommandError::failed)?;
+    LoadedAvatar::load(id, &bundle, backend, &|done| bar.set_position(done as u64)).map_err(CommandError::input)?;
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn run_import(command: &ImportCommand) -> Result<(), CommandError> {
+    let (source, target) = match command {
+        ImportCommand::Synctalk { dataset, generator, audio_encoder, target } => (
+            ImportSource::SyncTalk2d {
+                dataset: dataset.clone(),
+                generator: generator.clone(),
+                audio_encoder: audio_encoder.clone(),
+            },
+            target,
+        ),
+        ImportCommand::GoServer { model, config, target } => {
+            (ImportSource::GoServer { model_dir: model.clone(), config: config.clone() }, target)
+        }
+    };
+    let options =
+        ImportOptions { to: target.out.clone(), name: target.name.clone(), force: target.force, link: target.link };
+    let bar = progress::bar("copying", 0);
+    let summary = import(&source, &options, &mut |done, all| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    })
+    .map_err(CommandError::input)?;
+    bar.finish_and_clear();
+    print!("{}", summary.report);
+    println!("made {}", summary.bundle.display());
+    Ok(())
+}

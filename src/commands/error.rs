@@ -1,0 +1,53 @@
+//! A command's failure and its exit code.
+
+use std::process::ExitCode;
+
+use crate::chain::sentence;
+
+/// Why a command did not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// What the user gave cannot be used: exit code 2.
+    #[error("{}", sentence(.0.as_ref()))]
+    Input(Box<dyn std::error::Error + Send + Sync>),
+    /// The input was sound, the work failed: exit code 1.
+    #[error("{}", sentence(.0.as_ref()))]
+    Failed(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl CommandError {
+    /// Bad input.
+    pub fn input(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Input(error.into())
+    }
+
+    /// Failed work.
+    pub fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Input(_) => ExitCode::from(2),
+            Self::Failed(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// A file that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}")]
+pub struct FileError {
+    /// The file or folder.
+    pub path: std::path::PathBuf,
+    /// The system's reason.
+    pub source: std::io::Error,
+}
+
+impl FileError {
+    /// Names the file of an I/O error.
+    pub fn at(path: impl Into<std::path::PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self { path, source }
+    }
+}

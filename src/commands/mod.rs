@@ -1,0 +1,63 @@
+//! The commands, one file each.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage or bad input.
+
+mod avatar;
+mod completions;
+mod doctor;
+mod error;
+mod mel;
+mod progress;
+mod serve;
+mod synth;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use error::CommandError;
+
+/// Turns speech into the frames of a talking avatar.
+#[derive(Debug, Parser)]
+#[command(name = "lipsyncd", version, about, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon: gRPC in, frames out, until SIGTERM
+    Serve(serve::Args),
+    /// Make a video, or its frames, from a WAV file
+    Synth(synth::Args),
+    /// Write the mel spectrogram of a WAV file, to compare with a training pipeline
+    Mel(mel::Args),
+    /// Check avatar bundles, or make them from other tools' folders
+    #[command(subcommand)]
+    Avatar(avatar::Command),
+    /// Say what was found on this machine and what would be used
+    Doctor(doctor::Args),
+    /// Print a completion script for a shell
+    Completions(completions::Args),
+}
+
+/// Runs the command and reports its failure, if any, in one line on stderr.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Synth(args) => synth::run(&args),
+        Command::Mel(args) => mel::run(&args),
+        Command::Avatar(command) => avatar::run(&command),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lipsyncd: {error}");
+            error.exit_code()
+        }
+    }
+}

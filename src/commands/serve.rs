@@ -1,0 +1,97 @@
+//! `lipsyncd serve`: the daemon.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::CommandError;
+use crate::avatar::{Registry, ResidencyLimits};
+use crate::backend::{Backend, CpuBackend};
+use crate::batch::{Engine, EngineOptions, Limits};
+use crate::config::{BackendChoice, Config};
+use crate::rpc::{self, Daemon, DaemonOptions, ServerOptions};
+use crate::telemetry;
+
+/// Windows an encoder batch may hold: enough to amortise a queue visit, few enough to keep frames flowing.
+const MAX_WINDOWS: usize = 8;
+
+/// What `lipsyncd serve` takes.
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// TOML file; every key can also be given as LIPSYNCD_<KEY> in the environment
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), CommandError> {
+    let config = Config::load(args.config.as_deref()).map_err(CommandError::input)?;
+    telemetry::start(&config.log, config.log_format)
+        .map_err(|error| CommandError::input(format!("log: \"{}\": {error}", config.log)))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::failed)?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: Config) -> Result<(), CommandError> {
+    if !config.avatars.is_dir() {
+        let dir = config.avatars.display();
+        return Err(CommandError::input(format!(
+            "avatars: {dir} is not a folder; set `avatars` (LIPSYNCD_AVATARS) to the folder of bundles"
+        )));
+    }
+    let backend = open_backend(&config)?;
+    let limits = Limits { max_windows: MAX_WINDOWS, max_frames: config.max_batch };
+    let engine = Engine::start(Arc::clone(&backend), EngineOptions { slots: config.slots, limits })
+        .map_err(CommandError::failed)?;
+    let residency = ResidencyLimits { max_resident_bytes: config.max_resident_bytes, evict: config.evict };
+    let registry = Arc::new(Registry::new(config.avatars.clone(), backend, residency));
+    for id in &config.preload {
+        registry.acquire(id).await.map_err(CommandError::input)?;
+    }
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| CommandError::failed(format!("listen: {}: {error}; set `listen`", config.listen)))?;
+    let address = listener.local_addr().map_err(CommandError::failed)?;
+    let options = DaemonOptions { jpeg_quality: config.jpeg_quality, max_sessions: config.max_sessions };
+    let daemon = Arc::new(Daemon::new(engine, registry, options));
+    tracing::info!("listening on {address}");
+    let server =
+        ServerOptions { max_message_bytes: config.max_message_bytes, drain: Duration::from_secs(config.drain_seconds) };
+    let shutdown = shutdown_signal().map_err(CommandError::failed)?;
+    let broken = Arc::clone(&daemon);
+    tokio::select! {
+        result = rpc::run(daemon, listener, server, shutdown) => result.map_err(CommandError::failed)?,
+        () = broken.engine().broken() => {
+            return Err(CommandError::failed("a lane stopped on an internal fault; restart the daemon and report the log"));
+        }
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn open_backend(config: &Config) -> Result<Arc<dyn Backend>, CommandError> {
+    if config.backend == BackendChoice::Cuda {
+        return Err(CommandError::failed(
+            "backend = \"cuda\" was asked for, but this build has the CPU backend only; set backend = \"auto\" or \"cpu\"",
+        ));
+    }
+    let backend =
+        CpuBackend::new(config.onnxruntime.as_deref(), config.threads_per_slot).map_err(CommandError::failed)?;
+    tracing::info!("backend: {}, {} slots of {} thread(s)", backend.info(), config.slots, config.threads_per_slot);
+    Ok(Arc::new(backend))
+}
+
+/// Completes at SIGTERM (systemd, Kubernetes) or SIGINT (a person).
+fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,38 @@
+//! The keys, and the defaults that are not a number.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+/// Every key, as it stands in the file.
+pub const KEYS: &[&str] = &[
+    "listen",
+    "avatars",
+    "backend",
+    "preload",
+    "max_resident_bytes",
+    "evict",
+    "jpeg_quality",
+    "max_batch",
+    "slots",
+    "threads_per_slot",
+    "onnxruntime",
+    "max_sessions",
+    "metrics",
+    "max_message_bytes",
+    "drain_seconds",
+    "log",
+    "log_format",
+];
+
+pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 50053);
+
+/// A batch of 32 pictures of `6 * 320 * 320` floats is 75 MiB.
+pub(super) const DEFAULT_MESSAGE_BYTES: usize = 128 << 20;
+
+/// The known key most like `key`, if any is like it at all.
+pub(super) fn nearest(key: &str) -> Option<&'static str> {
+    KEYS.iter()
+        .map(|known| (strsim::jaro_winkler(key, known), *known))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .map(|(_, known)| known)
+}

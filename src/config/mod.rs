@@ -1,0 +1,128 @@
+//! What the daemon is told: a TOML file and the environment, read loosely, converted once.
+//!
+//! Every key can stand in the file or, in capitals after `LIPSYNCD_`, in the environment, which wins.
+
+mod error;
+mod keys;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use error::ConfigError;
+pub use keys::KEYS;
+
+use self::values::Values;
+use crate::avatar::{AvatarId, EvictPolicy};
+use crate::picture::Quality;
+
+/// Which backend to serve with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendChoice {
+    /// The best that is there.
+    Auto,
+    /// ONNX Runtime on the CPU.
+    Cpu,
+    /// An NVIDIA GPU, or nothing.
+    Cuda,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// A complete, valid configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to serve gRPC.
+    pub listen: SocketAddr,
+    /// The avatars folder.
+    pub avatars: PathBuf,
+    /// Which backend.
+    pub backend: BackendChoice,
+    /// Avatars to load before the daemon is ready.
+    pub preload: Vec<AvatarId>,
+    /// Most bytes of frames and crops in memory.
+    pub max_resident_bytes: Option<u64>,
+    /// Whom to let go first.
+    pub evict: EvictPolicy,
+    /// JPEG quality where the client names none.
+    pub jpeg_quality: Quality,
+    /// Frames per batch.
+    pub max_batch: usize,
+    /// Batches in flight.
+    pub slots: usize,
+    /// Threads one slot's networks use (CPU).
+    pub threads_per_slot: usize,
+    /// ONNX Runtime's shared library.
+    pub onnxruntime: Option<PathBuf>,
+    /// Sessions open at once.
+    pub max_sessions: usize,
+    /// Where to serve Prometheus metrics.
+    pub metrics: Option<SocketAddr>,
+    /// Largest gRPC message taken or sent.
+    pub max_message_bytes: usize,
+    /// Seconds that running calls are given to end when the daemon stops.
+    pub drain_seconds: u64,
+    /// `tracing` filter.
+    pub log: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Reads `file`, if any, and the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] naming the file or variable, the key and what to write instead.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        Self::from_parts(file, std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v))))
+    }
+
+    fn from_parts(
+        file: Option<&Path>,
+        environment: impl Iterator<Item = (String, std::ffi::OsString)>,
+    ) -> Result<Self, ConfigError> {
+        let values = Values::read(file, environment)?;
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        Ok(Self {
+            listen: values.parsed("listen", "an address such as \"[::]:50053\"")?.unwrap_or(keys::DEFAULT_LISTEN),
+            avatars: values.text("avatars")?.map_or_else(|| "avatars".into(), Into::into),
+            backend: values
+                .choice(
+                    "backend",
+                    &[("auto", BackendChoice::Auto), ("cpu", BackendChoice::Cpu), ("cuda", BackendChoice::Cuda)],
+                )?
+                .unwrap_or(BackendChoice::Auto),
+            preload: values.list("preload")?,
+            max_resident_bytes: values.number("max_resident_bytes", 1..=i64::MAX as u64)?,
+            evict: values.choice("evict", &[("lru", EvictPolicy::Lru), ("lfu", EvictPolicy::Lfu)])?.unwrap_or_default(),
+            jpeg_quality: values
+                .number("jpeg_quality", 1..=100)?
+                .and_then(|quality| Quality::new(quality as u32).ok())
+                .unwrap_or_default(),
+            max_batch: values.number("max_batch", 1..=64)?.map_or(1, |n| n as usize),
+            slots: values.number("slots", 1..=256)?.map_or(cores.max(2), |n| n as usize),
+            threads_per_slot: values.number("threads_per_slot", 1..=256)?.map_or(1, |n| n as usize),
+            onnxruntime: values.text("onnxruntime")?.map(PathBuf::from),
+            max_sessions: values.number("max_sessions", 1..=1_000_000)?.map_or(1000, |n| n as usize),
+            metrics: values.parsed("metrics", "an address such as \"127.0.0.1:9090\"")?,
+            max_message_bytes: values
+                .number("max_message_bytes", 1024..=u64::from(u32::MAX))?
+                .map_or(keys::DEFAULT_MESSAGE_BYTES, |n| n as usize),
+            drain_seconds: values.number("drain_seconds", 0..=3600)?.unwrap_or(30),
+            log: values.text("log")?.unwrap_or_else(|| "info".to_owned()),
+            log_format: values
+                .choice("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?
+                .unwrap_or(LogFormat::Text),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+use super::*;
+
+fn from(file: &str, environment: &[(&str, &str)]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lipsyncd.toml");
+    std::fs::write(&path, file).unwrap();
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).into()));
+    Config::from_parts(Some(&path), environment).map_err(|error| error.to_string())
+}
+
+#[test]
+fn an_empty_configuration_is_the_default() {
+    let config = from("", &[]).unwrap();
+    assert_eq!(config.listen.to_string(), "[::]:50053");
+    assert_eq!(config.jpeg_quality.get(), 75);
+    assert_eq!(config.max_message_bytes, 128 << 20);
+    assert!(config.slots >= 2);
+    assert_eq!(config.metrics, None);
+}
+
+#[test]
+fn every_key_is_taken_from_the_file_and_from_the_environment() {
+    let written = [
+        ("listen", "\"127.0.0.1:1\""),
+        ("avatars", "\"/a\""),
+        ("backend", "\"cpu\""),
+        ("preload", "[\"one\", \"two\"]"),
+        ("max_resident_bytes", "7"),
+        ("evict", "\"lfu\""),
+        ("jpeg_quality", "90"),
+        ("max_batch", "4"),
+        ("slots", "3"),
+        ("threads_per_slot", "2"),
+        ("onnxruntime", "\"/lib/x.so\""),
+        ("max_sessions", "5"),
+        ("metrics", "\"127.0.0.1:2\""),
+        ("max_message_bytes", "4096"),
+        ("drain_seconds", "9"),
+        ("log", "\"debug\""),
+        ("log_format", "\"json\""),
+    ];
+    assert_eq!(written.map(|(key, _)| key), *KEYS);
+    let file: String = written.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    let by_file = from(&file, &[]).unwrap();
+    let variables: Vec<(String, String)> = written
+        .iter()
+        .map(|(key, value)| {
+            let plain = value.replace(['"', '[', ']'], "");
+            (format!("LIPSYNCD_{}", key.to_uppercase()), plain)
+        })
+        .collect();
+    let variables: Vec<(&str, &str)> = variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let by_environment = from("", &variables).unwrap();
+    assert_eq!(format!("{by_file:?}"), format!("{by_environment:?}"));
+    assert_eq!(by_file.preload.len(), 2);
+    assert_eq!(by_file.evict, EvictPolicy::Lfu);
+    assert_eq!(by_file.log_format, LogFormat::Json);
+}
+
+#[test]
+fn the_environment_wins_over_the_file() {
+    assert_eq!(from("slots = 3", &[("LIPSYNCD_SLOTS", "5")]).unwrap().slots, 5);
+}
+
+#[test]
+fn faults_name_the_place_and_say_what_to_write() {
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a [&'a str]);
+    let cases: &[Case] = &[
+        ("lisen = \"x\"", &[], &["lipsyncd.toml: lisen", "`listen`"]),
+        ("zzz = 1", &[], &["lipsyncd.toml: zzz", "no such key"]),
+        ("listen = \"x\"", &[], &["lipsyncd.toml: listen", "\"x\"", "[::]:50053"]),
+        ("jpeg_quality = 0", &[], &["jpeg_quality", "0 is not allowed", "1 to 100"]),
+        ("jpeg_quality = \"75\"", &[], &["jpeg_quality", "whole number"]),
+        ("backend = \"gpu\"", &[], &["backend", "\"auto\" or \"cpu\" or \"cuda\""]),
+        ("preload = [\"../x\"]", &[], &["preload", "../x"]),
+        ("slots = ", &[], &["lipsyncd.toml", "not valid TOML"]),
+        ("", &[("LIPSYNCD_SLOTS", "many")], &["LIPSYNCD_SLOTS", "many"]),
+        ("", &[("LIPSYNCD_LISTNE", "x")], &["LIPSYNCD_LISTNE", "`listen`"]),
+    ];
+    for (file, environment, expected) in cases {
+        let error = from(file, environment).unwrap_err();
+        for part in *expected {
+            assert!(error.contains(part), "{file:?} {environment:?} gave {error:?}, without {part:?}");
+        }
+    }
+}
+
+#[test]
+fn other_programs_variables_are_left_alone() {
+    assert!(from("", &[("LIPSYNCD_BIN", "/usr/bin/lipsyncd"), ("HOME", "/")]).is_ok());
+}

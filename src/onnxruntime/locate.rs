@@ -1,0 +1,92 @@
+//! Where ONNX Runtime's shared library may lie.
+
+use std::path::{Path, PathBuf};
+
+use super::OnnxError;
+
+/// Names the library goes by: as the wheel ships it, and as distributions link it.
+fn is_library(name: &str) -> bool {
+    name == "libonnxruntime.so" || name.starts_with("libonnxruntime.so.1")
+}
+
+/// The library to load, from the first of: `explicit` (configuration or `LIPSYNCD_ONNXRUNTIME`), the
+/// folder of this executable, the user's cache (`$XDG_CACHE_HOME/lipsyncd`, `~/.cache/lipsyncd`, and
+/// `/var/cache/lipsyncd`), the system's library folders.
+///
+/// # Errors
+/// [`OnnxError::Unusable`] when `explicit` does not exist (a wrong setting is never papered over), and
+/// [`OnnxError::NotFound`] with every place looked in.
+pub fn locate(explicit: Option<&Path>) -> Result<PathBuf, OnnxError> {
+    if let Some(path) = explicit {
+        let found = if path.is_dir() { newest_in(path) } else { path.is_file().then(|| path.to_owned()) };
+        return found.ok_or_else(|| OnnxError::Unusable {
+            path: path.to_owned(),
+            reason: "there is no such library file".to_owned(),
+        });
+    }
+    let folders = folders();
+    folders.iter().find_map(|folder| newest_in(folder)).ok_or_else(|| OnnxError::NotFound {
+        looked_in: folders.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", "),
+    })
+}
+
+fn folders() -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    if let Some(beside) = std::env::current_exe().ok().as_deref().and_then(Path::parent) {
+        folders.push(beside.to_owned());
+    }
+    let version = format!("onnxruntime-{}", super::TESTED_VERSION);
+    for cache in cache_roots() {
+        folders.push(cache.join("lipsyncd").join(&version));
+    }
+    folders.extend(
+        [
+            "/usr/local/lib",
+            "/usr/lib/x86_64-linux-gnu",
+            "/usr/lib/aarch64-linux-gnu",
+            "/usr/lib64",
+            "/usr/lib",
+            "/opt/onnxruntime/lib",
+        ]
+        .map(PathBuf::from),
+    );
+    folders
+}
+
+fn cache_roots() -> Vec<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let user = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    user.into_iter().chain([PathBuf::from("/var/cache")]).collect()
+}
+
+/// The library with the greatest name in `folder`: `libonnxruntime.so.1.32.0` before `libonnxruntime.so`.
+fn newest_in(folder: &Path) -> Option<PathBuf> {
+    std::fs::read_dir(folder)
+        .ok()?
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            is_library(entry.file_name().to_str()?).then(|| entry.path())
+        })
+        .max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explicit_path_that_is_missing_is_an_error_not_a_search() {
+        let error = locate(Some(Path::new("/nowhere/libonnxruntime.so"))).unwrap_err();
+        assert!(error.to_string().contains("/nowhere/libonnxruntime.so"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_gives_its_most_exactly_named_library() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["libonnxruntime.so", "libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so", "x.txt"] {
+            std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let found = locate(Some(folder.path())).unwrap();
+        assert_eq!(found.file_name().unwrap(), "libonnxruntime.so.1.32.0");
+    }
+}

@@ -1,0 +1,74 @@
+//! ONNX Runtime, the CPU engine: found, loaded and driven without a copy or an allocation per run.
+//!
+//! | file | gives |
+//! | --- | --- |
+//! | [`locate`] | where the shared library may lie, in order |
+//! | [`runtime`] | the library, loaded once per process |
+//! | [`network`] | an ONNX file as a session that many threads may run |
+//! | [`binding`] | one thread's input and output buffers, bound once to a network |
+//!
+//! Sessions are built through the `ort` crate; the run itself goes through `ort-sys`, because `ort`
+//! collects the outputs of every run into fresh vectors.
+
+pub mod binding;
+pub mod locate;
+pub mod network;
+pub mod runtime;
+
+use std::path::PathBuf;
+
+pub use binding::BoundNetwork;
+pub use locate::locate;
+pub use network::{Network, TensorSpec};
+pub use runtime::{OnnxRuntime, RuntimeInfo};
+
+/// The release the project is built and measured against; any later one works too.
+pub const TESTED_VERSION: &str = "1.32.0";
+
+/// What can go wrong between a library file and a network that runs.
+#[derive(Debug, thiserror::Error)]
+pub enum OnnxError {
+    /// No library in any of the usual places.
+    #[error(
+        "ONNX Runtime was not found: looked for libonnxruntime.so in {looked_in}; run `make onnxruntime`, \
+         or set LIPSYNCD_ONNXRUNTIME to the library (it is inside `pip install onnxruntime=={TESTED_VERSION}`)"
+    )]
+    NotFound {
+        /// The places, joined by commas.
+        looked_in: String,
+    },
+    /// The file is there but is not a usable ONNX Runtime.
+    #[error("ONNX Runtime at {path} cannot be used: {reason}; install onnxruntime {TESTED_VERSION} or later")]
+    Unusable {
+        /// The library file.
+        path: PathBuf,
+        /// The loader's own words.
+        reason: String,
+    },
+    /// The network file was refused by ONNX Runtime.
+    #[error("{path}: ONNX Runtime cannot load this network: {reason}; export it again as float32 ONNX")]
+    Load {
+        /// The network file.
+        path: PathBuf,
+        /// ONNX Runtime's own words.
+        reason: String,
+    },
+    /// A buffer could not be bound to a network's input or output.
+    #[error("tensor `{tensor}` of shape {shape:?} cannot be bound: {reason}")]
+    Bind {
+        /// The tensor's name in the graph.
+        tensor: String,
+        /// The shape asked for.
+        shape: Vec<i64>,
+        /// ONNX Runtime's own words.
+        reason: String,
+    },
+    /// A run failed.
+    #[error("{network}: the network failed to run: {reason}")]
+    Run {
+        /// The network file.
+        network: PathBuf,
+        /// ONNX Runtime's own words.
+        reason: String,
+    },
+}

@@ -1,0 +1,77 @@
+//! An ONNX file as a session that many threads may run at once.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+
+use super::{OnnxError, OnnxRuntime};
+
+/// A tensor of a network as one run sees it: name in the graph and full shape, batch included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorSpec {
+    /// Name of the graph's input or output.
+    pub name: String,
+    /// Every dimension fixed, row-major.
+    pub shape: Vec<i64>,
+}
+
+impl TensorSpec {
+    /// A tensor `name` of `shape`.
+    #[must_use]
+    pub fn new(name: impl Into<String>, shape: &[usize]) -> Self {
+        Self { name: name.into(), shape: shape.iter().map(|&d| i64::try_from(d).unwrap_or(i64::MAX)).collect() }
+    }
+
+    /// Number of float32 elements.
+    #[must_use]
+    pub fn elements(&self) -> usize {
+        self.shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).product()
+    }
+}
+
+/// A loaded network. Runs go through [`super::BoundNetwork`], one per thread.
+#[derive(Clone)]
+pub struct Network {
+    pub(super) session: Arc<Session>,
+    pub(super) path: Arc<PathBuf>,
+}
+
+impl Network {
+    /// Loads `path` with every optimisation of the CPU provider. With `threads` = 1 a run stays on the
+    /// calling thread, so that N callers use N cores: the fastest arrangement measured (FACTS, H3).
+    ///
+    /// # Errors
+    /// [`OnnxError::Load`] with ONNX Runtime's own words.
+    pub fn load(runtime: &OnnxRuntime, path: &Path, threads: usize) -> Result<Self, OnnxError> {
+        let load_error =
+            |error: &dyn std::fmt::Display| OnnxError::Load { path: path.to_owned(), reason: one_line(error) };
+        let session = options(runtime, threads)
+            .map_err(|error| load_error(&error))?
+            .commit_from_file(path)
+            .map_err(|error| load_error(&error))?;
+        Ok(Self { session: Arc::new(session), path: Arc::new(path.to_owned()) })
+    }
+
+    /// The file it was loaded from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn options(runtime: &OnnxRuntime, threads: usize) -> ort::Result<SessionBuilder> {
+    let builder = Session::builder(&runtime.environment)?
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        .with_intra_threads(threads.max(1))?
+        .with_inter_threads(1)?
+        // Spinning workers would take the cores from the other slots and from the daemon itself.
+        .with_intra_op_spinning(false)?;
+    Ok(builder)
+}
+
+/// ONNX Runtime's messages span lines and name its source files; ours are one sentence.
+pub(super) fn one_line(error: &dyn std::fmt::Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,289 @@
+//! `Converse`: live audio in, live frames out.
+//!
+//! One task reads the client's messages and feeds the session; the response stream reads the session.
+//! Audio that arrives faster than it can be used waits in a bounded backlog, so that an interrupt behind
+//! it is still read at once.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
+use tonic::{Status, Streaming};
+
+use super::daemon::{Admitted, Daemon};
+use super::frames::frame_message;
+use super::proto::lipsync::converse_request::Message as In;
+use super::proto::lipsync::converse_response::Message as Out;
+use super::proto::lipsync::{
+    AudioFormat, ConverseRequest, ConverseResponse, Interrupted, Start, Started, UtteranceDone,
+};
+use super::status::RpcError;
+use super::synthesize::{AbortOnDrop, DEFAULT_RATE_HZ};
+use crate::audio::{PcmFormat, WINDOW_MEL_FRAMES, decode_pcm};
+use crate::avatar::LoadedAvatar;
+use crate::backend::FrameFormat;
+use crate::session::{Cut, Event, FrameReader, Intake, SessionEnded, SessionOptions};
+
+/// Seconds of audio that may wait; beyond that the client's sending is held back.
+const BACKLOG_SECONDS: usize = 60;
+
+pub(super) type ConverseStream = Pin<Box<dyn Stream<Item = Result<ConverseResponse, Status>> + Send>>;
+
+pub(super) async fn converse(
+    daemon: &Daemon,
+    mut messages: Streaming<ConverseRequest>,
+) -> Result<ConverseStream, Status> {
+    let first = messages.message().await?.and_then(|request| request.message);
+    let Some(In::Start(start)) = first else {
+        return Err(RpcError::Order("the first message of Converse must be `start`").into());
+    };
+    let format = pcm_format(&start)?;
+    let rate = if start.sample_rate_hz == 0 { DEFAULT_RATE_HZ } else { start.sample_rate_hz };
+    let quality = daemon.quality(start.jpeg_quality)?;
+    let avatar = daemon.acquire(&start.avatar_id).await?.avatar;
+    let options = SessionOptions {
+        start_position: start.start_position,
+        ..SessionOptions::new(FrameFormat::Jpeg(quality), rate)
+    };
+    let Admitted { intake, reader, place } = daemon.admit(Arc::clone(&avatar), options)?;
+    let (failed, failure) = oneshot::channel();
+    let backlog = Backlog { items: VecDeque::new(), used: 0, samples: 0, most: BACKLOG_SECONDS * rate as usize };
+    let task = tokio::spawn(async move {
+        if let Err(status) = listen(intake, messages, format, backlog).await {
+            // Nobody to tell means nobody is listening any more.
+            let _ = failed.send(status);
+        }
+    });
+    let running = Running {
+        greeting: Some(started(&avatar, rate)),
+        reader,
+        rate,
+        failure: Some(failure),
+        stopping: daemon.stopping(),
+        _place: place,
+        _listener: AbortOnDrop(task),
+    };
+    Ok(Box::pin(unfold(Some(running), |running| async { next_message(running?).await })))
+}
+
+fn pcm_format(start: &Start) -> Result<PcmFormat, RpcError> {
+    match start.audio_format() {
+        AudioFormat::F32le => Ok(PcmFormat::F32Le),
+        AudioFormat::S16le => Ok(PcmFormat::S16Le),
+        other => Err(RpcError::Field {
+            field: "start.audio_format",
+            got: other.as_str_name().to_owned(),
+            expected: "live audio is AUDIO_FORMAT_F32LE or AUDIO_FORMAT_S16LE".to_owned(),
+        }),
+    }
+}
+
+/// What a client needs to know before the first frame.
+fn started(avatar: &LoadedAvatar, rate: u32) -> ConverseResponse {
+    let (width, height) = avatar.size_px();
+    let params = avatar.mel_plan().params();
+    // Frame i waits for the last window of its context, and that for half a transform of sound.
+    let after = avatar.context().rows() / 2 - 1;
+    let mel_frames = avatar.clock().window_start(after) + WINDOW_MEL_FRAMES;
+    let samples = (mel_frames * params.hop_samples + params.n_fft / 2) as u64;
+    let lookahead_samples = (samples * u64::from(rate)).div_ceil(u64::from(params.sample_rate_hz));
+    respond(Out::Started(Started {
+        fps: avatar.fps(),
+        width: u32::try_from(width).unwrap_or(u32::MAX),
+        height: u32::try_from(height).unwrap_or(u32::MAX),
+        lookahead_samples,
+    }))
+}
+
+fn respond(message: Out) -> ConverseResponse {
+    ConverseResponse { message: Some(message) }
+}
+
+struct Running {
+    greeting: Option<ConverseResponse>,
+    reader: FrameReader,
+    rate: u32,
+    failure: Option<oneshot::Receiver<Status>>,
+    stopping: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+    _listener: AbortOnDrop,
+}
+
+type Step = (Result<ConverseResponse, Status>, Option<Running>);
+
+async fn next_message(mut running: Running) -> Option<Step> {
+    if let Some(greeting) = running.greeting.take() {
+        return Some((Ok(greeting), Some(running)));
+    }
+    let Running { reader, rate, failure, stopping, .. } = &mut running;
+    let mut told_to_stop = false;
+    let event = loop {
+        tokio::select! {
+            biased;
+            Some(status) = failed(failure) => return Some((Err(status), None)),
+            event = reader.next() => break event?,
+            _ = stopping.wait_for(|stop| *stop), if !told_to_stop => {
+                // A running utterance is finished first; the check comes round again after it.
+                if reader.is_idle() {
+                    return Some((Err(RpcError::Stopping.into()), None));
+                }
+                told_to_stop = true;
+            }
+        }
+    };
+    match event {
+        Ok(event) => {
+            let message = message_of(event, reader, *rate);
+            Some((Ok(message), Some(running)))
+        }
+        Err(error) => Some((Err(RpcError::from(error).into()), None)),
+    }
+}
+
+/// The listener's failure; stays pending once the listener has ended without one.
+async fn failed(failure: &mut Option<oneshot::Receiver<Status>>) -> Option<Status> {
+    match failure {
+        Some(receiver) => match receiver.await {
+            Ok(status) => Some(status),
+            Err(_) => {
+                *failure = None;
+                std::future::pending().await
+            }
+        },
+        None => std::future::pending().await,
+    }
+}
+
+fn message_of(event: Event, reader: &FrameReader, rate: u32) -> ConverseResponse {
+    let avatar = reader.core().avatar();
+    respond(match event {
+        Event::Frame(frame) => Out::Frame(frame_message(avatar, rate, frame)),
+        Event::UtteranceDone { utterance, frames, samples } => {
+            Out::UtteranceDone(UtteranceDone { utterance, frames, samples })
+        }
+        Event::Interrupted(Cut { utterance, frames, next_position }) => {
+            let index = usize::try_from(frames).unwrap_or(usize::MAX);
+            let audio_sample = avatar.clock().first_sample(index, rate) as u64;
+            Out::Interrupted(Interrupted { utterance, frames, audio_sample, next_position })
+        }
+    })
+}
+
+enum Item {
+    Audio(Vec<f32>),
+    End,
+}
+
+/// What has been received and not yet used.
+struct Backlog {
+    items: VecDeque<Item>,
+    /// Samples of the oldest item that have been used.
+    used: usize,
+    /// Samples in all that have not.
+    samples: usize,
+    /// Samples beyond which the client is held back.
+    most: usize,
+}
+
+impl Backlog {
+    fn push(&mut self, samples: Vec<f32>) {
+        self.samples += samples.len();
+        self.items.push_back(Item::Audio(samples));
+    }
+
+    fn clear(&mut self) {
+        self.items.clear();
+        self.used = 0;
+        self.samples = 0;
+    }
+
+    /// Feeds one block, or one end, of the oldest item; the intake has said it has room.
+    fn feed(&mut self, intake: &mut Intake) {
+        match self.items.front() {
+            Some(Item::Audio(samples)) => {
+                let taken = intake.push_block(&samples[self.used..]);
+                self.used += taken;
+                self.samples -= taken;
+                if self.used == samples.len() {
+                    self.used = 0;
+                    self.items.pop_front();
+                }
+            }
+            Some(Item::End) => {
+                intake.finish_now();
+                self.items.pop_front();
+            }
+            None => {}
+        }
+    }
+}
+
+/// Reads the client to its end, feeding the session as it has room.
+async fn listen(
+    mut intake: Intake,
+    mut messages: Streaming<ConverseRequest>,
+    format: PcmFormat,
+    mut backlog: Backlog,
+) -> Result<(), Status> {
+    let mut open = true;
+    // Whether audio has come since the last end, so that closing the stream ends that utterance.
+    let mut speaking = false;
+    while open || !backlog.items.is_empty() {
+        tokio::select! {
+            biased;
+            message = messages.message(), if open && backlog.samples < backlog.most => {
+                match message?.map(|request| request.message) {
+                    None => {
+                        open = false;
+                        if speaking {
+                            backlog.items.push_back(Item::End);
+                        }
+                    }
+                    Some(Some(In::Audio(bytes))) => {
+                        let samples = decode(&bytes, format)?;
+                        if !samples.is_empty() {
+                            speaking = true;
+                            backlog.push(samples);
+                        }
+                    }
+                    Some(Some(In::EndUtterance(_))) => {
+                        speaking = false;
+                        backlog.items.push_back(Item::End);
+                    }
+                    Some(Some(In::Interrupt(_))) => {
+                        speaking = false;
+                        backlog.clear();
+                        intake.interrupt();
+                    }
+                    Some(Some(In::Start(_))) => {
+                        return Err(RpcError::Order("`start` may come only once, as the first message").into());
+                    }
+                    Some(None) => {
+                        return Err(RpcError::Order(
+                            "an empty ConverseRequest means nothing; set audio, end_utterance or interrupt",
+                        )
+                        .into());
+                    }
+                }
+            }
+            room = intake.room(), if !backlog.items.is_empty() => match room {
+                Ok(()) => backlog.feed(&mut intake),
+                // The reader is gone or has told the client why.
+                Err(SessionEnded) => return Ok(()),
+            },
+        }
+    }
+    // The last utterance's frames are still to be read: the session ends with its reader.
+    let _ = intake.room().await;
+    Ok(())
+}
+
+fn decode(bytes: &Bytes, format: PcmFormat) -> Result<Vec<f32>, RpcError> {
+    let mut samples = Vec::with_capacity(bytes.len() / format.sample_bytes());
+    decode_pcm(format, bytes, &mut samples).map_err(|source| RpcError::Pcm { field: "audio", source })?;
+    Ok(samples)
+}

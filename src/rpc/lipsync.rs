@@ -1,0 +1,146 @@
+//! `lipsync.v1.LipSync`.
+
+use std::sync::Arc;
+
+use tonic::{Request, Response, Status, Streaming};
+
+use super::converse::{ConverseStream, converse};
+use super::daemon::Daemon;
+use super::proto::lipsync::lip_sync_server::LipSync;
+use super::proto::lipsync::{
+    Avatar, AvatarStats, ConverseRequest, GetAvatarRequest, GetAvatarResponse, GetStatsRequest, GetStatsResponse,
+    ListAvatarsRequest, ListAvatarsResponse, LoadAvatarRequest, LoadAvatarResponse, SynthesizeRequest,
+    UnloadAvatarRequest, UnloadAvatarResponse,
+};
+use super::status::RpcError;
+use super::synthesize::{FrameStream, synthesize};
+use crate::avatar::{AvatarId, LoadedAvatar, Registry, RegistryError, check};
+
+/// The service; cheap to clone.
+#[derive(Clone)]
+pub(super) struct LipSyncService {
+    pub daemon: Arc<Daemon>,
+}
+
+#[tonic::async_trait]
+impl LipSync for LipSyncService {
+    type SynthesizeStream = FrameStream;
+    type ConverseStream = ConverseStream;
+
+    async fn synthesize(&self, request: Request<SynthesizeRequest>) -> Result<Response<FrameStream>, Status> {
+        Ok(Response::new(synthesize(&self.daemon, request.into_inner()).await?))
+    }
+
+    async fn converse(&self, request: Request<Streaming<ConverseRequest>>) -> Result<Response<ConverseStream>, Status> {
+        Ok(Response::new(converse(&self.daemon, request.into_inner()).await?))
+    }
+
+    async fn list_avatars(
+        &self,
+        _request: Request<ListAvatarsRequest>,
+    ) -> Result<Response<ListAvatarsResponse>, Status> {
+        let registry = Arc::clone(self.daemon.registry());
+        let avatars = blocking(move || registry.ids().iter().filter_map(|id| describe(&registry, id).ok()).collect());
+        Ok(Response::new(ListAvatarsResponse { avatars: avatars.await? }))
+    }
+
+    async fn get_avatar(&self, request: Request<GetAvatarRequest>) -> Result<Response<GetAvatarResponse>, Status> {
+        let id = parse_id(&request.get_ref().avatar_id)?;
+        let registry = Arc::clone(self.daemon.registry());
+        let avatar = blocking(move || describe(&registry, &id)).await?.map_err(RpcError::from)?;
+        Ok(Response::new(GetAvatarResponse { avatar: Some(avatar) }))
+    }
+
+    async fn load_avatar(&self, request: Request<LoadAvatarRequest>) -> Result<Response<LoadAvatarResponse>, Status> {
+        let acquired = self.daemon.acquire(&request.get_ref().avatar_id).await?;
+        let load_ms = acquired.loading.map_or(0.0, |elapsed| elapsed.as_secs_f32() * 1e3);
+        Ok(Response::new(LoadAvatarResponse { avatar: Some(loaded(&acquired.avatar)), load_ms }))
+    }
+
+    async fn unload_avatar(
+        &self,
+        request: Request<UnloadAvatarRequest>,
+    ) -> Result<Response<UnloadAvatarResponse>, Status> {
+        let id = parse_id(&request.get_ref().avatar_id)?;
+        let registry = Arc::clone(self.daemon.registry());
+        registry.bundle_dir(&id).map_err(RpcError::from)?;
+        // Freeing hundreds of pictures takes a while; not on a thread that serves others.
+        if blocking(move || registry.unload(&id)).await? {
+            Ok(Response::new(UnloadAvatarResponse {}))
+        } else {
+            Err(RpcError::Order("the avatar is not loaded; there is nothing to unload").into())
+        }
+    }
+
+    async fn get_stats(&self, _request: Request<GetStatsRequest>) -> Result<Response<GetStatsResponse>, Status> {
+        let (daemon, engine) = (&self.daemon, self.daemon.engine());
+        let stats = engine.stats();
+        Ok(Response::new(GetStatsResponse {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            backend: engine.backend().info().name.to_owned(),
+            uptime_ms: u64::try_from(daemon.started().elapsed().as_millis()).unwrap_or(u64::MAX),
+            sessions: u32::try_from(daemon.sessions()).unwrap_or(u32::MAX),
+            sessions_total: stats.sessions(),
+            frames_total: stats.frames(),
+            batches_total: stats.batches(),
+            windows_total: stats.windows(),
+            slots: u32::try_from(engine.options().slots).unwrap_or(u32::MAX),
+            avatars: daemon.registry().all_loaded().iter().map(|avatar| avatar_stats(avatar)).collect(),
+        }))
+    }
+}
+
+fn parse_id(id: &str) -> Result<AvatarId, RpcError> {
+    Ok(id.parse()?)
+}
+
+/// Runs file work where it does not hold up other calls.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RpcError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| RpcError::Stopping)
+}
+
+fn loaded(avatar: &LoadedAvatar) -> Avatar {
+    let (width, height) = avatar.size_px();
+    Avatar {
+        avatar_id: avatar.id().to_string(),
+        loaded: true,
+        width: u32::try_from(width).unwrap_or(u32::MAX),
+        height: u32::try_from(height).unwrap_or(u32::MAX),
+        fps: avatar.fps(),
+        frames: u32::try_from(avatar.frame_count()).unwrap_or(u32::MAX),
+        name: avatar.name().to_owned(),
+        resident_bytes: avatar.resident_bytes(),
+        faults: Vec::new(),
+    }
+}
+
+/// What is known of an avatar without loading it.
+fn describe(registry: &Registry, id: &AvatarId) -> Result<Avatar, RegistryError> {
+    if let Some(avatar) = registry.loaded(id) {
+        return Ok(loaded(&avatar));
+    }
+    let report = check(&registry.bundle_dir(id)?);
+    let faults = report.faults.iter().map(ToString::to_string).collect();
+    let mut avatar = Avatar { avatar_id: id.to_string(), faults, ..Avatar::default() };
+    if let Some(summary) = report.summary {
+        avatar.width = summary.frame_size.width;
+        avatar.height = summary.frame_size.height;
+        avatar.fps = summary.fps;
+        avatar.frames = u32::try_from(summary.frames).unwrap_or(u32::MAX);
+        avatar.name = summary.name;
+    }
+    Ok(avatar)
+}
+
+fn avatar_stats(avatar: &LoadedAvatar) -> AvatarStats {
+    let usage = avatar.usage();
+    let mean_ms = |total: std::time::Duration| total.as_secs_f32() * 1e3 / usage.frames.max(1) as f32;
+    AvatarStats {
+        avatar_id: avatar.id().to_string(),
+        resident_bytes: avatar.resident_bytes(),
+        frames_total: usage.frames,
+        generate_ms_mean: mean_ms(usage.network),
+        composite_ms_mean: mean_ms(usage.composite),
+        last_used_unix_s: usage.last_used_unix_s,
+    }
+}

@@ -1,0 +1,39 @@
+//! gRPC: our own `lipsync.v1`, the compatible `monolithic` service, health and reflection.
+//!
+//! | file | gives |
+//! | --- | --- |
+//! | [`daemon`] | what every call shares: engine, avatars, admission, the stop signal |
+//! | [`status`] | errors to status codes, in one place |
+//! | `frames` | a finished frame as a message |
+//! | `lipsync` | `lipsync.v1.LipSync`: the calls about avatars, and the way into the two below |
+//! | `synthesize` | whole audio in, a stream of frames out |
+//! | `converse` | live audio in, live frames out |
+//! | `monolithic` | `monolithic.MonolithicService`, as existing clients know it |
+//! | [`server`] | the listening server, from start to drained |
+//!
+//! The generated types stay inside this module.
+
+pub mod daemon;
+pub mod server;
+pub mod status;
+
+mod converse;
+mod frames;
+mod lipsync;
+mod monolithic;
+mod synthesize;
+
+pub use daemon::{Daemon, DaemonOptions};
+pub use server::{ServerError, ServerOptions, run};
+
+/// The generated messages and services.
+#[allow(clippy::pedantic, clippy::nursery)] // Generated code follows its generator's habits.
+mod proto {
+    pub(super) mod lipsync {
+        tonic::include_proto!("lipsync.v1");
+    }
+    pub(super) mod monolithic {
+        tonic::include_proto!("monolithic");
+    }
+    pub(super) const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+}

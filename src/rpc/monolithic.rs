@@ -1,0 +1,254 @@
+//! `monolithic.MonolithicService`: the Go server's protocol, with its failures as `success = false`.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use tonic::{Request, Response, Status};
+
+use super::daemon::{Admitted, Daemon};
+use super::lipsync::blocking;
+use super::proto::monolithic::monolithic_service_server::MonolithicService;
+use super::proto::monolithic::{
+    CompositeBatchRequest, CompositeBatchResponse, GetModelStatsRequest, GetModelStatsResponse, HealthRequest,
+    HealthResponse, ListModelsRequest, ListModelsResponse, LoadModelRequest, LoadModelResponse, ModelInfo, ModelStats,
+    UnloadModelRequest, UnloadModelResponse,
+};
+use super::status::RpcError;
+use super::synthesize::{AbortOnDrop, DEFAULT_RATE_HZ, speak};
+use crate::audio::{Pcm, PcmFormat, decode_pcm};
+use crate::avatar::{Acquired, AvatarId, LoadedAvatar};
+use crate::backend::FrameFormat;
+use crate::session::{Event, SessionOptions};
+
+/// What the protocol has always allowed.
+const MAX_BATCH: i32 = 32;
+
+/// The service; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Monolithic {
+    pub daemon: Arc<Daemon>,
+}
+
+#[tonic::async_trait]
+impl MonolithicService for Monolithic {
+    async fn infer_batch_composite(
+        &self,
+        request: Request<CompositeBatchRequest>,
+    ) -> Result<Response<CompositeBatchResponse>, Status> {
+        let start = Instant::now();
+        let mut response = infer(&self.daemon, request.into_inner()).await.unwrap_or_else(|error| {
+            CompositeBatchResponse { success: false, error: error.sentence(), ..CompositeBatchResponse::default() }
+        });
+        response.total_time_ms = ms(start.elapsed());
+        response.gpu_id = gpu_id(&self.daemon);
+        Ok(Response::new(response))
+    }
+
+    async fn list_models(&self, _request: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
+        let registry = Arc::clone(self.daemon.registry());
+        let ids = blocking(move || registry.ids()).await?;
+        let models = ids
+            .iter()
+            .map(|id| {
+                let stats = self.stats_of(id);
+                ModelInfo {
+                    model_id: stats.model_id,
+                    loaded: stats.loaded,
+                    gpu_id: stats.gpu_id,
+                    memory_mb: stats.memory_mb,
+                    request_count: stats.request_count,
+                    avg_inference_ms: stats.avg_inference_ms,
+                }
+            })
+            .collect();
+        Ok(Response::new(ListModelsResponse { models }))
+    }
+
+    async fn load_model(&self, request: Request<LoadModelRequest>) -> Result<Response<LoadModelResponse>, Status> {
+        let gpu_id = gpu_id(&self.daemon);
+        let response = match self.daemon.acquire(&request.get_ref().model_id).await {
+            Ok(Acquired { loading, .. }) => {
+                LoadModelResponse { success: true, error: String::new(), gpu_id, load_time_ms: loading.map_or(0.0, ms) }
+            }
+            Err(error) => LoadModelResponse { success: false, error: error.sentence(), gpu_id, load_time_ms: 0.0 },
+        };
+        Ok(Response::new(response))
+    }
+
+    async fn unload_model(
+        &self,
+        request: Request<UnloadModelRequest>,
+    ) -> Result<Response<UnloadModelResponse>, Status> {
+        let id: AvatarId = match request.get_ref().model_id.parse().map_err(RpcError::from) {
+            Ok(id) => id,
+            Err(error) => {
+                return Ok(Response::new(UnloadModelResponse { success: false, error: error.sentence() }));
+            }
+        };
+        let registry = Arc::clone(self.daemon.registry());
+        let name = id.to_string();
+        let success = blocking(move || registry.unload(&id)).await?;
+        let error = if success { String::new() } else { format!("model \"{name}\" is not loaded; nothing to unload") };
+        Ok(Response::new(UnloadModelResponse { success, error }))
+    }
+
+    async fn get_model_stats(
+        &self,
+        _request: Request<GetModelStatsRequest>,
+    ) -> Result<Response<GetModelStatsResponse>, Status> {
+        let loaded = self.daemon.registry().all_loaded();
+        let models = loaded.iter().map(|avatar| self.stats_of(avatar.id())).collect();
+        Ok(Response::new(GetModelStatsResponse { models }))
+    }
+
+    async fn health(&self, _request: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
+        let registry = Arc::clone(self.daemon.registry());
+        let (loaded, known) = blocking(move || (registry.all_loaded().len(), registry.ids().len())).await?;
+        Ok(Response::new(HealthResponse {
+            healthy: !*self.daemon.stopping().borrow(),
+            loaded_models: count(loaded as u64),
+            max_models: count(known.max(loaded) as u64),
+            gpu_ids: self.daemon.engine().backend().info().gpu.map(gpu_number).into_iter().collect(),
+            gpu_memory_used_gb: Vec::new(),
+        }))
+    }
+}
+
+impl Monolithic {
+    fn stats_of(&self, id: &AvatarId) -> ModelStats {
+        let gpu_id = gpu_id(&self.daemon);
+        let Some(avatar) = self.daemon.registry().loaded(id) else {
+            return ModelStats { model_id: id.to_string(), loaded: false, gpu_id, ..ModelStats::default() };
+        };
+        let usage = avatar.usage();
+        ModelStats {
+            model_id: id.to_string(),
+            loaded: true,
+            gpu_id,
+            memory_mb: i64::try_from(avatar.resident_bytes() >> 20).unwrap_or(i64::MAX),
+            request_count: count(usage.requests),
+            total_inference_ms: i64::try_from(usage.network.as_millis()).unwrap_or(i64::MAX),
+            avg_inference_ms: ms(usage.network) / usage.requests.max(1) as f32,
+            last_used_timestamp: usage.last_used_unix_s,
+        }
+    }
+}
+
+/// One batch, checked and drawn.
+async fn infer(daemon: &Daemon, request: CompositeBatchRequest) -> Result<CompositeBatchResponse, RpcError> {
+    let batch = in_range("batch_size", request.batch_size, 1, MAX_BATCH)? as usize;
+    let start_position = in_range("start_frame_idx", request.start_frame_idx, 0, i32::MAX)?;
+    let sample_rate = in_range("sample_rate", request.sample_rate, 0, i32::MAX)?;
+    let rate = if sample_rate == 0 { DEFAULT_RATE_HZ } else { sample_rate as u32 };
+    let Acquired { avatar, loading } = daemon.acquire(&request.model_id).await?;
+    let pictures = read_pictures(&request.visual_frames, batch, &avatar)?;
+    let speech = read_speech(&request, batch, rate, &avatar)?;
+    let options = SessionOptions {
+        start_position: u64::from(start_position.unsigned_abs()),
+        outbox_frames: batch,
+        max_frames: Some(batch),
+        pictures,
+        fixed_context: speech.context,
+        ..SessionOptions::new(FrameFormat::Jpeg(daemon.quality(0)?), rate)
+    };
+    let Admitted { intake, mut reader, place: _place } = daemon.admit(avatar, options)?;
+    let pcm = Pcm { sample_rate_hz: rate, samples: speech.samples };
+    let _speech = AbortOnDrop(tokio::spawn(speak(intake, pcm)));
+    let mut frames = Vec::with_capacity(batch);
+    while frames.len() < batch {
+        match reader.next().await {
+            Some(Ok(Event::Frame(frame))) => frames.push(Bytes::from_owner(frame.data)),
+            Some(Ok(Event::UtteranceDone { .. } | Event::Interrupted(_))) | None => break,
+            Some(Err(error)) => return Err(error.into()),
+        }
+    }
+    let times = reader.times();
+    Ok(CompositeBatchResponse {
+        composited_frames: frames,
+        inference_time_ms: ms(times.network),
+        composite_time_ms: ms(times.composite),
+        audio_processing_ms: ms(times.audio),
+        model_loaded: true,
+        model_load_time_ms: loading.map_or(0.0, ms),
+        success: true,
+        ..CompositeBatchResponse::default()
+    })
+}
+
+/// What drives the mouth: samples, or one context for all frames.
+struct Speech {
+    samples: Vec<f32>,
+    context: Option<Arc<[f32]>>,
+}
+
+fn read_speech(
+    request: &CompositeBatchRequest,
+    batch: usize,
+    rate: u32,
+    avatar: &LoadedAvatar,
+) -> Result<Speech, RpcError> {
+    if request.raw_audio.is_empty() {
+        if request.audio_features.is_empty() {
+            return Err(field("raw_audio", "nothing", "send the batch's audio as little-endian float32 PCM"));
+        }
+        let context = floats("audio_features", &request.audio_features, avatar.context_len())?;
+        return Ok(Speech { samples: Vec::new(), context: Some(context.into()) });
+    }
+    let mut samples = Vec::with_capacity(request.raw_audio.len() / size_of::<f32>());
+    decode_pcm(PcmFormat::F32Le, &request.raw_audio, &mut samples)
+        .map_err(|source| RpcError::Pcm { field: "raw_audio", source })?;
+    let needed = avatar.clock().first_sample(batch, rate);
+    if samples.len() < needed {
+        let got = format!("{} samples", samples.len());
+        return Err(field("raw_audio", &got, &format!("{batch} frames at {rate} Hz need at least {needed}")));
+    }
+    Ok(Speech { samples, context: None })
+}
+
+fn read_pictures(bytes: &Bytes, batch: usize, avatar: &LoadedAvatar) -> Result<Option<Arc<[f32]>>, RpcError> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(floats("visual_frames", bytes, batch * avatar.picture_len())?.into()))
+}
+
+/// `expected` finite little-endian float32.
+fn floats(name: &'static str, bytes: &Bytes, expected: usize) -> Result<Vec<f32>, RpcError> {
+    if bytes.len() != expected * size_of::<f32>() {
+        let got = format!("{} bytes", bytes.len());
+        let needed = expected * size_of::<f32>();
+        return Err(field(name, &got, &format!("this batch and avatar need {needed} ({expected} float32)")));
+    }
+    let mut values = Vec::with_capacity(expected);
+    decode_pcm(PcmFormat::F32Le, bytes, &mut values).map_err(|source| RpcError::Pcm { field: name, source })?;
+    Ok(values)
+}
+
+fn in_range(name: &'static str, value: i32, least: i32, most: i32) -> Result<i32, RpcError> {
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(field(name, &value.to_string(), &format!("it must be from {least} to {most}")))
+    }
+}
+
+fn field(name: &'static str, got: &str, expected: &str) -> RpcError {
+    RpcError::Field { field: name, got: got.to_owned(), expected: expected.to_owned() }
+}
+
+fn gpu_id(daemon: &Daemon) -> i32 {
+    daemon.engine().backend().info().gpu.map_or(-1, gpu_number)
+}
+
+fn gpu_number(ordinal: u32) -> i32 {
+    i32::try_from(ordinal).unwrap_or(i32::MAX)
+}
+
+fn count(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn ms(elapsed: Duration) -> f32 {
+    elapsed.as_secs_f32() * 1e3
+}

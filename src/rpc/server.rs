@@ -1,0 +1,105 @@
+//! The listening server, from start to drained.
+//!
+//! Order of the end: health says NOT_SERVING and new sessions are refused; sessions between utterances
+//! end; running utterances and answers are given `drain` to finish; what still runs then is cut off.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::server::HealthReporter;
+
+use super::daemon::Daemon;
+use super::lipsync::LipSyncService;
+use super::monolithic::Monolithic;
+use super::proto::DESCRIPTORS;
+use super::proto::lipsync::lip_sync_server::LipSyncServer;
+use super::proto::monolithic::monolithic_service_server::MonolithicServiceServer;
+
+/// A connection that has been silent for so long is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(20);
+
+/// Calls one connection may have open; more wait in the client.
+const STREAMS_PER_CONNECTION: u32 = 1024;
+
+/// How the server listens and ends.
+#[derive(Debug, Clone, Copy)]
+pub struct ServerOptions {
+    /// Largest message taken or sent.
+    pub max_message_bytes: usize,
+    /// Time that running calls get to end.
+    pub drain: Duration,
+}
+
+/// Why the server ended other than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The socket or the protocol failed.
+    #[error("the gRPC server failed")]
+    Transport(#[from] tonic::transport::Error),
+    /// The reflection service could not be made of the built-in descriptors.
+    #[error("the built-in protocol descriptors are damaged; build the program again")]
+    Descriptors(#[from] tonic_reflection::server::Error),
+}
+
+/// Serves on `listener` until `shutdown` completes, then drains.
+///
+/// # Errors
+/// [`ServerError`].
+pub async fn run(
+    daemon: Arc<Daemon>,
+    listener: TcpListener,
+    options: ServerOptions,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ServerError> {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<LipSyncServer<LipSyncService>>().await;
+    health.set_serving::<MonolithicServiceServer<Monolithic>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let most = options.max_message_bytes;
+    let lipsync = LipSyncServer::new(LipSyncService { daemon: Arc::clone(&daemon) })
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let monolithic = MonolithicServiceServer::new(Monolithic { daemon: Arc::clone(&daemon) })
+        .max_decoding_message_size(most)
+        .max_encoding_message_size(most);
+    let (stop, stopped) = tokio::sync::oneshot::channel();
+    let serving = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(lipsync)
+        .add_service(monolithic)
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
+            // A dropped sender also means that it is time to end.
+            let _ = stopped.await;
+        });
+    tokio::pin!(serving);
+    tokio::select! {
+        result = &mut serving => return Ok(result?),
+        () = shutdown => {}
+    }
+    tracing::info!("stopping: running calls have {:?} to end", options.drain);
+    refuse(&health).await;
+    daemon.stop();
+    let _ = stop.send(());
+    match tokio::time::timeout(options.drain, serving).await {
+        Ok(result) => result?,
+        Err(_) => tracing::warn!("calls still running after {:?} were cut off", options.drain),
+    }
+    Ok(())
+}
+
+/// Load balancers look here first.
+async fn refuse(health: &HealthReporter) {
+    health.set_not_serving::<LipSyncServer<LipSyncService>>().await;
+    health.set_not_serving::<MonolithicServiceServer<Monolithic>>().await;
+    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+}

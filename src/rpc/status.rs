@@ -1,0 +1,89 @@
+//! Errors to status codes: the one place where that is decided.
+
+use tonic::{Code, Status};
+
+use crate::audio::{PcmError, ResampleError, WavError};
+use crate::avatar::{IdError, RegistryError};
+use crate::chain::sentence;
+use crate::picture::JpegError;
+use crate::session::SessionError;
+
+/// Why a call is refused or fails.
+#[derive(Debug, thiserror::Error)]
+pub enum RpcError {
+    /// The avatar's id cannot be one.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// The avatar cannot be had.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The WAV file in `audio` cannot be read.
+    #[error("audio: {0}")]
+    Wav(#[source] WavError),
+    /// The raw samples cannot be read.
+    #[error("{field}: {source}")]
+    Pcm {
+        /// The field they came in.
+        field: &'static str,
+        /// What is wrong.
+        source: PcmError,
+    },
+    /// The sample rate cannot be.
+    #[error("sample rate: {0}")]
+    Rate(#[from] ResampleError),
+    /// The JPEG quality cannot be.
+    #[error("jpeg_quality: {0}")]
+    Quality(#[from] JpegError),
+    /// Another field is out of its range.
+    #[error("{field}: {got} is not allowed; {expected}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        got: String,
+        /// What it may be.
+        expected: String,
+    },
+    /// Messages came in an order that means nothing.
+    #[error("{0}")]
+    Order(&'static str),
+    /// Every place is taken.
+    #[error("all {max_sessions} sessions are taken; retry in a few seconds, or raise max_sessions")]
+    Full {
+        /// The bound.
+        max_sessions: usize,
+    },
+    /// The daemon is going.
+    #[error("the daemon is stopping; connect again in a few seconds")]
+    Stopping,
+    /// The backend failed on this session's work.
+    #[error("the frames could not be made: {0}")]
+    Session(#[from] SessionError),
+}
+
+impl RpcError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Id(_) | Self::Wav(_) | Self::Pcm { .. } | Self::Rate(_) | Self::Quality(_) | Self::Field { .. } => {
+                Code::InvalidArgument
+            }
+            Self::Registry(RegistryError::NotFound { .. }) => Code::NotFound,
+            Self::Registry(RegistryError::NoRoom { .. }) | Self::Full { .. } => Code::ResourceExhausted,
+            Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
+            Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Code::Unavailable,
+            Self::Session(_) => Code::Internal,
+        }
+    }
+
+    /// The error and its causes in one sentence.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        sentence(self)
+    }
+}
+
+impl From<RpcError> for Status {
+    fn from(error: RpcError) -> Self {
+        Self::new(error.code(), error.sentence())
+    }
+}

@@ -1,0 +1,94 @@
+//! `Synthesize`: whole audio in, the stream of its frames out.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+use tonic::Status;
+
+use super::daemon::{Admitted, Daemon};
+use super::frames::frame_message;
+use super::proto::lipsync::{AudioFormat, SynthesizeRequest, SynthesizeResponse};
+use super::status::RpcError;
+use crate::audio::{Pcm, PcmFormat, decode_pcm, parse_wav};
+use crate::backend::FrameFormat;
+use crate::session::{Event, FrameReader, Intake, SessionOptions};
+
+/// Hz of raw PCM when the client says 0.
+pub(super) const DEFAULT_RATE_HZ: u32 = 16_000;
+
+pub(super) type FrameStream = Pin<Box<dyn Stream<Item = Result<SynthesizeResponse, Status>> + Send>>;
+
+pub(super) async fn synthesize(daemon: &Daemon, request: SynthesizeRequest) -> Result<FrameStream, RpcError> {
+    let pcm = read_audio(&request)?;
+    let quality = daemon.quality(request.jpeg_quality)?;
+    let avatar = daemon.acquire(&request.avatar_id).await?.avatar;
+    let options = SessionOptions {
+        start_position: request.start_position,
+        outbox_frames: SessionOptions::LIVE_OUTBOX,
+        ..SessionOptions::new(FrameFormat::Jpeg(quality), pcm.sample_rate_hz)
+    };
+    let Admitted { intake, reader, place } = daemon.admit(Arc::clone(&avatar), options)?;
+    let rate = pcm.sample_rate_hz;
+    let stream = Running { reader, rate, _place: place, _speech: AbortOnDrop(tokio::spawn(speak(intake, pcm))) };
+    Ok(Box::pin(unfold(stream, next_frame)))
+}
+
+struct Running {
+    reader: FrameReader,
+    rate: u32,
+    _place: OwnedSemaphorePermit,
+    _speech: AbortOnDrop,
+}
+
+async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, Status>, Running)> {
+    let item = match running.reader.next().await? {
+        Ok(Event::Frame(frame)) => {
+            let frame = frame_message(running.reader.core().avatar(), running.rate, frame);
+            Ok(SynthesizeResponse { frame: Some(frame) })
+        }
+        Ok(Event::UtteranceDone { .. } | Event::Interrupted(_)) => return None,
+        Err(error) => Err(RpcError::from(error).into()),
+    };
+    Some((item, running))
+}
+
+/// Pushes the whole sound; the reader's end is what matters, so an early end is not an error here.
+pub(super) async fn speak(mut intake: Intake, pcm: Pcm) {
+    if intake.push(&pcm.samples).await.is_ok() && intake.finish().await.is_ok() {
+        // The intake stays until the reader has everything.
+        let _ = intake.room().await;
+    }
+}
+
+/// A task that ends with the call it works for.
+pub(super) struct AbortOnDrop(pub JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn read_audio(request: &SynthesizeRequest) -> Result<Pcm, RpcError> {
+    let pcm = match request.audio_format() {
+        AudioFormat::Unspecified | AudioFormat::Wav => parse_wav(&request.audio).map_err(RpcError::Wav)?,
+        AudioFormat::F32le => raw(request, PcmFormat::F32Le)?,
+        AudioFormat::S16le => raw(request, PcmFormat::S16Le)?,
+    };
+    if pcm.samples.is_empty() {
+        let expected = "send at least one sample".to_owned();
+        return Err(RpcError::Field { field: "audio", got: "no sound".to_owned(), expected });
+    }
+    Ok(pcm)
+}
+
+fn raw(request: &SynthesizeRequest, format: PcmFormat) -> Result<Pcm, RpcError> {
+    let mut samples = Vec::with_capacity(request.audio.len() / format.sample_bytes());
+    decode_pcm(format, &request.audio, &mut samples).map_err(|source| RpcError::Pcm { field: "audio", source })?;
+    let sample_rate_hz = if request.sample_rate_hz == 0 { DEFAULT_RATE_HZ } else { request.sample_rate_hz };
+    Ok(Pcm { sample_rate_hz, samples })
+}

@@ -1,0 +1,194 @@
+//! The writing end of a session: samples of any rate in chunks of any size.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::core::{Phase, SessionCore};
+use super::options::SessionOptions;
+use super::reader::{Cut, FrameReader};
+use crate::audio::{MelStream, ResampleError, ResamplePlan, Resampler};
+use crate::avatar::LoadedAvatar;
+use crate::batch::WorkQueue;
+
+/// Samples of the recipe's rate that one block may hold: 0.1 s, so that a long chunk is staged as it is read.
+const BLOCK_SAMPLES: usize = 1600;
+
+/// The session is over: its reader is gone or its work failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the session has ended")]
+pub struct SessionEnded;
+
+/// The writing end. Dropping it in the middle of an utterance ends the session.
+pub struct Intake {
+    core: Arc<SessionCore>,
+    resampler: Resampler,
+    mel: MelStream,
+    /// Samples of the client's rate in one block.
+    block_in: usize,
+    /// Samples an utterance is padded to with silence: one encoder window's worth.
+    least_samples: usize,
+    /// Samples of the utterance at the recipe's rate.
+    resampled: usize,
+    /// Mel frames of the block at hand.
+    scratch: Vec<f32>,
+}
+
+impl Intake {
+    /// Opens a session on `avatar` whose work goes to `queue`.
+    ///
+    /// # Errors
+    /// [`ResampleError`] for a sample rate that cannot be.
+    pub fn open(
+        avatar: Arc<LoadedAvatar>,
+        queue: Arc<WorkQueue>,
+        options: SessionOptions,
+    ) -> Result<(Self, FrameReader), ResampleError> {
+        let plan = Arc::new(ResamplePlan::new(options.sample_rate_hz, avatar.sample_rate_hz())?);
+        let params = avatar.mel_plan().params();
+        let block_in = (BLOCK_SAMPLES * options.sample_rate_hz as usize / avatar.sample_rate_hz() as usize).max(1);
+        // What a block can complete, and what the end of the resampler, the padding and the STFT add.
+        let least_samples = (crate::audio::WINDOW_MEL_FRAMES - 1) * params.hop_samples;
+        let tail = plan.output_len(2 * block_in) + least_samples + params.n_fft;
+        let block_mel_frames = tail.div_ceil(params.hop_samples) + 1;
+        let intake = Self {
+            resampler: Resampler::new(plan),
+            mel: MelStream::new(Arc::clone(avatar.mel_plan())),
+            block_in,
+            least_samples,
+            resampled: 0,
+            scratch: Vec::with_capacity(block_mel_frames * params.mels),
+            core: SessionCore::new(avatar, queue, options, block_mel_frames),
+        };
+        let reader = FrameReader::new(Arc::clone(&intake.core));
+        Ok((intake, reader))
+    }
+
+    /// The session's avatar and options.
+    #[must_use]
+    pub fn core(&self) -> &Arc<SessionCore> {
+        &self.core
+    }
+
+    /// Waits until one block of sound fits: the back-pressure of the whole session. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`SessionEnded`] when nobody will read the frames.
+    pub async fn room(&self) -> Result<(), SessionEnded> {
+        loop {
+            {
+                let state = self.core.lock();
+                if state.reader_gone || state.failure.is_some() || state.intake_gone {
+                    return Err(SessionEnded);
+                }
+                if state.phase != Phase::Finishing && state.utterance.has_room() {
+                    return Ok(());
+                }
+            }
+            self.core.room.notified().await;
+        }
+    }
+
+    /// Takes samples, waiting for room block by block.
+    ///
+    /// # Errors
+    /// [`SessionEnded`] when nobody will read the frames.
+    pub async fn push(&mut self, mut samples: &[f32]) -> Result<(), SessionEnded> {
+        while !samples.is_empty() {
+            self.room().await?;
+            let taken = self.push_block(samples);
+            samples = &samples[taken..];
+        }
+        Ok(())
+    }
+
+    /// Takes at most one block of samples and returns how many; [`Self::room`] must have said yes.
+    pub fn push_block(&mut self, samples: &[f32]) -> usize {
+        let now = &samples[..samples.len().min(self.block_in)];
+        let start = Instant::now();
+        let Self { resampler, mel, resampled, scratch, .. } = self;
+        scratch.clear();
+        resampler.push(now, &mut |block| {
+            *resampled += block.len();
+            mel.push(block, &mut |frame| scratch.extend_from_slice(frame));
+        });
+        self.core.add_audio_time(start.elapsed());
+        self.publish(now.len(), None);
+        now.len()
+    }
+
+    /// Ends the utterance's sound, waiting for room. An utterance without a sample has no frames.
+    ///
+    /// # Errors
+    /// [`SessionEnded`] when nobody will read the frames.
+    pub async fn finish(&mut self) -> Result<(), SessionEnded> {
+        self.room().await?;
+        self.finish_now();
+        Ok(())
+    }
+
+    /// Ends the utterance's sound; [`Self::room`] must have said yes.
+    pub fn finish_now(&mut self) {
+        let Self { resampler, mel, resampled, scratch, least_samples, .. } = self;
+        scratch.clear();
+        let mut emit = |frame: &[f32]| scratch.extend_from_slice(frame);
+        resampler.finish(&mut |block| {
+            *resampled += block.len();
+            mel.push(block, &mut emit);
+        });
+        let silence = [0.0; 256];
+        while *resampled < *least_samples {
+            let now = (*least_samples - *resampled).min(silence.len());
+            mel.push(&silence[..now], &mut emit);
+            *resampled += now;
+        }
+        mel.finish(&mut emit);
+        self.resampled = 0;
+        let rate = self.core.options.sample_rate_hz;
+        let samples = usize::try_from(self.core.lock().samples).unwrap_or(usize::MAX);
+        // Only a rate of 0 is refused there, and the resampler has refused it before.
+        let frames = self.core.avatar().clock().frames_for_samples(samples, rate).unwrap_or(0);
+        self.publish(0, Some(frames));
+    }
+
+    /// Cuts the utterance: drops its sound, its queued work and its frames not yet taken. The reader
+    /// meets [`super::Event::Interrupted`] next.
+    pub fn interrupt(&mut self) {
+        self.resampler.reset();
+        self.mel.reset();
+        self.resampled = 0;
+        let mut state = self.core.lock();
+        let frames = state.utterance.frames_taken() as u64;
+        let running = state.phase != Phase::Idle;
+        let utterance = state.number;
+        state.position = state.position.wrapping_add(frames);
+        state.number = utterance.wrapping_add(u32::from(running));
+        state.cut = Some(Cut { utterance, frames, next_position: state.position });
+        self.core.forget(&mut state);
+        self.core.event.notify_one();
+    }
+
+    /// Hands the block's mel frames, and the end if it is one, to the session, and queues what they allow.
+    fn publish(&self, samples: usize, end: Option<usize>) {
+        let mut state = self.core.lock();
+        if state.phase == Phase::Idle {
+            state.phase = Phase::Speaking;
+            self.core.reset(&mut state);
+        }
+        state.samples += samples as u64;
+        state.utterance.push_mel(&self.scratch);
+        if let Some(frames) = end {
+            state.utterance.finish(frames);
+            state.phase = Phase::Finishing;
+            self.core.event.notify_one();
+        }
+        self.core.pump(&mut state);
+    }
+}
+
+impl Drop for Intake {
+    fn drop(&mut self) {
+        let mut state = self.core.lock();
+        state.intake_gone = true;
+        self.core.event.notify_one();
+    }
+}

@@ -1,0 +1,30 @@
+//! One viewer: speech in, frames out, in order and in bounded memory.
+//!
+//! ```text
+//! Intake ──samples──▶ resample ▶ mel ──▶ mel history ──windows──▶ (encoder) ──▶ feature history
+//!                                                                                   │ contexts
+//! FrameReader ◀── events ◀── outbox ◀────────────── (generator ▶ composite ▶ encode) ◀─┘
+//! ```
+//!
+//! | file | gives |
+//! | --- | --- |
+//! | [`options`] | what a session is opened with |
+//! | [`utterance`] | the counters and histories of one utterance: no locks, no threads |
+//! | [`core`](mod@core) | the state both ends and the lanes share |
+//! | [`intake`] | the writing end |
+//! | [`reader`] | the reading end |
+//!
+//! Nothing is dropped when one side is slow: the outbox bounds the frames made ahead of the reader, the
+//! feature history bounds the windows encoded ahead of the frames, the mel history bounds the samples
+//! taken ahead of the windows, and [`Intake::room`] waits.
+
+pub mod core;
+pub mod intake;
+pub mod options;
+pub mod reader;
+pub mod utterance;
+
+pub use core::{SessionCore, SessionTimes};
+pub use intake::{Intake, SessionEnded};
+pub use options::{PictureOverride, SessionOptions};
+pub use reader::{Cut, Event, FrameReader, OutFrame, SessionError};

@@ -1,0 +1,71 @@
+//! What a session is opened with.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::backend::FrameFormat;
+
+/// Everything a viewer may choose.
+#[derive(Debug, Clone)]
+pub struct SessionOptions {
+    /// What each frame is delivered as.
+    pub format: FrameFormat,
+    /// Place in the avatar's loop of the first frame.
+    pub start_position: u64,
+    /// Rate of the samples that will come, Hz.
+    pub sample_rate_hz: u32,
+    /// Frames made ahead of the reader at most, 1..=64.
+    pub outbox_frames: usize,
+    /// Ends each utterance after this many frames.
+    pub max_frames: Option<usize>,
+    /// Pictures for the generator in place of the avatar's own: `[n, 6, size, size]`, used for frames `0..n`.
+    pub pictures: Option<Arc<[f32]>>,
+    /// One context for every frame in place of speech; the utterance then is `max_frames` long.
+    pub fixed_context: Option<Arc<[f32]>>,
+}
+
+impl SessionOptions {
+    /// Frames a live session may run ahead of its reader: a third of a second at 25 frames/s.
+    pub const LIVE_OUTBOX: usize = 8;
+    /// For readers that take everything, such as files: keeps the slots busy while one frame is written.
+    pub const BULK_OUTBOX: usize = 32;
+    /// Largest outbox a session may ask for.
+    pub const MAX_OUTBOX: usize = 64;
+
+    /// Frames of `format` at the given rate from the loop's start, with a live session's outbox.
+    #[must_use]
+    pub fn new(format: FrameFormat, sample_rate_hz: u32) -> Self {
+        Self {
+            format,
+            start_position: 0,
+            sample_rate_hz,
+            outbox_frames: Self::LIVE_OUTBOX,
+            max_frames: None,
+            pictures: None,
+            fixed_context: None,
+        }
+    }
+}
+
+/// One generator input `[6, size, size]` out of a client's, shared without copying.
+#[derive(Debug, Clone)]
+pub struct PictureOverride {
+    pictures: Arc<[f32]>,
+    range: Range<usize>,
+}
+
+impl PictureOverride {
+    /// Picture `index` of `pictures` with `len` floats each; `None` past the last.
+    #[must_use]
+    pub fn nth(pictures: &Arc<[f32]>, index: usize, len: usize) -> Option<Self> {
+        let start = index.checked_mul(len)?;
+        let range = start..start.checked_add(len)?;
+        (range.end <= pictures.len()).then(|| Self { pictures: Arc::clone(pictures), range })
+    }
+
+    /// The floats, planar.
+    #[must_use]
+    pub fn as_slice(&self) -> &[f32] {
+        &self.pictures[self.range.clone()]
+    }
+}

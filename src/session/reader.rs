@@ -1,0 +1,154 @@
+//! The reading end of a session: frames in order, and what happens between them.
+
+use std::sync::Arc;
+
+use super::core::{Phase, SessionCore, SessionTimes};
+use crate::backend::BackendError;
+use crate::batch::PooledBuf;
+
+/// One finished frame.
+pub struct OutFrame {
+    /// Number within its utterance.
+    pub index: u64,
+    /// Number of its utterance within the session.
+    pub utterance: u32,
+    /// Which picture of the avatar it is drawn on.
+    pub avatar_frame: usize,
+    /// A JPEG file, or BGR pixels, as the session asked. Returns to its pool when dropped.
+    pub data: PooledBuf,
+}
+
+/// Where an interrupt cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cut {
+    /// The utterance that was running, or the next one's number when none was.
+    pub utterance: u32,
+    /// Frames of it that the reader had taken.
+    pub frames: u64,
+    /// Place in the loop where the next utterance goes on.
+    pub next_position: u64,
+}
+
+/// What the reader meets, in order.
+pub enum Event {
+    /// The next frame.
+    Frame(OutFrame),
+    /// The utterance's last frame has been taken.
+    UtteranceDone {
+        /// Its number.
+        utterance: u32,
+        /// Frames it had.
+        frames: u64,
+        /// Samples it had, at the client's rate.
+        samples: u64,
+    },
+    /// The utterance was cut; no frame of it follows.
+    Interrupted(Cut),
+}
+
+/// Why a session ended early: the backend could not do its work.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
+pub struct SessionError {
+    what: Arc<str>,
+}
+
+impl SessionError {
+    /// One failure serves every session of a batch, so only its sentence is kept.
+    pub(super) fn new(error: &BackendError) -> Self {
+        Self { what: error.to_string().into() }
+    }
+}
+
+/// The reading end. Dropping it ends the session at once.
+pub struct FrameReader {
+    core: Arc<SessionCore>,
+}
+
+impl FrameReader {
+    pub(super) fn new(core: Arc<SessionCore>) -> Self {
+        Self { core }
+    }
+
+    /// The session's avatar, options and times.
+    #[must_use]
+    pub fn core(&self) -> &Arc<SessionCore> {
+        &self.core
+    }
+
+    /// Time the session's work has spent so far.
+    #[must_use]
+    pub fn times(&self) -> SessionTimes {
+        self.core.times()
+    }
+
+    /// Whether no utterance is running.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.core.lock().phase == Phase::Idle
+    }
+
+    /// The next event; `None` when the intake is gone and everything it sent has been answered.
+    /// Cancel-safe: an event is lost only if the returned future had completed.
+    ///
+    /// # Errors
+    /// [`SessionError`] once, when the backend failed; the session is then over.
+    pub async fn next(&mut self) -> Option<Result<Event, SessionError>> {
+        loop {
+            match self.poll_event() {
+                Step::Event(event) => return Some(Ok(event)),
+                Step::Failed(error) => return Some(Err(error)),
+                Step::Over => return None,
+                // `notify_one` keeps a permit, so an event between the check and the wait is not missed.
+                Step::Wait => self.core.event.notified().await,
+            }
+        }
+    }
+
+    fn poll_event(&self) -> Step {
+        let mut state = self.core.lock();
+        if let Some(error) = state.failure.take() {
+            state.intake_gone = true;
+            return Step::Failed(error);
+        }
+        if let Some(cut) = state.cut.take() {
+            return Step::Event(Event::Interrupted(cut));
+        }
+        if let Some((index, data)) = state.utterance.take_frame() {
+            self.core.pump(&mut state);
+            self.core.room.notify_one();
+            let position = state.position.wrapping_add(index as u64);
+            let avatar_frame = self.core.avatar().frame_at(position);
+            return Step::Event(Event::Frame(OutFrame {
+                index: index as u64,
+                utterance: state.number,
+                avatar_frame,
+                data,
+            }));
+        }
+        if state.phase != Phase::Idle && state.utterance.is_complete() {
+            let frames = state.utterance.frames_taken() as u64;
+            let (utterance, samples) = (state.number, state.samples);
+            state.position = state.position.wrapping_add(frames);
+            state.number = state.number.wrapping_add(1);
+            self.core.forget(&mut state);
+            return Step::Event(Event::UtteranceDone { utterance, frames, samples });
+        }
+        if state.intake_gone && state.phase != Phase::Finishing { Step::Over } else { Step::Wait }
+    }
+}
+
+enum Step {
+    Event(Event),
+    Failed(SessionError),
+    Over,
+    Wait,
+}
+
+impl Drop for FrameReader {
+    fn drop(&mut self) {
+        let mut state = self.core.lock();
+        state.reader_gone = true;
+        self.core.forget(&mut state);
+    }
+}

@@ -1,0 +1,250 @@
+//! The counters and histories of one utterance: what is known, what is queued, what is done.
+//!
+//! No locks and no threads here: [`super::core`] guards it, the lanes fill it. Windows and frames are
+//! queued in order, done in any order, and taken in order.
+
+use std::sync::Arc;
+
+use crate::audio::{Context, ContextRow, FrameClock, SILENT_MEL, WINDOW_MEL_FRAMES, Windows, fill_window};
+use crate::avatar::onnx::FEATURE_LEN;
+
+/// Encoder windows a session may run ahead of what its frames need now.
+const WINDOWS_AHEAD: usize = 16;
+
+/// Sizes of an utterance's histories, fixed when its session opens.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Frames made ahead of the reader.
+    pub outbox_frames: usize,
+    /// Mel frames one intake block can add.
+    pub block_mel_frames: usize,
+}
+
+/// The sound's length, once it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ended {
+    mel_frames: usize,
+    windows: usize,
+    frames: usize,
+}
+
+/// One utterance, from its first sample to its last frame; `F` is a finished frame.
+pub struct Utterance<F> {
+    clock: FrameClock,
+    context: Context,
+    mels: usize,
+    block_mel_frames: usize,
+    /// Last `mel_capacity` mel frames, a ring indexed by the mel frame's number.
+    mel: Vec<f32>,
+    mel_capacity: usize,
+    mel_end: usize,
+    /// Features by window number, a ring; `feature_done` says which of them are in.
+    features: Vec<f32>,
+    feature_done: Vec<bool>,
+    features_end: usize,
+    windows_queued: usize,
+    frames_queued: usize,
+    /// Finished frames by number, a ring.
+    outbox: Vec<Option<F>>,
+    frames_taken: usize,
+    ended: Option<Ended>,
+    max_frames: usize,
+    fixed_context: Option<Arc<[f32]>>,
+}
+
+impl<F> Utterance<F> {
+    /// An utterance with all its memory.
+    #[must_use]
+    pub fn new(clock: FrameClock, context: Context, mels: usize, limits: Limits) -> Self {
+        let outbox_frames = limits.outbox_frames.max(1);
+        let feature_capacity = Self::feature_capacity(context, outbox_frames);
+        // A full feature history, the window after it, and what arrives while it waits.
+        let mel_capacity =
+            clock.window_start(feature_capacity + 1) + 2 * WINDOW_MEL_FRAMES + 2 * limits.block_mel_frames;
+        Self {
+            clock,
+            context,
+            mels,
+            block_mel_frames: limits.block_mel_frames,
+            mel: vec![0.0; mel_capacity * mels],
+            mel_capacity,
+            mel_end: 0,
+            features: vec![0.0; feature_capacity * FEATURE_LEN],
+            feature_done: vec![false; feature_capacity],
+            features_end: 0,
+            windows_queued: 0,
+            frames_queued: 0,
+            outbox: std::iter::repeat_with(|| None).take(outbox_frames).collect(),
+            frames_taken: 0,
+            ended: None,
+            max_frames: usize::MAX,
+            fixed_context: None,
+        }
+    }
+
+    /// Windows such an utterance has queued at most.
+    #[must_use]
+    pub fn feature_capacity(context: Context, outbox_frames: usize) -> usize {
+        outbox_frames + 2 * context.rows() + WINDOWS_AHEAD
+    }
+
+    /// Starts anew, keeping the memory: `max_frames` bounds its length, and with `fixed_context` it has
+    /// exactly that many frames and needs no sound.
+    pub fn reset(&mut self, max_frames: Option<usize>, fixed_context: Option<&Arc<[f32]>>) {
+        self.mel_end = 0;
+        self.features_end = 0;
+        self.feature_done.fill(false);
+        self.windows_queued = 0;
+        self.frames_queued = 0;
+        self.outbox.iter_mut().for_each(|frame| *frame = None);
+        self.frames_taken = 0;
+        self.ended = None;
+        self.max_frames = max_frames.unwrap_or(usize::MAX);
+        self.fixed_context = fixed_context.map(Arc::clone);
+    }
+
+    /// Whether one more block of sound fits.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.mel_end - self.oldest_mel() + self.block_mel_frames <= self.mel_capacity
+    }
+
+    /// The oldest mel frame that a window, queued or to come, may read.
+    fn oldest_mel(&self) -> usize {
+        let by_windows = self.clock.window_start(self.features_end);
+        // If the sound ends now, the last windows slide back this far.
+        by_windows.min(self.mel_end.saturating_sub(WINDOW_MEL_FRAMES))
+    }
+
+    /// Adds mel frames `[n, mels]`; the caller has seen [`Self::has_room`].
+    pub fn push_mel(&mut self, frames: &[f32]) {
+        for frame in frames.chunks_exact(self.mels) {
+            let at = self.mel_end % self.mel_capacity * self.mels;
+            self.mel[at..at + self.mels].copy_from_slice(frame);
+            self.mel_end += 1;
+        }
+    }
+
+    /// The sound is complete; it covers `frames` video frames. With a fixed context there is no sound to
+    /// count by, and the utterance is as long as it may be.
+    pub fn finish(&mut self, frames: usize) {
+        let frames = if self.fixed_context.is_some() { self.max_frames } else { frames };
+        let windows = self.clock.window_count(self.mel_end);
+        self.ended = Some(Ended { mel_frames: self.mel_end, windows, frames });
+    }
+
+    /// The next window to queue, each given once.
+    pub fn next_window(&mut self) -> Option<usize> {
+        if self.fixed_context.is_some() {
+            return None;
+        }
+        let known = match self.ended {
+            Some(ended) => ended.windows,
+            None => self.clock.windows_ready(self.mel_end),
+        };
+        let room = self.context.oldest_window(self.frames_taken) + self.feature_done.len();
+        let next = self.windows_queued;
+        if next >= known.min(room) {
+            return None;
+        }
+        self.windows_queued += 1;
+        Some(next)
+    }
+
+    /// The next frame to queue, each given once: its features are in and the outbox has room for it.
+    pub fn next_frame(&mut self) -> Option<usize> {
+        let room = self.frames_taken + self.outbox.len();
+        let next = self.frames_queued;
+        if next >= room.min(self.frames_known()) {
+            return None;
+        }
+        self.frames_queued += 1;
+        Some(next)
+    }
+
+    /// Frames, from the first, whose context is certain.
+    fn frames_known(&self) -> usize {
+        let total = self.ended.map_or(self.max_frames, |ended| ended.frames.min(self.max_frames));
+        if self.fixed_context.is_some() { total } else { total.min(self.context.frames_ready(self.windows())) }
+    }
+
+    fn windows(&self) -> Windows {
+        match self.ended {
+            Some(Ended { windows, .. }) => Windows::All { count: windows, done: self.features_end },
+            None => Windows::SoFar(self.features_end),
+        }
+    }
+
+    /// Writes window `index` as the encoder takes it, `[mels, 16]`. `scratch` is `16 * mels` long.
+    pub fn stage_window(&self, index: usize, scratch: &mut [f32], window: &mut [f32]) {
+        let start = match self.ended {
+            Some(ended) => self.clock.window_start_in(index, ended.mel_frames),
+            None => self.clock.window_start(index),
+        };
+        let present = self.mel_end.saturating_sub(start).min(WINDOW_MEL_FRAMES);
+        for (offset, row) in scratch.chunks_exact_mut(self.mels).take(present).enumerate() {
+            let at = (start + offset) % self.mel_capacity * self.mels;
+            row.copy_from_slice(&self.mel[at..at + self.mels]);
+        }
+        fill_window(&scratch[..present * self.mels], self.mels, SILENT_MEL, window);
+    }
+
+    /// Takes the feature of window `index`.
+    pub fn put_feature(&mut self, index: usize, feature: &[f32]) {
+        let capacity = self.feature_done.len();
+        let at = index % capacity;
+        self.features[at * FEATURE_LEN..][..FEATURE_LEN].copy_from_slice(feature);
+        self.feature_done[at] = true;
+        while self.features_end < self.windows_queued && self.feature_done[self.features_end % capacity] {
+            // Cleared at once: the place is next used a whole history later.
+            self.feature_done[self.features_end % capacity] = false;
+            self.features_end += 1;
+        }
+    }
+
+    /// Writes the context of frame `index`, `[rows, 512]`.
+    pub fn stage_context(&self, index: usize, context: &mut [f32]) {
+        if let Some(fixed) = &self.fixed_context {
+            context.copy_from_slice(fixed);
+            return;
+        }
+        let windows = self.windows();
+        for (row, slot) in context.chunks_exact_mut(FEATURE_LEN).enumerate() {
+            match self.context.row(index, row, windows) {
+                ContextRow::Window(window) => {
+                    let at = window % self.feature_done.len() * FEATURE_LEN;
+                    slot.copy_from_slice(&self.features[at..at + FEATURE_LEN]);
+                }
+                ContextRow::Zero | ContextRow::NotYet => slot.fill(0.0),
+            }
+        }
+    }
+
+    /// Puts finished frame `index` where the reader will find it.
+    pub fn put_frame(&mut self, index: usize, frame: F) {
+        let at = index % self.outbox.len();
+        self.outbox[at] = Some(frame);
+    }
+
+    /// The next frame in order, once it is there.
+    pub fn take_frame(&mut self) -> Option<(usize, F)> {
+        let index = self.frames_taken;
+        let at = index % self.outbox.len();
+        let frame = self.outbox[at].take()?;
+        self.frames_taken += 1;
+        Some((index, frame))
+    }
+
+    /// Frames taken so far.
+    #[must_use]
+    pub fn frames_taken(&self) -> usize {
+        self.frames_taken
+    }
+
+    /// Whether every frame has been taken.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let total = self.ended.map_or(self.max_frames, |ended| ended.frames.min(self.max_frames));
+        self.frames_taken >= total
+    }
+}
