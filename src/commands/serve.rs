@@ -42,6 +42,8 @@ async fn serve(config: Config) -> Result<(), CommandError> {
             "avatars: {dir} is not a folder; set `avatars` (LIPSYNCD_AVATARS) to the folder of bundles"
         )));
     }
+    // Before anything that takes a while: a stop that comes early is honoured as soon as there is a server.
+    let shutdown = shutdown_signal().map_err(CommandError::failed)?;
     let backend = open_backend(&config)?;
     let limits = Limits { max_windows: MAX_WINDOWS, max_frames: config.max_batch };
     let engine = Engine::start(Arc::clone(&backend), EngineOptions { slots: config.slots, limits })
@@ -60,7 +62,6 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     tracing::info!("listening on {address}");
     let server =
         ServerOptions { max_message_bytes: config.max_message_bytes, drain: Duration::from_secs(config.drain_seconds) };
-    let shutdown = shutdown_signal().map_err(CommandError::failed)?;
     let broken = Arc::clone(&daemon);
     tokio::select! {
         result = rpc::run(daemon, listener, server, shutdown) => result.map_err(CommandError::failed)?,

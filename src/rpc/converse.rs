@@ -22,7 +22,7 @@ use super::proto::lipsync::{
     AudioFormat, ConverseRequest, ConverseResponse, Interrupted, Start, Started, UtteranceDone,
 };
 use super::status::RpcError;
-use super::synthesize::{AbortOnDrop, DEFAULT_RATE_HZ};
+use super::synthesize::{AbortOnDrop, rate_hz};
 use crate::audio::{PcmFormat, WINDOW_MEL_FRAMES, decode_pcm};
 use crate::avatar::LoadedAvatar;
 use crate::backend::FrameFormat;
@@ -42,7 +42,7 @@ pub(super) async fn converse(
         return Err(RpcError::Order("the first message of Converse must be `start`").into());
     };
     let format = pcm_format(&start)?;
-    let rate = if start.sample_rate_hz == 0 { DEFAULT_RATE_HZ } else { start.sample_rate_hz };
+    let rate = rate_hz("start.sample_rate_hz", start.sample_rate_hz)?;
     let quality = daemon.quality(start.jpeg_quality)?;
     let avatar = daemon.acquire(&start.avatar_id).await?.avatar;
     let options = SessionOptions {
@@ -71,12 +71,12 @@ pub(super) async fn converse(
 }
 
 fn pcm_format(start: &Start) -> Result<PcmFormat, RpcError> {
-    match start.audio_format() {
-        AudioFormat::F32le => Ok(PcmFormat::F32Le),
-        AudioFormat::S16le => Ok(PcmFormat::S16Le),
+    match AudioFormat::try_from(start.audio_format) {
+        Ok(AudioFormat::F32le) => Ok(PcmFormat::F32Le),
+        Ok(AudioFormat::S16le) => Ok(PcmFormat::S16Le),
         other => Err(RpcError::Field {
             field: "start.audio_format",
-            got: other.as_str_name().to_owned(),
+            got: other.map_or_else(|_| start.audio_format.to_string(), |format| format.as_str_name().to_owned()),
             expected: "live audio is AUDIO_FORMAT_F32LE or AUDIO_FORMAT_S16LE".to_owned(),
         }),
     }
@@ -125,8 +125,12 @@ async fn next_message(mut running: Running) -> Option<Step> {
         tokio::select! {
             biased;
             Some(status) = failed(failure) => return Some((Err(status), None)),
-            event = reader.next() => break event?,
-            _ = stopping.wait_for(|stop| *stop), if !told_to_stop => {
+            event = reader.next() => match event {
+                Some(event) => break event,
+                // The listener lets go of the session before it can say why.
+                None => return failed_at_last(failure).await.map(|status| (Err(status), None)),
+            },
+            () = stop_signal(stopping), if !told_to_stop => {
                 // A running utterance is finished first; the check comes round again after it.
                 if reader.is_idle() {
                     return Some((Err(RpcError::Stopping.into()), None));
@@ -156,6 +160,16 @@ async fn failed(failure: &mut Option<oneshot::Receiver<Status>>) -> Option<Statu
         },
         None => std::future::pending().await,
     }
+}
+
+async fn stop_signal(stopping: &mut watch::Receiver<bool>) {
+    // A daemon that is gone has stopped as well.
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// The failure of a listener that has ended, if it ended with one.
+async fn failed_at_last(failure: &mut Option<oneshot::Receiver<Status>>) -> Option<Status> {
+    failure.take()?.await.ok()
 }
 
 fn message_of(event: Event, reader: &FrameReader, rate: u32) -> ConverseResponse {
@@ -263,9 +277,11 @@ async fn listen(
                         return Err(RpcError::Order("`start` may come only once, as the first message").into());
                     }
                     Some(None) => {
-                        return Err(RpcError::Order(
-                            "an empty ConverseRequest means nothing; set audio, end_utterance or interrupt",
-                        )
+                        return Err(RpcError::Field {
+                            field: "message",
+                            got: "an empty ConverseRequest".to_owned(),
+                            expected: "set audio, end_utterance or interrupt".to_owned(),
+                        }
                         .into());
                     }
                 }

@@ -15,7 +15,7 @@ use super::proto::monolithic::{
     UnloadModelRequest, UnloadModelResponse,
 };
 use super::status::RpcError;
-use super::synthesize::{AbortOnDrop, DEFAULT_RATE_HZ, speak};
+use super::synthesize::{AbortOnDrop, rate_hz, speak};
 use crate::audio::{Pcm, PcmFormat, decode_pcm};
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar};
 use crate::backend::FrameFormat;
@@ -137,10 +137,9 @@ impl Monolithic {
 
 /// One batch, checked and drawn.
 async fn infer(daemon: &Daemon, request: CompositeBatchRequest) -> Result<CompositeBatchResponse, RpcError> {
-    let batch = in_range("batch_size", request.batch_size, 1, MAX_BATCH)? as usize;
+    let batch = in_range("batch_size", request.batch_size, 1, MAX_BATCH)?.unsigned_abs() as usize;
     let start_position = in_range("start_frame_idx", request.start_frame_idx, 0, i32::MAX)?;
-    let sample_rate = in_range("sample_rate", request.sample_rate, 0, i32::MAX)?;
-    let rate = if sample_rate == 0 { DEFAULT_RATE_HZ } else { sample_rate as u32 };
+    let rate = rate_hz("sample_rate", in_range("sample_rate", request.sample_rate, 0, i32::MAX)?.unsigned_abs())?;
     let Acquired { avatar, loading } = daemon.acquire(&request.model_id).await?;
     let pictures = read_pictures(&request.visual_frames, batch, &avatar)?;
     let speech = read_speech(&request, batch, rate, &avatar)?;

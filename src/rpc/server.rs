@@ -58,10 +58,11 @@ pub async fn run(
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<LipSyncServer<LipSyncService>>().await;
     health.set_serving::<MonolithicServiceServer<Monolithic>>().await;
-    let reflection = tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
     let most = options.max_message_bytes;
     let lipsync = LipSyncServer::new(LipSyncService { daemon: Arc::clone(&daemon) })
         .max_decoding_message_size(most)
@@ -74,7 +75,9 @@ pub async fn run(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .add_service(health_service)
-        .add_service(reflection)
+        .add_service(reflection().build_v1()?)
+        // Older clients, Python's among them, still ask by this name.
+        .add_service(reflection().build_v1alpha()?)
         .add_service(lipsync)
         .add_service(monolithic)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {

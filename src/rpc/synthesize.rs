@@ -13,12 +13,26 @@ use super::daemon::{Admitted, Daemon};
 use super::frames::frame_message;
 use super::proto::lipsync::{AudioFormat, SynthesizeRequest, SynthesizeResponse};
 use super::status::RpcError;
+use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
 use crate::audio::{Pcm, PcmFormat, decode_pcm, parse_wav};
 use crate::backend::FrameFormat;
 use crate::session::{Event, FrameReader, Intake, SessionOptions};
 
 /// Hz of raw PCM when the client says 0.
-pub(super) const DEFAULT_RATE_HZ: u32 = 16_000;
+const DEFAULT_RATE_HZ: u32 = 16_000;
+
+/// The rate of raw PCM that a client names in `field`.
+pub(super) fn rate_hz(field: &'static str, asked: u32) -> Result<u32, RpcError> {
+    match asked {
+        0 => Ok(DEFAULT_RATE_HZ),
+        1..=MAX_SAMPLE_RATE_HZ => Ok(asked),
+        _ => Err(RpcError::Field {
+            field,
+            got: asked.to_string(),
+            expected: format!("it must be at most {MAX_SAMPLE_RATE_HZ} Hz, or 0 for {DEFAULT_RATE_HZ}"),
+        }),
+    }
+}
 
 pub(super) type FrameStream = Pin<Box<dyn Stream<Item = Result<SynthesizeResponse, Status>> + Send>>;
 
@@ -74,10 +88,15 @@ impl Drop for AbortOnDrop {
 }
 
 fn read_audio(request: &SynthesizeRequest) -> Result<Pcm, RpcError> {
-    let pcm = match request.audio_format() {
-        AudioFormat::Unspecified | AudioFormat::Wav => parse_wav(&request.audio).map_err(RpcError::Wav)?,
-        AudioFormat::F32le => raw(request, PcmFormat::F32Le)?,
-        AudioFormat::S16le => raw(request, PcmFormat::S16Le)?,
+    let pcm = match AudioFormat::try_from(request.audio_format) {
+        Ok(AudioFormat::Unspecified | AudioFormat::Wav) => parse_wav(&request.audio).map_err(RpcError::Wav)?,
+        Ok(AudioFormat::F32le) => raw(request, PcmFormat::F32Le)?,
+        Ok(AudioFormat::S16le) => raw(request, PcmFormat::S16Le)?,
+        Err(_) => {
+            let got = request.audio_format.to_string();
+            let expected = "AUDIO_FORMAT_WAV, AUDIO_FORMAT_F32LE and AUDIO_FORMAT_S16LE exist".to_owned();
+            return Err(RpcError::Field { field: "audio_format", got, expected });
+        }
     };
     if pcm.samples.is_empty() {
         let expected = "send at least one sample".to_owned();
@@ -89,6 +108,5 @@ fn read_audio(request: &SynthesizeRequest) -> Result<Pcm, RpcError> {
 fn raw(request: &SynthesizeRequest, format: PcmFormat) -> Result<Pcm, RpcError> {
     let mut samples = Vec::with_capacity(request.audio.len() / format.sample_bytes());
     decode_pcm(format, &request.audio, &mut samples).map_err(|source| RpcError::Pcm { field: "audio", source })?;
-    let sample_rate_hz = if request.sample_rate_hz == 0 { DEFAULT_RATE_HZ } else { request.sample_rate_hz };
-    Ok(Pcm { sample_rate_hz, samples })
+    Ok(Pcm { sample_rate_hz: rate_hz("sample_rate_hz", request.sample_rate_hz)?, samples })
 }

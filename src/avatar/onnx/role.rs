@@ -51,8 +51,8 @@ pub struct EncoderShape {
 /// Why a network cannot play its role.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RoleError {
-    #[error("it takes {found} inputs, not {expected}")]
-    InputCount { expected: usize, found: usize },
+    #[error("it takes {found}, not {expected}")]
+    InputCount { expected: String, found: String },
     #[error("no input has the shape {expected}; it takes {found}")]
     NoInput { expected: String, found: String },
     #[error("its two inputs cannot be told apart: {found}")]
@@ -90,7 +90,9 @@ impl RoleError {
 /// See [`RoleError`].
 pub fn recognise_generator(graph: &GraphInfo, size_px: u32, context: usize) -> Result<GeneratorShape, RoleError> {
     let [first, second] = graph.inputs.as_slice() else {
-        return Err(RoleError::InputCount { expected: 2, found: graph.inputs.len() });
+        let side = size_px;
+        let expected = format!("a picture [N, 6, {side}, {side}] and a context [N, 32, 16, 16]");
+        return Err(RoleError::InputCount { expected, found: shapes(&graph.inputs) });
     };
     let size = u64::from(size_px);
     let audio_len = (context * FEATURE_LEN) as u64;
@@ -115,7 +117,8 @@ pub fn recognise_generator(graph: &GraphInfo, size_px: u32, context: usize) -> R
 /// See [`RoleError`].
 pub fn recognise_encoder(graph: &GraphInfo, mels: usize) -> Result<EncoderShape, RoleError> {
     let [mel] = graph.inputs.as_slice() else {
-        return Err(RoleError::InputCount { expected: 1, found: graph.inputs.len() });
+        let expected = format!("one mel window [N, 1, {mels}, {MEL_WINDOW_LEN}]");
+        return Err(RoleError::InputCount { expected, found: shapes(&graph.inputs) });
     };
     let expected = [1, mels as u64, MEL_WINDOW_LEN as u64];
     if !fits(mel, &expected) {

@@ -96,6 +96,7 @@ impl Output {
             Self::Jpegs(dir) => write_file(dir.join(format!("{index:06}.jpg")), data),
             Self::Pngs { dir, size_px: (width_px, height_px), png } => {
                 let view = View::packed(*width_px, *height_px, data).map_err(CommandError::failed)?;
+                png.clear();
                 encode_png(view, png).map_err(CommandError::failed)?;
                 write_file(dir.join(format!("{index:06}.png")), png)
             }
