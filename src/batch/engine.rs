@@ -37,7 +37,7 @@ pub struct EngineStats {
 }
 
 impl EngineStats {
-    pub(super) fn batch_done(&self, windows: usize, frames: usize) {
+    pub(super) fn batch_done(&self, (windows, frames): (usize, usize)) {
         self.batches.fetch_add(1, Ordering::Relaxed);
         self.windows.fetch_add(windows as u64, Ordering::Relaxed);
         self.frames.fetch_add(frames as u64, Ordering::Relaxed);

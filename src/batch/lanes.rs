@@ -58,23 +58,21 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats) {
         }
         Ok(times) => {
             let share = share_of(times, ready.len());
+            // Counted first: whoever has the frame finds it in the figures.
+            stats.batch_done(ready.kind_counts());
             ready.each_feature(|work, feature| {
                 if let WorkKind::Window(index) = work.kind {
                     work.session.add_times(share);
                     work.session.put_feature(work, index, feature);
                 }
             });
-            let windows = ready.len();
-            let mut frames = 0;
-            ready.each_frame(|work, _job, picture| {
+            ready.each_frame(|work, picture| {
                 if let WorkKind::Frame(index) = work.kind {
                     work.session.add_times(share);
                     work.session.avatar().frame_done(share);
                     work.session.put_frame(work, index, picture);
-                    frames += 1;
                 }
             });
-            stats.batch_done(if frames == 0 { windows } else { 0 }, frames);
         }
     }
 }

@@ -269,11 +269,17 @@ impl Slot<Ready> {
     }
 
     /// Gives each item of a frame batch its picture, by value.
-    pub(crate) fn each_frame(&mut self, mut take: impl FnMut(&Work, &FrameJob, PooledBuf)) {
-        let Body { work, frames, outputs, .. } = &mut *self.body;
-        for ((work, job), output) in work.iter().zip(frames.iter()).zip(outputs.drain(..)) {
-            take(work, job, output);
+    pub(crate) fn each_frame(&mut self, mut take: impl FnMut(&Work, PooledBuf)) {
+        let Body { work, outputs, .. } = &mut *self.body;
+        for (work, output) in work.iter().zip(outputs.drain(..)) {
+            take(work, output);
         }
+    }
+
+    /// Windows and frames in the batch; one of the two is 0.
+    pub(crate) fn kind_counts(&self) -> (usize, usize) {
+        let frames = self.body.frames.len();
+        (self.len() - frames, frames)
     }
 
     /// Empties the slot for the next batch.
