@@ -9,10 +9,12 @@
 //! | `synthesize` | whole audio in, a stream of frames out |
 //! | `converse` | live audio in, live frames out |
 //! | `monolithic` | `monolithic.MonolithicService`, as existing clients know it |
+//! | [`client`] | the other end, for `synth --server` |
 //! | [`server`] | the listening server, from start to drained |
 //!
 //! The generated types stay inside this module.
 
+pub mod client;
 pub mod daemon;
 pub mod server;
 pub mod status;

@@ -1,27 +1,26 @@
-//! `lipsyncd synth`: a video, or its frames, from a WAV file, without a daemon.
+//! `lipsyncd synth`: a video, or its frames, from a WAV file; by itself, or through a daemon.
 
+mod local;
 mod output;
+mod remote;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
-use self::output::Output;
 use super::{CommandError, progress};
 use crate::audio::{Pcm, read_wav};
-use crate::avatar::{Bundle, LoadedAvatar};
-use crate::backend::{Backend, CpuBackend};
-use crate::batch::{Engine, EngineOptions, Limits};
 use crate::picture::Quality;
-use crate::session::{Event, FrameReader, SessionOptions};
 
 /// What `lipsyncd synth` takes.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// The avatar's bundle: a folder with an avatar.toml
+    /// The avatar's bundle: a folder with an avatar.toml; with --server, the avatar's id there
     #[arg(long, value_name = "DIR")]
     avatar: PathBuf,
+    /// Let a running daemon make the frames, e.g. http://127.0.0.1:50053
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
     /// WAV file: 8/16/24/32-bit integer or 32-bit float PCM, any rate, up to 8 channels
     #[arg(long, value_name = "IN.wav")]
     audio: PathBuf,
@@ -56,75 +55,16 @@ enum Format {
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let quality = Quality::new(args.quality).map_err(CommandError::input)?;
-    let pcm = read_wav(&args.audio).map_err(CommandError::input)?;
-    let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
     let format = output::frame_format(&args.out, args.format == Format::Png, quality)?;
-    let backend: Arc<dyn Backend> = Arc::new(
-        CpuBackend::new(args.onnxruntime.as_deref(), args.threads_per_slot.into()).map_err(CommandError::failed)?,
-    );
-    let avatar = load(&bundle, &backend)?;
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let options = EngineOptions {
-        slots: args.slots.map_or(cores.max(2), usize::from),
-        limits: Limits { max_windows: 8, max_frames: 1 },
-    };
-    let engine = Engine::start(backend, options).map_err(CommandError::failed)?;
-    let session = SessionOptions {
-        start_position: args.start_position,
-        outbox_frames: SessionOptions::BULK_OUTBOX,
-        ..SessionOptions::new(format, pcm.sample_rate_hz)
-    };
-    let frames =
-        avatar.clock().frames_for_samples(pcm.samples.len(), pcm.sample_rate_hz).map_err(CommandError::input)?;
-    let mut output = Output::create(&args.out, format, &avatar, &pcm, &args.audio)?;
-    let bar = progress::bar("frames", frames);
-    let (intake, reader) = engine.open_session(avatar, session).map_err(CommandError::input)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(CommandError::failed)?;
-    runtime.block_on(speak(intake, reader, &pcm, |index, data| {
-        bar.inc(1);
-        output.write(index, data)
-    }))?;
-    output.finish()?;
-    bar.finish();
-    Ok(())
-}
-
-fn load(bundle: &Bundle, backend: &Arc<dyn Backend>) -> Result<Arc<LoadedAvatar>, CommandError> {
-    // Outside the daemon the avatar is a path; its id only names it in messages.
-    let name = bundle.dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let id = name.parse().or_else(|_| "avatar".parse()).map_err(CommandError::input)?;
-    let bar = progress::bar("loading", bundle.frames.len());
-    let avatar = LoadedAvatar::load(id, bundle, Arc::clone(backend), &|done| bar.set_position(done as u64))
-        .map_err(CommandError::input)?;
-    bar.finish_and_clear();
-    Ok(Arc::new(avatar))
-}
-
-/// Pushes the whole sound and gives every frame to `write`, in order.
-async fn speak(
-    mut intake: crate::session::Intake,
-    mut reader: FrameReader,
-    pcm: &Pcm,
-    mut write: impl FnMut(u64, &[u8]) -> Result<(), CommandError>,
-) -> Result<(), CommandError> {
-    let push = async {
-        // Ends early only when the reader has failed, and then the reader says why.
-        if intake.push(&pcm.samples).await.is_ok() {
-            let _ = intake.finish().await;
-        }
-        std::future::pending::<()>().await;
-    };
-    let read = async {
-        while let Some(event) = reader.next().await {
-            match event.map_err(CommandError::failed)? {
-                Event::Frame(frame) => write(frame.index, &frame.data)?,
-                Event::UtteranceDone { .. } | Event::Interrupted(_) => break,
-            }
-        }
-        Ok(())
-    };
-    tokio::select! {
-        () = push => Ok(()),
-        result = read => result,
+    let pcm = read_wav(&args.audio).map_err(CommandError::input)?;
+    match &args.server {
+        Some(server) => remote::run(args, server, &pcm, format),
+        None => local::run(args, &pcm, format),
     }
+}
+
+/// Frames that `pcm` makes, for the progress bar.
+fn frame_count(pcm: &Pcm, fps: u32) -> usize {
+    let frames = (pcm.samples.len() as u64 * u64::from(fps)).div_ceil(u64::from(pcm.sample_rate_hz.max(1)));
+    usize::try_from(frames).unwrap_or(usize::MAX)
 }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::CommandError;
 use crate::audio::Pcm;
-use crate::avatar::LoadedAvatar;
 use crate::backend::FrameFormat;
 use crate::commands::error::FileError;
 use crate::media::{AtomicFile, AviSettings, AviWriter, FrameRate, Mp4Settings, Mp4Writer, PcmFormat};
@@ -39,6 +38,15 @@ fn video_kind(out: &Path) -> Option<VideoKind> {
     }
 }
 
+/// What a film needs to know of its frames.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    /// Width and height.
+    pub size_px: (usize, usize),
+    /// Frames per second.
+    pub fps: u32,
+}
+
 /// An output being written.
 pub(super) enum Output {
     /// JPEG files.
@@ -56,11 +64,11 @@ impl Output {
     pub(super) fn create(
         out: &Path,
         format: FrameFormat,
-        avatar: &LoadedAvatar,
+        shape: Shape,
         pcm: &Pcm,
         wav: &Path,
     ) -> Result<Self, CommandError> {
-        let (width_px, height_px) = avatar.size_px();
+        let (width_px, height_px) = shape.size_px;
         match video_kind(out) {
             None => {
                 std::fs::create_dir_all(out).map_err(FileError::at(out)).map_err(CommandError::failed)?;
@@ -76,7 +84,7 @@ impl Output {
                 let settings = AviSettings {
                     width_px: side(width_px),
                     height_px: side(height_px),
-                    frame_rate: FrameRate::whole(avatar.fps()),
+                    frame_rate: FrameRate::whole(shape.fps),
                     audio: Some(PcmFormat { sample_rate_hz: pcm.sample_rate_hz, channels: 1 }),
                 };
                 let writer = Box::new(AviWriter::new(file, settings).map_err(CommandError::failed)?);
@@ -84,7 +92,7 @@ impl Output {
                 Ok(Self::Avi { path: out.to_owned(), writer, sound, at: 0 })
             }
             Some(VideoKind::Mp4) => {
-                let settings = Mp4Settings { frame_rate: FrameRate::whole(avatar.fps()), sound: Some(wav.to_owned()) };
+                let settings = Mp4Settings { frame_rate: FrameRate::whole(shape.fps), sound: Some(wav.to_owned()) };
                 Ok(Self::Mp4(Mp4Writer::create(out, &settings).map_err(CommandError::failed)?))
             }
         }

@@ -1,0 +1,65 @@
+# Bare `make` lists the targets. `make demo` and `make test` do everything on a fresh Debian machine
+# with Rust, a C compiler and Python 3.
+SHELL := /bin/sh
+CARGO ?= cargo
+PYTHON ?= python3
+OUT ?= out
+AVATAR ?= demo
+AUDIO ?= avatars/demo/sentence.wav
+VENV := .cache/venv
+BIN := target/release/lipsyncd
+CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lipsyncd
+ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
+
+.PHONY: help packages onnxruntime build demo test lint rust-test python-test doc bench bench-avatar clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+packages: ## Install the Debian packages the build needs: cmake, nasm (libjpeg-turbo), python3-venv
+	@scripts/system-packages.sh cmake nasm python3-venv
+
+onnxruntime: $(ONNXRUNTIME) ## Fetch ONNX Runtime's library from PyPI into ~/.cache/lipsyncd
+
+$(VENV)/pip: | packages
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(ONNXRUNTIME): scripts/onnxruntime.sh scripts/onnxruntime.txt | $(VENV)/pip
+	PYTHON=$(VENV)/bin/python scripts/onnxruntime.sh
+	@touch $@
+
+build: packages ## Build the release binary
+	$(CARGO) build --release --locked
+
+demo: build onnxruntime ## Serve the demo avatar, speak to it over gRPC, leave out/demo.avi (AUDIO=my.wav)
+	scripts/demo.sh $(BIN) avatars $(AVATAR) "$(AUDIO)" $(OUT)
+
+test: lint rust-test python-test ## Everything CI runs
+
+lint: packages ## Format, clippy and rustdoc, warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
+
+rust-test: packages onnxruntime ## Unit, property and integration tests
+	$(CARGO) test --locked
+
+$(VENV)/requirements: tests/python/requirements.txt | $(VENV)/pip
+	$(VENV)/bin/pip install --quiet --requirement tests/python/requirements.txt
+	@cp $< $@
+
+python-test: build onnxruntime $(VENV)/requirements ## The outside judge: librosa, OpenCV, ONNX Runtime, grpcio
+	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) \
+	    $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/python
+
+bench-avatar: $(VENV)/requirements ## Make out/avatars/full: the full-size network, random weights, for benchmarks
+	$(VENV)/bin/python engines/networks/standin.py --width full --out $(OUT)/avatars/full
+
+bench: build onnxruntime $(VENV)/requirements bench-avatar ## Side-by-side figures: networks alone, lipsyncd, Python
+	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) $(VENV)/bin/python benches/compare.py
+	LIPSYNCD_BIN=$(CURDIR)/$(BIN) $(VENV)/bin/python benches/mel_vs_librosa.py
+	$(CARGO) bench --locked
+
+clean: ## Remove what make made here
+	rm -rf target $(OUT) .cache

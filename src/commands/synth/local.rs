@@ -1,0 +1,82 @@
+//! Frames made in this process, without a daemon.
+
+use std::sync::Arc;
+
+use super::output::{Output, Shape};
+use super::{Args, CommandError, frame_count, progress};
+use crate::audio::Pcm;
+use crate::avatar::{Bundle, LoadedAvatar};
+use crate::backend::{Backend, CpuBackend, FrameFormat};
+use crate::batch::{Engine, EngineOptions, Limits};
+use crate::session::{Event, FrameReader, Intake, SessionOptions};
+
+pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), CommandError> {
+    let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
+    let backend: Arc<dyn Backend> = Arc::new(
+        CpuBackend::new(args.onnxruntime.as_deref(), args.threads_per_slot.into()).map_err(CommandError::failed)?,
+    );
+    let avatar = load(&bundle, &backend)?;
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let options = EngineOptions {
+        slots: args.slots.map_or(cores.max(2), usize::from),
+        limits: Limits { max_windows: 8, max_frames: 1 },
+    };
+    let engine = Engine::start(backend, options).map_err(CommandError::failed)?;
+    let session = SessionOptions {
+        start_position: args.start_position,
+        outbox_frames: SessionOptions::BULK_OUTBOX,
+        ..SessionOptions::new(format, pcm.sample_rate_hz)
+    };
+    let shape = Shape { size_px: avatar.size_px(), fps: avatar.fps() };
+    let mut output = Output::create(&args.out, format, shape, pcm, &args.audio)?;
+    let bar = progress::bar("frames", frame_count(pcm, shape.fps));
+    let (intake, reader) = engine.open_session(avatar, session).map_err(CommandError::input)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(CommandError::failed)?;
+    runtime.block_on(speak(intake, reader, pcm, |index, data| {
+        bar.inc(1);
+        output.write(index, data)
+    }))?;
+    output.finish()?;
+    bar.finish();
+    Ok(())
+}
+
+fn load(bundle: &Bundle, backend: &Arc<dyn Backend>) -> Result<Arc<LoadedAvatar>, CommandError> {
+    // Outside the daemon the avatar is a path; its id only names it in messages.
+    let name = bundle.dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let id = name.parse().or_else(|_| "avatar".parse()).map_err(CommandError::input)?;
+    let bar = progress::bar("loading", bundle.frames.len());
+    let avatar = LoadedAvatar::load(id, bundle, Arc::clone(backend), &|done| bar.set_position(done as u64))
+        .map_err(CommandError::input)?;
+    bar.finish_and_clear();
+    Ok(Arc::new(avatar))
+}
+
+/// Pushes the whole sound and gives every frame to `write`, in order.
+async fn speak(
+    mut intake: Intake,
+    mut reader: FrameReader,
+    pcm: &Pcm,
+    mut write: impl FnMut(u64, &[u8]) -> Result<(), CommandError>,
+) -> Result<(), CommandError> {
+    let push = async {
+        // Ends early only when the reader has failed, and then the reader says why.
+        if intake.push(&pcm.samples).await.is_ok() {
+            let _ = intake.finish().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let read = async {
+        while let Some(event) = reader.next().await {
+            match event.map_err(CommandError::failed)? {
+                Event::Frame(frame) => write(frame.index, &frame.data)?,
+                Event::UtteranceDone { .. } | Event::Interrupted(_) => break,
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        () = push => Ok(()),
+        result = read => result,
+    }
+}

@@ -1,0 +1,39 @@
+//! Frames made by a daemon, over gRPC.
+
+use super::output::{Output, Shape};
+use super::{Args, CommandError, frame_count, progress};
+use crate::audio::Pcm;
+use crate::backend::FrameFormat;
+use crate::commands::error::FileError;
+use crate::rpc::client::Client;
+
+/// Room for the whole WAV in one message; the daemon has a limit of its own.
+const MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
+
+pub(super) fn run(args: &Args, server: &str, pcm: &Pcm, format: FrameFormat) -> Result<(), CommandError> {
+    let FrameFormat::Jpeg(quality) = format else {
+        return Err(CommandError::input("a daemon sends JPEG frames; leave out --format png, or --server"));
+    };
+    let id =
+        args.avatar.to_str().ok_or_else(|| CommandError::input("--avatar: with --server this is an avatar's id"))?;
+    let wav = std::fs::read(&args.audio).map_err(FileError::at(&args.audio)).map_err(CommandError::input)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::failed)?;
+    runtime.block_on(async {
+        let mut client = Client::connect(server, MAX_MESSAGE_BYTES).await.map_err(CommandError::failed)?;
+        let avatar = client.avatar(id).await.map_err(CommandError::failed)?;
+        let mut frames = client
+            .synthesize(id, wav, args.start_position, u32::from(quality.get()))
+            .await
+            .map_err(CommandError::failed)?;
+        let shape = Shape { size_px: avatar.size_px, fps: avatar.fps };
+        let mut output = Output::create(&args.out, format, shape, pcm, &args.audio)?;
+        let bar = progress::bar("frames", frame_count(pcm, avatar.fps));
+        while let Some((index, jpeg)) = frames.next().await.map_err(CommandError::failed)? {
+            bar.inc(1);
+            output.write(index, &jpeg)?;
+        }
+        output.finish()?;
+        bar.finish();
+        Ok(())
+    })
+}
