@@ -120,6 +120,32 @@ fn mp4_plays_whole_with_its_sound() {
     }
 }
 
+/// The matrix and the range change on the way from JPEG to H.264; what a player shows must not.
+#[test]
+#[ignore = "needs ffmpeg on PATH"]
+fn mp4_keeps_the_colours() {
+    let dir = folder("colours");
+    for (i, bgr) in [[40, 120, 220], [200, 60, 10], [20, 20, 20], [235, 240, 250]].into_iter().enumerate() {
+        let path = dir.join(format!("{i}.mp4"));
+        let image = Image::from_bgr(64, 48, bgr.repeat(64 * 48)).unwrap();
+        let mut jpeg = Vec::new();
+        JpegEncoder::new(JpegSettings::default()).unwrap().encode_to_vec(image.view(), &mut jpeg).unwrap();
+        let settings = Mp4Settings { frame_rate: FrameRate::whole(25), sound: None };
+        let mut writer = Mp4Writer::create(&path, &settings).unwrap();
+        for _ in 0..3 {
+            writer.write_frame(&jpeg).unwrap();
+        }
+        writer.finish().unwrap();
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-nostdin", "-i"]).arg(&path);
+        let shown = command.args(["-f", "rawvideo", "-pix_fmt", "bgr24", "-"]).output().unwrap().stdout;
+        assert_eq!(shown.len(), 3 * 64 * 48 * 3);
+        let furthest = shown.iter().zip(bgr.iter().cycle()).map(|(a, b): (&u8, &u8)| a.abs_diff(*b)).max();
+        assert!(furthest <= Some(6), "{bgr:?}: {furthest:?}");
+    }
+    std::fs::remove_dir_all(dir).unwrap();
+}
+
 #[test]
 #[ignore = "needs ffmpeg on PATH"]
 fn ffmpegs_own_words_reach_the_error() {

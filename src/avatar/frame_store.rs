@@ -1,16 +1,29 @@
-//! The avatar's pictures and their crops, decoded and cut once, on all cores.
+//! The avatar's pictures and their crops: everything about a frame that does not depend on the sound.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::borrow::Cow;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Bundle, FaceBox};
-use crate::picture::{CropError, DecodeError, GeneratorGeometry, Image, Rect, cut_crop, decode_file};
+use crate::picture::template::{
+    BuildError, ContentDigest, Job, Loaded, OnDemandTemplates, Origin, TemplatePlan, TemplateSet, content_digest,
+    load_or_build,
+};
+use crate::picture::{CropError, DecodeError, GeneratorGeometry, Image, Quality, Rect, cut_crop, decode_file};
 
 /// Why a frame cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameStoreError {
+    /// The file cannot be read.
+    #[error("{path}: {source}; check the file and its permissions")]
+    Read {
+        /// The frame.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
     /// The picture is damaged.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -34,76 +47,91 @@ pub enum FrameStoreError {
         /// What is wrong with the box.
         source: CropError,
     },
+    /// The templates could not be made.
+    #[error(transparent)]
+    Templates(#[from] Box<BuildError<FrameStoreError>>),
 }
 
-struct StoredFrame {
-    picture: Image,
-    crop: Image,
+/// How an avatar's pictures are kept in memory.
+#[derive(Debug, Clone)]
+pub enum Keep {
+    /// As pixels, 3 bytes each: for lossless output.
+    Pixels,
+    /// As JPEG templates, a twentieth of that: for everything that is delivered as JPEG.
+    Templates(TemplateOptions),
 }
 
-/// Every picture of an avatar with its crop and box, as bytes.
+/// How templates are made.
+#[derive(Debug, Clone)]
+pub struct TemplateOptions {
+    /// The quality most viewers get.
+    pub quality: Quality,
+    /// Where made templates are kept between runs.
+    pub cache_dir: Option<PathBuf>,
+    /// Templates at other qualities, for all avatars.
+    pub on_demand: Arc<OnDemandTemplates>,
+}
+
+/// The pictures in the form they are kept.
+pub enum Pictures {
+    /// Decoded.
+    Pixels(Vec<Image>),
+    /// Encoded once; a frame's patch is spliced in.
+    Templates {
+        /// At the avatar's own quality.
+        set: TemplateSet,
+        /// At other qualities.
+        on_demand: Arc<OnDemandTemplates>,
+    },
+}
+
+/// Every picture of an avatar with its crop and box.
 pub struct FrameStore {
-    frames: Vec<StoredFrame>,
+    pictures: Pictures,
+    crops: Vec<Image>,
     boxes: Vec<Rect>,
+    paths: Vec<PathBuf>,
     size_px: (usize, usize),
 }
 
 impl FrameStore {
-    /// Decodes and cuts every frame of `bundle`, one worker per core.
+    /// Reads every frame of `bundle` on all cores, keeping the pictures as `keep` says. Where splicing does
+    /// not pay for the frames' geometry, they are kept as pixels all the same.
     ///
     /// # Errors
     /// That of the first faulty frame met.
     pub fn load(
         bundle: &Bundle,
         geometry: &GeneratorGeometry,
+        keep: &Keep,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, FrameStoreError> {
         let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
         let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
-        let count = bundle.frames.len();
-        let loaded = Mutex::new((0..count).map(|_| None).collect::<Vec<Option<StoredFrame>>>());
-        let failed = Mutex::new(None);
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let worker = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    return;
-                }
-                match load_one(bundle, index, boxes[index], size_px, geometry) {
-                    Ok(frame) => lock(&loaded)[index] = Some(frame),
-                    Err(error) => {
-                        next.store(count, Ordering::Relaxed);
-                        lock(&failed).get_or_insert(error);
-                        return;
-                    }
-                }
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+        let loader = Loader { bundle, boxes: &boxes, size_px, geometry };
+        let plan = match keep {
+            Keep::Pixels => None,
+            Keep::Templates(options) => {
+                TemplatePlan::choose(size_px, &boxes, options.quality).map(|plan| (plan, options))
             }
         };
-        let workers = std::thread::available_parallelism().map_or(1, |n| n.get()).min(count);
-        std::thread::scope(|scope| {
-            for _ in 0..workers {
-                scope.spawn(worker);
-            }
-        });
-        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            return Err(error);
-        }
-        let frames = loaded.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect();
-        Ok(Self { frames, boxes, size_px })
+        let (pictures, crops) = match plan {
+            None => loader.pixels(progress)?,
+            Some((plan, options)) => loader.templates(plan, options, progress)?,
+        };
+        Ok(Self { pictures, crops, boxes, paths: bundle.frames.clone(), size_px })
     }
 
     /// Number of pictures.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.frames.len()
+        self.crops.len()
     }
 
     /// Whether there is no picture; a checked bundle has one at least.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.crops.is_empty()
     }
 
     /// Width and height of every picture.
@@ -112,16 +140,27 @@ impl FrameStore {
         self.size_px
     }
 
-    /// Picture `index`.
+    /// The pictures as they are kept.
     #[must_use]
-    pub fn frame(&self, index: usize) -> &Image {
-        &self.frames[index].picture
+    pub fn pictures(&self) -> &Pictures {
+        &self.pictures
+    }
+
+    /// The pixels of picture `index`; kept as a template, it is decoded from its file again.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the file has changed since it was loaded.
+    pub fn pixels(&self, index: usize) -> Result<Cow<'_, Image>, DecodeError> {
+        match &self.pictures {
+            Pictures::Pixels(images) => Ok(Cow::Borrowed(&images[index])),
+            Pictures::Templates { .. } => Ok(Cow::Owned(decode_file(&self.paths[index])?)),
+        }
     }
 
     /// The crop of picture `index`.
     #[must_use]
     pub fn crop(&self, index: usize) -> &[u8] {
-        self.frames[index].crop.data()
+        self.crops[index].data()
     }
 
     /// Every picture's box.
@@ -133,37 +172,128 @@ impl FrameStore {
     /// Bytes of the pictures and crops.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        self.frames.iter().map(|frame| (frame.picture.data().len() + frame.crop.data().len()) as u64).sum()
+        let total = |images: &[Image]| images.iter().map(|image| image.data().len() as u64).sum::<u64>();
+        let pictures = match &self.pictures {
+            Pictures::Pixels(images) => total(images),
+            Pictures::Templates { set, .. } => set.resident_bytes() as u64,
+        };
+        pictures + total(&self.crops)
     }
 }
 
 /// Bytes that loading `bundle` will hold, for admission before the work.
 #[must_use]
-pub fn predicted_bytes(bundle: &Bundle) -> u64 {
-    let picture = u64::from(bundle.frame_size.width) * u64::from(bundle.frame_size.height) * 3;
+pub fn predicted_bytes(bundle: &Bundle, keep: &Keep) -> u64 {
+    let pixels = u64::from(bundle.frame_size.width) * u64::from(bundle.frame_size.height) * 3;
+    let picture = match keep {
+        Keep::Pixels => pixels,
+        // Measured: a photograph's template at quality 75 is a nineteenth of its pixels, at 90 an eleventh.
+        Keep::Templates(_) => pixels / 12,
+    };
     let side = u64::from(bundle.manifest.generator.crop_px());
     bundle.frames.len() as u64 * (picture + side * side * 3)
 }
 
-fn load_one(
-    bundle: &Bundle,
-    index: usize,
-    area: Rect,
-    expected: (usize, usize),
-    geometry: &GeneratorGeometry,
-) -> Result<StoredFrame, FrameStoreError> {
-    let path = &bundle.frames[index];
-    let picture = decode_file(path)?;
-    let got = (picture.width_px(), picture.height_px());
-    if got != expected {
-        return Err(FrameStoreError::Size { path: path.clone(), got, expected });
+/// One load in progress.
+struct Loader<'a> {
+    bundle: &'a Bundle,
+    boxes: &'a [Rect],
+    size_px: (usize, usize),
+    geometry: &'a GeneratorGeometry,
+}
+
+impl Loader<'_> {
+    fn pixels(&self, progress: &(dyn Fn(usize) + Sync)) -> Result<(Pictures, Vec<Image>), FrameStoreError> {
+        let loaded = self.each(|index| self.picture_and_crop(index), progress)?;
+        let (images, crops) = loaded.into_iter().unzip();
+        Ok((Pictures::Pixels(images), crops))
     }
-    let crop = cut_crop(picture.view(), area, geometry).map_err(|source| FrameStoreError::Crop {
-        path: path.clone(),
-        index,
-        source,
-    })?;
-    Ok(StoredFrame { picture, crop })
+
+    fn templates(
+        &self,
+        plan: TemplatePlan,
+        options: &TemplateOptions,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<(Pictures, Vec<Image>), FrameStoreError> {
+        let contents = self.each(|index| self.digest(index), &|_| {})?;
+        // A fresh build decodes every frame: its crop is cut on the way.
+        let crops = Mutex::new(vec![None; contents.len()]);
+        let frame = |index: usize| {
+            let (picture, crop) = self.picture_and_crop(index)?;
+            lock(&crops)[index] = Some(crop);
+            Ok(picture)
+        };
+        let job = Job { plan, contents: &contents, cache_dir: options.cache_dir.as_deref(), threads: threads() };
+        let Loaded { set, origin, cache_problem } = load_or_build(job, frame, progress).map_err(Box::new)?;
+        if let Some(problem) = cache_problem {
+            tracing::warn!("template cache: {}", crate::chain::sentence(&problem));
+        }
+        let crops = match origin {
+            Origin::Built => crops.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect(),
+            Origin::Cache => self.each(|index| Ok(self.picture_and_crop(index)?.1), progress)?,
+        };
+        Ok((Pictures::Templates { set, on_demand: Arc::clone(&options.on_demand) }, crops))
+    }
+
+    /// `work` for every frame, on all cores, in order of the frames; stops at the first error.
+    fn each<T: Send>(
+        &self,
+        work: impl Fn(usize) -> Result<T, FrameStoreError> + Sync,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<T>, FrameStoreError> {
+        let count = self.bundle.frames.len();
+        let made = Mutex::new((0..count).map(|_| None).collect::<Vec<Option<T>>>());
+        let failed = Mutex::new(None);
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let worker = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return;
+                }
+                match work(index) {
+                    Ok(value) => lock(&made)[index] = Some(value),
+                    Err(error) => {
+                        next.store(count, Ordering::Relaxed);
+                        lock(&failed).get_or_insert(error);
+                        return;
+                    }
+                }
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..threads().get().min(count) {
+                scope.spawn(worker);
+            }
+        });
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()),
+        }
+    }
+
+    fn digest(&self, index: usize) -> Result<ContentDigest, FrameStoreError> {
+        let path: &Path = &self.bundle.frames[index];
+        let file = std::fs::read(path).map_err(|source| FrameStoreError::Read { path: path.to_owned(), source })?;
+        Ok(content_digest(&file))
+    }
+
+    fn picture_and_crop(&self, index: usize) -> Result<(Image, Image), FrameStoreError> {
+        let path = &self.bundle.frames[index];
+        let picture = decode_file(path)?;
+        let got = (picture.width_px(), picture.height_px());
+        if got != self.size_px {
+            return Err(FrameStoreError::Size { path: path.clone(), got, expected: self.size_px });
+        }
+        let crop = cut_crop(picture.view(), self.boxes[index], self.geometry)
+            .map_err(|source| FrameStoreError::Crop { path: path.clone(), index, source })?;
+        Ok((picture, crop))
+    }
+}
+
+fn threads() -> NonZero<usize> {
+    std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
 }
 
 fn rect(face: &FaceBox) -> Rect {

@@ -1,11 +1,12 @@
 //! An avatar in memory: everything that does not depend on the sound, computed once.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::frame_store::{FrameStore, FrameStoreError};
+use super::frame_store::{FrameStore, FrameStoreError, Keep, Pictures};
 use super::{AvatarId, Bundle, BundleError, Channels, FrameOrder, Mask, Resize};
 use crate::audio::{ClockError, Context, FrameClock, MelError, MelParams, MelPlan};
 use crate::avatar::onnx::FEATURE_LEN;
@@ -13,8 +14,8 @@ use crate::backend::{Backend, BackendError, ModelLease, Models};
 use crate::batch::BufferPool;
 use crate::batch::slot::StageTimes;
 use crate::picture::{
-    ChannelOrder, CompositeError, Compositor, GeneratorGeometry, GeometryError, Image, Interpolation, JpegEncoder,
-    PictureInput, Rect,
+    ChannelOrder, CompositeError, Compositor, DecodeError, GeneratorGeometry, GeometryError, Image, Interpolation,
+    JpegEncoder, PictureInput, Rect,
 };
 
 /// Most mel bands a bundle may ask for; slots are sized for it.
@@ -121,7 +122,7 @@ pub struct AvatarUse {
 }
 
 impl LoadedAvatar {
-    /// Decodes the frames, cuts the crops and loads the networks of `bundle`. `progress` is told how many
+    /// Reads the frames of `bundle`, keeps them as `keep` says, cuts the crops and loads the networks. `progress` is told how many
     /// frames are done, from any thread.
     ///
     /// # Errors
@@ -130,6 +131,7 @@ impl LoadedAvatar {
         id: AvatarId,
         bundle: &Bundle,
         backend: Arc<dyn Backend>,
+        keep: &Keep,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, LoadError> {
         let path = || bundle.dir.join(super::MANIFEST_FILE);
@@ -148,7 +150,7 @@ impl LoadedAvatar {
             .map_err(|source| LoadError::Clock { manifest: path(), source })?;
         // The networks first: a wrong one is found before minutes of decoding.
         let lease = ModelLease::load(backend, bundle)?;
-        let frames = FrameStore::load(bundle, &geometry, progress)?;
+        let frames = FrameStore::load(bundle, &geometry, keep, progress)?;
         let compositor = Compositor::new(geometry, frames.boxes())?;
         let (width_px, height_px) = frames.size_px();
         Ok(Self {
@@ -211,10 +213,18 @@ impl LoadedAvatar {
         self.order.avatar_frame(position, self.frames.len())
     }
 
-    /// Picture `index`.
+    /// The pictures as they are kept.
     #[must_use]
-    pub fn frame(&self, index: usize) -> &Image {
-        self.frames.frame(index)
+    pub fn pictures(&self) -> &Pictures {
+        self.frames.pictures()
+    }
+
+    /// The pixels of picture `index`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when it is kept as a template and its file has changed.
+    pub fn pixels(&self, index: usize) -> Result<Cow<'_, Image>, DecodeError> {
+        self.frames.pixels(index)
     }
 
     /// The crop of picture `index`.

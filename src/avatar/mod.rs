@@ -35,7 +35,7 @@ pub use bundle::{Bundle, BundleError, Network};
 pub use check::{Report, Summary, check};
 pub use eviction::EvictPolicy;
 pub use fault::{Fault, Warning};
-pub use frame_store::{FrameStore, FrameStoreError};
+pub use frame_store::{FrameStore, FrameStoreError, Keep, TemplateOptions};
 pub use id::{AvatarId, IdError, MAX_ID_CHARS};
 pub use loaded::{AvatarUse, LoadError, LoadedAvatar, MAX_CONTEXT, MAX_MELS};
 pub use manifest::{

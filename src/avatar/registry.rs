@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::eviction::{self, Candidate, EvictPolicy};
 use super::frame_store::predicted_bytes;
-use super::{AvatarId, Bundle, LoadError, LoadedAvatar};
+use super::{AvatarId, Bundle, Keep, LoadError, LoadedAvatar};
 use crate::backend::Backend;
 
 /// Why an avatar cannot be had.
@@ -85,14 +85,15 @@ pub struct Registry {
     dir: PathBuf,
     backend: Arc<dyn Backend>,
     limits: ResidencyLimits,
+    keep: Keep,
     state: Mutex<State>,
 }
 
 impl Registry {
-    /// The bundles of `dir`, to be loaded on `backend`.
+    /// The bundles of `dir`, to be loaded on `backend` with their pictures kept as `keep` says.
     #[must_use]
-    pub fn new(dir: PathBuf, backend: Arc<dyn Backend>, limits: ResidencyLimits) -> Self {
-        Self { dir, backend, limits, state: Mutex::default() }
+    pub fn new(dir: PathBuf, backend: Arc<dyn Backend>, limits: ResidencyLimits, keep: Keep) -> Self {
+        Self { dir, backend, limits, keep, state: Mutex::default() }
     }
 
     /// The avatars folder.
@@ -174,11 +175,11 @@ impl Registry {
     fn load(&self, id: AvatarId, dir: &Path) -> Result<Arc<LoadedAvatar>, RegistryError> {
         let failed = |source: LoadError| RegistryError::Load { id: id.clone(), source: Arc::new(source) };
         let bundle = Bundle::open(dir).map_err(|error| failed(error.into()))?;
-        let needed = predicted_bytes(&bundle);
+        let needed = predicted_bytes(&bundle, &self.keep);
         self.make_room(&id, needed)?;
         tracing::info!(avatar = %id, frames = bundle.frames.len(), "loading");
         let start = Instant::now();
-        let loaded = LoadedAvatar::load(id.clone(), &bundle, Arc::clone(&self.backend), &|_| {});
+        let loaded = LoadedAvatar::load(id.clone(), &bundle, Arc::clone(&self.backend), &self.keep, &|_| {});
         let mut state = self.lock();
         state.promised -= needed;
         let avatar = Arc::new(loaded.map_err(failed)?);

@@ -16,7 +16,8 @@ pub use cpu::CpuBackend;
 use crate::avatar::Bundle;
 use crate::batch::{Filled, InFlight, Ready, Slot};
 use crate::onnxruntime::OnnxError;
-use crate::picture::{CompositeError, GeometryError, ImageError, JpegError, Quality};
+use crate::picture::template::{BuildError, PatchError, SpliceError, StripError};
+use crate::picture::{CompositeError, DecodeError, GeometryError, ImageError, JpegError, Quality};
 
 /// A network as a backend knows it: the same id, the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -91,6 +92,21 @@ pub enum BackendError {
     /// The frame could not be encoded.
     #[error(transparent)]
     Jpeg(#[from] JpegError),
+    /// A picture could not be decoded again.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The strip under the box could not be drawn.
+    #[error(transparent)]
+    Strip(#[from] StripError),
+    /// The strip could not be encoded.
+    #[error(transparent)]
+    Patch(#[from] PatchError),
+    /// The strip does not fit its template.
+    #[error(transparent)]
+    Splice(#[from] SpliceError),
+    /// A template at a quality asked for could not be made.
+    #[error(transparent)]
+    Template(#[from] Box<BuildError<DecodeError>>),
 }
 
 /// A device that runs the stages. Shared by everything that loads or serves avatars.

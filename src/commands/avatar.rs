@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::{CommandError, progress};
 use crate::avatar::import::{ImportOptions, ImportSource, import};
-use crate::avatar::{Bundle, LoadedAvatar, check};
+use crate::avatar::{Bundle, Keep, LoadedAvatar, check};
 use crate::backend::{Backend, CpuBackend};
 
 #[derive(Debug, Subcommand)]
@@ -105,7 +105,8 @@ fn load_it(dir: &Path, onnxruntime: Option<&Path>) -> Result<(), CommandError> {
     let bundle = Bundle::open(dir).map_err(CommandError::input)?;
     let bar = progress::bar("checking", bundle.frames.len());
     let id = "checked".parse().map_err(CommandError::failed)?;
-    LoadedAvatar::load(id, &bundle, backend, &|done| bar.set_position(done as u64)).map_err(CommandError::input)?;
+    LoadedAvatar::load(id, &bundle, backend, &Keep::Pixels, &|done| bar.set_position(done as u64))
+        .map_err(CommandError::input)?;
     bar.finish_and_clear();
     Ok(())
 }

@@ -9,15 +9,19 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::CommandError;
-use crate::avatar::{Registry, ResidencyLimits};
+use crate::avatar::{Keep, Registry, ResidencyLimits, TemplateOptions};
 use crate::backend::{Backend, CpuBackend};
 use crate::batch::{Engine, EngineOptions, Limits};
 use crate::config::{BackendChoice, Config};
+use crate::picture::template::OnDemandTemplates;
 use crate::rpc::{self, Daemon, DaemonOptions, ServerOptions};
 use crate::telemetry;
 
 /// Windows an encoder batch may hold: enough to amortise a queue visit, few enough to keep frames flowing.
 const MAX_WINDOWS: usize = 8;
+
+/// Templates at qualities that clients ask for beside the daemon's own: about 1500 frames of 1280x720.
+const ON_DEMAND_TEMPLATE_BYTES: usize = 256 << 20;
 
 /// What `lipsyncd serve` takes.
 #[derive(Debug, ClapArgs)]
@@ -49,7 +53,12 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     let engine = Engine::start(Arc::clone(&backend), EngineOptions { slots: config.slots, limits })
         .map_err(CommandError::failed)?;
     let residency = ResidencyLimits { max_resident_bytes: config.max_resident_bytes, evict: config.evict };
-    let registry = Arc::new(Registry::new(config.avatars.clone(), backend, residency));
+    let keep = Keep::Templates(TemplateOptions {
+        quality: config.jpeg_quality,
+        cache_dir: config.template_cache.clone(),
+        on_demand: Arc::new(OnDemandTemplates::new(ON_DEMAND_TEMPLATE_BYTES)),
+    });
+    let registry = Arc::new(Registry::new(config.avatars.clone(), backend, residency, keep));
     for id in &config.preload {
         registry.acquire(id).await.map_err(CommandError::input)?;
     }

@@ -11,6 +11,7 @@ pub const KEYS: &[&str] = &[
     "max_resident_bytes",
     "evict",
     "jpeg_quality",
+    "template_cache",
     "max_batch",
     "slots",
     "threads_per_slot",

@@ -53,6 +53,8 @@ pub struct Config {
     pub evict: EvictPolicy,
     /// JPEG quality where the client names none.
     pub jpeg_quality: Quality,
+    /// Folder where encoded backgrounds are kept between runs; none keeps them in memory.
+    pub template_cache: Option<PathBuf>,
     /// Frames per batch.
     pub max_batch: usize,
     /// Batches in flight.
@@ -106,6 +108,7 @@ impl Config {
                 .number("jpeg_quality", 1..=100)?
                 .and_then(|quality| Quality::new(quality as u32).ok())
                 .unwrap_or_default(),
+            template_cache: values.text("template_cache")?.map(PathBuf::from),
             max_batch: values.number("max_batch", 1..=64)?.map_or(1, |n| n as usize),
             slots: values.number("slots", 1..=256)?.map_or(cores.max(2), |n| n as usize),
             threads_per_slot: values.number("threads_per_slot", 1..=256)?.map_or(1, |n| n as usize),

@@ -28,6 +28,7 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
         ("max_resident_bytes", "7"),
         ("evict", "\"lfu\""),
         ("jpeg_quality", "90"),
+        ("template_cache", "\"/t\""),
         ("max_batch", "4"),
         ("slots", "3"),
         ("threads_per_slot", "2"),

@@ -6,8 +6,10 @@ use std::collections::hash_map::Entry;
 use multiversion::multiversion;
 
 use super::geometry::{GeneratorGeometry, GeometryError, check_len};
-use super::image::{CHANNELS, ImageError, Rect, View, ViewMut};
+use super::image::{CHANNELS, ImageError};
+use super::rect::Rect;
 use super::resize::{ResizeError, ResizeScratch, Resizer};
+use super::view::{View, ViewMut};
 
 /// Pixels converted at a time: three planes of them stay in registers and the nearest cache.
 const CHUNK_PX: usize = 64;

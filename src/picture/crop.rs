@@ -1,8 +1,10 @@
 //! A frame's box as the generator's crop: cut once per avatar frame, at load.
 
 use super::geometry::GeneratorGeometry;
-use super::image::{Image, ImageError, Rect, View};
+use super::image::{Image, ImageError};
+use super::rect::Rect;
 use super::resize::{ResizeError, ResizeScratch, Resizer};
+use super::view::View;
 
 /// Why a crop could not be cut.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -51,10 +51,10 @@ pub enum DecodeError {
     },
     /// Broken, truncated or unsupported JPEG (CMYK and 12 bits are not supported).
     #[error("broken or unsupported JPEG ({0}); save it again as 8-bit RGB")]
-    Jpeg(#[source] JpegFault),
+    Jpeg(#[from] JpegFault),
     /// Broken or truncated PNG.
     #[error("broken PNG ({0}); save it again")]
-    Png(#[source] png::DecodingError),
+    Png(#[from] png::DecodingError),
     /// The decoded pixels do not make a picture.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -84,19 +84,13 @@ pub fn decode_bytes(bytes: &[u8]) -> Result<Image, DecodeError> {
 }
 
 fn decode_jpeg(bytes: &[u8]) -> Result<Image, DecodeError> {
-    let jpeg = |bytes: &[u8]| -> Result<Result<Image, DecodeError>, JpegFault> {
-        let mut handle = Handle::decompressor()?;
-        handle.set(Param::ScanLimit, MAX_SCANS)?;
-        handle.set(Param::MaxPixels, (MAX_SIDE_PX * MAX_SIDE_PX) as i32)?;
-        let (width, height) = handle.read_size(bytes)?;
-        let mut image = match black(width.into(), height.into()) {
-            Ok(image) => image,
-            Err(error) => return Ok(Err(error)),
-        };
-        handle.decompress(bytes, image.view_mut())?;
-        Ok(Ok(image))
-    };
-    jpeg(bytes).map_err(DecodeError::Jpeg)?
+    let mut handle = Handle::decompressor()?;
+    handle.set(Param::ScanLimit, MAX_SCANS)?;
+    handle.set(Param::MaxPixels, (MAX_SIDE_PX * MAX_SIDE_PX) as i32)?;
+    let (width, height) = handle.read_size(bytes)?;
+    let mut image = black(width.into(), height.into())?;
+    handle.decompress(bytes, image.view_mut())?;
+    Ok(image)
 }
 
 /// A black picture of a declared size, once that is known to be sane.
@@ -113,11 +107,11 @@ fn decode_png(bytes: &[u8]) -> Result<Image, DecodeError> {
     let limits = png::Limits { bytes: MAX_SIDE_PX * MAX_SIDE_PX * 4 };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
     decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
-    let mut reader = decoder.read_info().map_err(DecodeError::Png)?;
+    let mut reader = decoder.read_info()?;
     let (width, height) = (reader.info().width, reader.info().height);
     let mut image = black(width.into(), height.into())?;
     let mut raw = vec![0; reader.output_buffer_size().unwrap_or(0)];
-    let info = reader.next_frame(&mut raw).map_err(DecodeError::Png)?;
+    let info = reader.next_frame(&mut raw)?;
     let samples = info.color_type.samples();
     let rows = raw.chunks_exact(info.line_size);
     for (y, row) in rows.take(image.height_px()).enumerate() {

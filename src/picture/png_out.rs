@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::image::{CHANNELS, View};
+use super::image::CHANNELS;
+use super::view::View;
 
 /// Why a PNG was not written.
 #[derive(Debug, thiserror::Error)]

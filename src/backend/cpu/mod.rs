@@ -4,6 +4,7 @@
 //! keeps the bits of a frame independent of what happened to share its batch. Threads do not share a run
 //! either: N lanes with single-threaded runs carry more frames than one lane with N threads.
 
+mod draw;
 mod lane;
 mod models;
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::output::{Output, Shape};
 use super::{Args, CommandError, frame_count, progress};
 use crate::audio::Pcm;
-use crate::avatar::{Bundle, LoadedAvatar};
+use crate::avatar::{Bundle, Keep, LoadedAvatar, TemplateOptions};
 use crate::backend::{Backend, CpuBackend, FrameFormat};
 use crate::batch::{Engine, EngineOptions, Limits};
+use crate::picture::template::OnDemandTemplates;
 use crate::session::{Event, FrameReader, Intake, SessionOptions};
 
 pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), CommandError> {
@@ -15,7 +16,7 @@ pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), Com
     let backend: Arc<dyn Backend> = Arc::new(
         CpuBackend::new(args.onnxruntime.as_deref(), args.threads_per_slot.into()).map_err(CommandError::failed)?,
     );
-    let avatar = load(&bundle, &backend)?;
+    let avatar = load(&bundle, &backend, &keep(format))?;
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let options = EngineOptions {
         slots: args.slots.map_or(cores.max(2), usize::from),
@@ -41,12 +42,23 @@ pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), Com
     Ok(())
 }
 
-fn load(bundle: &Bundle, backend: &Arc<dyn Backend>) -> Result<Arc<LoadedAvatar>, CommandError> {
+/// Pixels for lossless output, templates for JPEG. One run gains nothing from a cache on the disk.
+fn keep(format: FrameFormat) -> Keep {
+    match format {
+        FrameFormat::Bgr => Keep::Pixels,
+        FrameFormat::Jpeg(quality) => {
+            let on_demand = Arc::new(OnDemandTemplates::new(0));
+            Keep::Templates(TemplateOptions { quality, cache_dir: None, on_demand })
+        }
+    }
+}
+
+fn load(bundle: &Bundle, backend: &Arc<dyn Backend>, keep: &Keep) -> Result<Arc<LoadedAvatar>, CommandError> {
     // Outside the daemon the avatar is a path; its id only names it in messages.
     let name = bundle.dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let id = name.parse().or_else(|_| "avatar".parse()).map_err(CommandError::input)?;
     let bar = progress::bar("loading", bundle.frames.len());
-    let avatar = LoadedAvatar::load(id, bundle, Arc::clone(backend), &|done| bar.set_position(done as u64))
+    let avatar = LoadedAvatar::load(id, bundle, Arc::clone(backend), keep, &|done| bar.set_position(done as u64))
         .map_err(CommandError::input)?;
     bar.finish_and_clear();
     Ok(Arc::new(avatar))

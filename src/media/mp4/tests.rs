@@ -1,4 +1,14 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use super::*;
+
+/// A file that a fork of another test still holds open for writing cannot be run, so tests that write a program and run
+/// it take turns.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn take_turns() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 fn folder(name: &str) -> PathBuf {
     let dir = std::env::temp_dir().join(format!("lipsyncd-mp4-{name}-{}", std::process::id()));
@@ -33,6 +43,7 @@ fn a_missing_ffmpeg_is_explained() {
 #[test]
 #[cfg(unix)]
 fn a_failure_carries_its_last_words_and_leaves_nothing() {
+    let _turn = take_turns();
     let dir = folder("fails");
     let program = stand_in(&dir, "echo first >&2; echo 'Unknown encoder libx264' >&2; exit 3");
     let target = dir.join("out.mp4");
@@ -53,6 +64,7 @@ fn a_failure_carries_its_last_words_and_leaves_nothing() {
 #[test]
 #[cfg(unix)]
 fn a_drop_ends_the_process_and_removes_the_part() {
+    let _turn = take_turns();
     let dir = folder("drop");
     let program = stand_in(&dir, "exec sleep 600");
     let target = dir.join("out.mp4");
@@ -66,6 +78,7 @@ fn a_drop_ends_the_process_and_removes_the_part() {
 #[test]
 #[cfg(unix)]
 fn success_gives_the_file_its_name() {
+    let _turn = take_turns();
     let dir = folder("works");
     // The last argument is `file:PART`.
     let program = stand_in(&dir, r#"for last in "$@"; do :; done; cat > "${last#file:}""#);

@@ -1,7 +1,7 @@
 //! [`JpegEncoder`]: one compressor, fixed settings, into the caller's buffer.
 
 use super::handle::{Handle, JpegFault, Param, SUBSAMPLING_420};
-use crate::picture::image::View;
+use crate::picture::view::View;
 
 /// Largest side a baseline JPEG can declare.
 const MAX_JPEG_SIDE_PX: usize = 65_500;
@@ -215,8 +215,8 @@ impl JpegEncoder {
         Ok(self.handle.compress_yuv420(planes, out)?)
     }
 
-    /// Encodes BGR pixels into `out`, which is grown to [`Self::max_len`] if it was never used and cut to the JPEG: a
-    /// buffer that comes back for a picture of the same size is not reallocated.
+    /// Encodes BGR pixels into `out`, which is grown to [`Self::max_len`] and cut to the JPEG. Its spare room is filled
+    /// with zeros each time: where that counts, keep a buffer of full length and use [`Self::encode`].
     ///
     /// # Errors
     /// [`JpegError::Size`] for impossible sides.

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 use turbojpeg_sys as tj;
 
 use super::encoder::YuvPlanes;
-use crate::picture::image::{View, ViewMut};
+use crate::picture::view::{View, ViewMut};
 
 /// What libjpeg-turbo said.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,8 @@
 use multiversion::multiversion;
 
 use super::taps::{self, WEIGHT_BITS};
-use crate::picture::image::{CHANNELS, View, ViewMut};
+use crate::picture::image::CHANNELS;
+use crate::picture::view::{View, ViewMut};
 
 /// Pixels that the replicated border adds on each side of a mixed row.
 const PAD_PX: usize = 2;

@@ -1,7 +1,8 @@
 //! The bilinear passes: each source row is interpolated along the row once, then two such rows are mixed.
 
 use super::taps;
-use crate::picture::image::{CHANNELS, View, ViewMut};
+use crate::picture::image::CHANNELS;
+use crate::picture::view::{View, ViewMut};
 
 #[derive(Debug)]
 pub struct Plan {

@@ -13,7 +13,7 @@ mod cubic;
 mod linear;
 mod taps;
 
-use super::image::{View, ViewMut};
+use super::view::{View, ViewMut};
 
 /// How a pixel is made from its neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

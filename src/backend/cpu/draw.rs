@@ -1,0 +1,159 @@
+//! From the generator's picture to what the session asked for: a spliced JPEG, a whole one, or pixels.
+
+use crate::avatar::LoadedAvatar;
+use crate::avatar::frame_store::Pictures;
+use crate::backend::{BackendError, FrameFormat};
+use crate::batch::PooledBuf;
+use crate::picture::template::{OnDemandTemplates, PatchEncoder, StripCompositor, Template, TemplateSet, splice};
+use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, ViewMut};
+
+/// One thread's scratch for the pixels of every avatar it has met.
+#[derive(Default)]
+pub(super) struct Easel {
+    strip: StripCompositor,
+    composite: CompositeScratch,
+    /// A whole frame being composited, BGR.
+    frame: Vec<u8>,
+    jpeg: Vec<(Quality, JpegEncoder)>,
+}
+
+/// Encoders for one avatar's strips, one per quality asked for.
+#[derive(Default)]
+pub(super) struct Patchers(Vec<(Quality, PatchEncoder)>);
+
+impl Easel {
+    /// Makes room for an avatar's frames, so that drawing them allocates nothing.
+    pub(super) fn fit(&mut self, avatar: &LoadedAvatar) {
+        match avatar.pictures() {
+            Pictures::Templates { set, .. } => self.strip.fit(set, avatar.compositor()),
+            Pictures::Pixels(_) => self.fit_whole(avatar),
+        }
+    }
+
+    fn fit_whole(&mut self, avatar: &LoadedAvatar) {
+        self.composite.fit(avatar.compositor());
+        if self.frame.len() < avatar.bgr_bytes() {
+            self.frame.resize(avatar.bgr_bytes(), 0);
+        }
+    }
+
+    /// Draws `generated` on picture `index` and writes it to `out` as `format`.
+    pub(super) fn draw(
+        &mut self,
+        avatar: &LoadedAvatar,
+        patchers: &mut Patchers,
+        index: usize,
+        generated: &[f32],
+        format: FrameFormat,
+        out: &mut PooledBuf,
+    ) -> Result<(), BackendError> {
+        match (format, avatar.pictures()) {
+            (FrameFormat::Jpeg(quality), Pictures::Templates { set, on_demand }) => {
+                let patcher = patchers.at(set, quality)?;
+                self.spliced(avatar, (set, on_demand), patcher, index, generated, quality, out)
+            }
+            (FrameFormat::Jpeg(quality), Pictures::Pixels(_)) => {
+                let drawn = composite(avatar, index, generated, &mut self.composite, &mut self.frame)?;
+                let encoder = encoder_for(&mut self.jpeg, quality)?;
+                out.fill(|bytes| encoder.encode(drawn.as_view(), bytes))?;
+                Ok(())
+            }
+            (FrameFormat::Bgr, _) => {
+                self.fit_whole(avatar);
+                composite(avatar, index, generated, &mut self.composite, &mut self.frame)?;
+                let pixels = &self.frame[..avatar.bgr_bytes()];
+                out.fill(|bytes| {
+                    bytes[..pixels.len()].copy_from_slice(pixels);
+                    Ok(pixels.len())
+                })
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // One avatar's templates, one frame's parts: no two belong together.
+    fn spliced(
+        &mut self,
+        avatar: &LoadedAvatar,
+        (set, on_demand): (&TemplateSet, &OnDemandTemplates),
+        patcher: &mut PatchEncoder,
+        index: usize,
+        generated: &[f32],
+        quality: Quality,
+        out: &mut PooledBuf,
+    ) -> Result<(), BackendError> {
+        if quality == set.settings().quality {
+            let template = set.template(index).ok_or(BackendError::Unloaded)?;
+            return self.splice_one(avatar, &template, patcher, index, generated, out);
+        }
+        let decode = || avatar.pixels(index).map(std::borrow::Cow::into_owned);
+        let own =
+            on_demand.get_or_build(set, index, quality, decode).map_err(Box::new)?.ok_or(BackendError::Unloaded)?;
+        let template = own.template(0).ok_or(BackendError::Unloaded)?;
+        self.splice_one(avatar, &template, patcher, index, generated, out)
+    }
+
+    fn splice_one(
+        &mut self,
+        avatar: &LoadedAvatar,
+        template: &Template<'_>,
+        patcher: &mut PatchEncoder,
+        index: usize,
+        generated: &[f32],
+        out: &mut PooledBuf,
+    ) -> Result<(), BackendError> {
+        let (layout, crop) = (template.layout(), avatar.crop(index));
+        let patch = if layout.planes_are_exact() {
+            patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), generated, crop)?)?
+        } else {
+            patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), generated, crop)?)?
+        };
+        out.fill(|bytes| splice(template, &patch, bytes))?;
+        Ok(())
+    }
+}
+
+impl Patchers {
+    /// The encoder at `quality`, made when it is first asked for.
+    fn at(&mut self, set: &TemplateSet, quality: Quality) -> Result<&mut PatchEncoder, BackendError> {
+        let at = match self.0.iter().position(|(known, _)| *known == quality) {
+            Some(at) => at,
+            None => {
+                let own = quality == set.settings().quality;
+                let patcher = if own { PatchEncoder::new(set)? } else { PatchEncoder::with_quality(set, quality)? };
+                self.0.push((quality, patcher));
+                self.0.len() - 1
+            }
+        };
+        Ok(&mut self.0[at].1)
+    }
+}
+
+/// Draws the generator's picture into a copy of the avatar's frame.
+fn composite<'f>(
+    avatar: &LoadedAvatar,
+    index: usize,
+    generated: &[f32],
+    scratch: &mut CompositeScratch,
+    frame: &'f mut [u8],
+) -> Result<ViewMut<'f>, BackendError> {
+    let source = avatar.pixels(index)?;
+    let (width_px, height_px) = avatar.size_px();
+    let pixels = &mut frame[..avatar.bgr_bytes()];
+    let mut view = ViewMut::packed(width_px, height_px, pixels)?;
+    view.copy_from(source.view())?;
+    let (crop, area) = (avatar.crop(index), avatar.face_box(index));
+    avatar.compositor().paste(generated, crop, area, view.reborrow(), scratch)?;
+    Ok(view)
+}
+
+fn encoder_for(encoders: &mut Vec<(Quality, JpegEncoder)>, quality: Quality) -> Result<&mut JpegEncoder, BackendError> {
+    let at = match encoders.iter().position(|(known, _)| *known == quality) {
+        Some(at) => at,
+        None => {
+            let settings = JpegSettings { quality, ..JpegSettings::default() };
+            encoders.push((quality, JpegEncoder::new(settings)?));
+            encoders.len() - 1
+        }
+    };
+    Ok(&mut encoders[at].1)
+}

@@ -1,0 +1,202 @@
+//! Which restart segments of a frame a box touches, and the strip of pixels they cover.
+
+use crate::picture::image::CHANNELS;
+use crate::picture::rect::Rect;
+
+/// Pixels a side of one MCU of a 4:2:0 JPEG.
+pub(super) const MCU_PX: usize = 16;
+
+/// A box, frame or restart interval that cannot be spliced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// The box is empty or reaches outside the frame.
+    #[error("{area} is empty or reaches outside the {width_px}x{height_px} frame")]
+    BoxOutside {
+        /// The box.
+        area: Rect,
+        /// Width of the frame.
+        width_px: usize,
+        /// Height of the frame.
+        height_px: usize,
+    },
+    /// The interval does not divide a row of MCUs, so segments would wrap from row to row.
+    #[error("a restart interval of {interval_mcus} MCUs does not divide the {row_mcus} MCUs of a row")]
+    Interval {
+        /// MCUs from marker to marker.
+        interval_mcus: u16,
+        /// MCUs of a row.
+        row_mcus: usize,
+    },
+}
+
+/// Where the box of one frame lies among the frame's restart segments.
+///
+/// Segments are runs of `interval` MCUs; a row holds a whole number of them. The strip is the smallest rectangle of whole
+/// segments around the box, cut at the frame's right and bottom edge: encoded on its own with the same interval, its
+/// segments have the same bits as in the whole frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StripLayout {
+    frame_px: (usize, usize),
+    area: Rect,
+    strip: Rect,
+    segments_per_row: usize,
+    frame_rows: usize,
+    first_column: usize,
+    columns: usize,
+    first_row: usize,
+    rows: usize,
+}
+
+impl StripLayout {
+    /// The layout of `area` in a frame of `frame_px` (width, height) encoded with a marker every `interval_mcus`.
+    ///
+    /// # Errors
+    /// [`LayoutError`] when the box reaches outside or the interval does not divide a row.
+    pub fn new(frame_px: (usize, usize), area: Rect, interval_mcus: u16) -> Result<Self, LayoutError> {
+        let (width_px, height_px) = frame_px;
+        if !area.fits(width_px, height_px) {
+            return Err(LayoutError::BoxOutside { area, width_px, height_px });
+        }
+        let row_mcus = row_mcus(width_px);
+        let interval = usize::from(interval_mcus);
+        if interval == 0 || !row_mcus.is_multiple_of(interval) {
+            return Err(LayoutError::Interval { interval_mcus, row_mcus });
+        }
+        let segment_px = interval * MCU_PX;
+        let (first_column, end_column) = (area.x0 / segment_px, area.x1.div_ceil(segment_px));
+        let (first_row, end_row) = (area.y0 / MCU_PX, area.y1.div_ceil(MCU_PX));
+        let strip = Rect::new(
+            first_column * segment_px,
+            first_row * MCU_PX,
+            (end_column * segment_px).min(width_px),
+            (end_row * MCU_PX).min(height_px),
+        );
+        Ok(Self {
+            frame_px,
+            area,
+            strip,
+            segments_per_row: row_mcus / interval,
+            frame_rows: height_px.div_ceil(MCU_PX),
+            first_column,
+            columns: end_column - first_column,
+            first_row,
+            rows: end_row - first_row,
+        })
+    }
+
+    /// Width and height of the frame.
+    pub fn frame_px(&self) -> (usize, usize) {
+        self.frame_px
+    }
+
+    /// The box, in the frame.
+    pub fn area(&self) -> Rect {
+        self.area
+    }
+
+    /// The strip, in the frame.
+    pub fn strip(&self) -> Rect {
+        self.strip
+    }
+
+    /// Width and height of the strip.
+    pub fn strip_px(&self) -> (usize, usize) {
+        (self.strip.width_px(), self.strip.height_px())
+    }
+
+    /// The box, in the strip.
+    pub fn hole(&self) -> Rect {
+        let (dx, dy) = (self.strip.x0, self.strip.y0);
+        Rect::new(self.area.x0 - dx, self.area.y0 - dy, self.area.x1 - dx, self.area.y1 - dy)
+    }
+
+    /// Restart segments of the strip.
+    pub fn segments(&self) -> usize {
+        self.columns * self.rows
+    }
+
+    /// Segments of one row of MCUs of the strip.
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// Restart segments of the frame.
+    pub fn frame_segments(&self) -> usize {
+        self.segments_per_row * self.frame_rows
+    }
+
+    /// The frame's number of the strip's segment `k`.
+    pub fn frame_segment(&self, k: usize) -> usize {
+        let (row, column) = (k / self.columns, k % self.columns);
+        (self.first_row + row) * self.segments_per_row + self.first_column + column
+    }
+
+    /// Bytes of the strip's pixels, BGR.
+    pub fn strip_len(&self) -> usize {
+        self.strip.width_px() * self.strip.height_px() * CHANNELS
+    }
+
+    /// Bytes of the strip's pixels around the box, BGR.
+    pub fn margin_len(&self) -> usize {
+        self.strip_len() - self.area.width_px() * self.area.height_px() * CHANNELS
+    }
+
+    /// Whether planes made outside libjpeg can give the frame's own bits.
+    ///
+    /// They cannot where the strip ends in a last column of MCUs of which 1 to 8 pixels exist: libjpeg writes no luma for
+    /// the column's right half, but chroma made from repeated pixels, and a JPEG made from planes has no way to say so.
+    /// Encode such a strip from BGR.
+    pub fn planes_are_exact(&self) -> bool {
+        !(1..=MCU_PX / 2).contains(&(self.strip.x1 % MCU_PX))
+    }
+}
+
+/// MCUs of one row of a frame.
+pub(super) fn row_mcus(width_px: usize) -> usize {
+    width_px.div_ceil(MCU_PX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unaligned_box_takes_whole_segments() {
+        let layout = StripLayout::new((1280, 720), Rect::new(520, 300, 760, 540), 16).unwrap();
+        assert_eq!(layout.strip(), Rect::new(512, 288, 768, 544));
+        assert_eq!(layout.hole(), Rect::new(8, 12, 248, 252));
+        assert_eq!((layout.segments(), layout.columns(), layout.frame_segments()), (16, 1, 225));
+        assert_eq!(layout.frame_segment(0), 18 * 5 + 2);
+        assert_eq!(layout.frame_segment(15), 33 * 5 + 2);
+        assert_eq!(layout.margin_len(), (256 * 256 - 240 * 240) * 3);
+    }
+
+    #[test]
+    fn strips_end_with_the_frame() {
+        let layout = StripLayout::new((1279, 713), Rect::new(1100, 600, 1279, 713), 8).unwrap();
+        assert_eq!(layout.strip(), Rect::new(1024, 592, 1279, 713));
+        assert_eq!(layout.segments(), 2 * 8);
+        assert_eq!(layout.frame_segment(15), layout.frame_segments() - 1);
+    }
+
+    #[test]
+    fn only_a_half_filled_last_column_defeats_planes() {
+        let exact = |width| StripLayout::new((width, 32), Rect::new(0, 0, width, 32), 2).unwrap().planes_are_exact();
+        for width in 17..=32 {
+            assert_eq!(exact(width), width > 24, "{width}");
+        }
+        // Inside the frame a strip ends between MCUs, whatever the frame's width.
+        assert!(StripLayout::new((18, 32), Rect::new(0, 0, 9, 9), 1).unwrap().planes_are_exact());
+    }
+
+    #[test]
+    fn impossible_layouts_are_refused() {
+        let new = |area, interval| StripLayout::new((64, 48), area, interval);
+        assert!(matches!(new(Rect::new(0, 0, 65, 9), 1), Err(LayoutError::BoxOutside { .. })));
+        assert!(matches!(new(Rect::new(5, 0, 5, 9), 1), Err(LayoutError::BoxOutside { .. })));
+        for interval_mcus in [0, 3, 8] {
+            let error = new(Rect::new(0, 0, 9, 9), interval_mcus).unwrap_err();
+            assert_eq!(error, LayoutError::Interval { interval_mcus, row_mcus: 4 });
+        }
+    }
+}

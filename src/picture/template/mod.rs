@@ -1,0 +1,45 @@
+//! A frame is a template plus a patch: encode only the mouth, splice the rest.
+//!
+//! Every frame of an avatar equals a picture known since it was loaded, except inside the box. A baseline JPEG with
+//! restart markers is a row of independent, byte-aligned segments, so the background is encoded once with a marker every R
+//! MCUs, and per output frame only the segments that the box touches are encoded (a *strip*) and copied between the stored
+//! ones. The spliced bytes are those of a full encode with the same R.
+//!
+//! ```text
+//! at load:   frames ─ TemplatePlan ─ load_or_build ─▶ TemplateSet            (in parallel; cached, memory-mapped)
+//! per frame: template + output ─ StripCompositor ─▶ strip ─ PatchEncoder ─▶ Patch ─ splice ─▶ JPEG
+//!                                  (or the GPU: planes) ───┘                   └─ sent alone
+//! ```
+//!
+//! One encoder serves both backends: a strip arrives as BGR or as the YUV planes libjpeg-turbo would make of it
+//! ([`StripPlanes`]). Where no interval pays, [`TemplatePlan::choose`] says so and frames are encoded whole.
+
+mod build;
+mod cache;
+mod interval;
+mod key;
+mod layout;
+mod mapped;
+mod margin;
+mod on_demand;
+mod patch;
+mod plan;
+mod planes;
+mod segments;
+mod set;
+mod splice;
+mod strip;
+
+pub use build::{BuildError, Job, Loaded, Origin, load_or_build};
+pub use cache::CacheError;
+pub use interval::choose_interval;
+pub use key::{CacheKey, ContentDigest, content_digest};
+pub use layout::{LayoutError, StripLayout};
+pub use on_demand::OnDemandTemplates;
+pub use patch::{Patch, PatchEncoder, PatchError};
+pub use plan::TemplatePlan;
+pub use planes::StripPlanes;
+pub use segments::{SegmentError, index_segments};
+pub use set::{Template, TemplateSet};
+pub use splice::{SpliceError, splice};
+pub use strip::{StripCompositor, StripError};
