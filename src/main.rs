@@ -11,6 +11,12 @@ use lipsyncd::commands::{self, Cli};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // A reader that closed its end of our pipe is not a failure worth a panic message.
+    // ONNX Runtime's wheel writes a device id and a database below the home directory when it is loaded,
+    // whatever its API is told; only this variable stops it.
+    #[allow(unsafe_code)] // The environment can be changed safely here and nowhere later.
+    // SAFETY: no other thread has been started yet.
+    unsafe {
+        std::env::set_var("ORT_DISABLE_TELEMETRY", "1");
+    }
     commands::run(Cli::parse())
 }

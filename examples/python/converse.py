@@ -33,7 +33,7 @@ def speech(path: pathlib.Path) -> tuple[int, bytes]:
     """Rate in Hz and samples of a 16-bit mono WAV file."""
     with wave.open(str(path)) as file:
         if file.getnchannels() != 1 or file.getsampwidth() != 2:
-            raise SystemExit(f"{path}: 16-bit mono is needed here; convert it: ffmpeg -i {path} -ac 1 -c:a pcm_s16le x.wav")
+            raise SystemExit(f"{path}: give 16-bit mono; convert it: ffmpeg -i {path} -ac 1 -c:a pcm_s16le mono.wav")
         return file.getframerate(), file.readframes(file.getnframes())
 
 

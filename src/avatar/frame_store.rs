@@ -185,11 +185,14 @@ impl FrameStore {
 #[must_use]
 pub fn predicted_bytes(bundle: &Bundle, keep: &Keep) -> u64 {
     let pixels = u64::from(bundle.frame_size.width) * u64::from(bundle.frame_size.height) * 3;
-    let picture = match keep {
-        Keep::Pixels => pixels,
-        // Measured: a photograph's template at quality 75 is a nineteenth of its pixels, at 90 an eleventh.
-        Keep::Templates(_) => pixels / 12,
+    let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
+    let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
+    let spliced = match keep {
+        Keep::Pixels => false,
+        Keep::Templates(options) => TemplatePlan::choose(size_px, &boxes, options.quality).is_some(),
     };
+    // Measured: a photograph's template at quality 75 is a nineteenth of its pixels, at 90 an eleventh.
+    let picture = if spliced { pixels / 12 } else { pixels };
     let side = u64::from(bundle.manifest.generator.crop_px());
     bundle.frames.len() as u64 * (picture + side * side * 3)
 }

@@ -305,7 +305,7 @@ impl LoadedAvatar {
         &self.jpeg_pool
     }
 
-    /// Bytes it holds: frames, crops and network files.
+    /// Bytes of its frames and crops; its networks' memory is ONNX Runtime's own.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
         self.frames.resident_bytes()

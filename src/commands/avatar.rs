@@ -85,10 +85,10 @@ pub(super) fn run(command: &Command) -> Result<(), CommandError> {
 
 fn run_check(args: &CheckArgs) -> Result<(), CommandError> {
     let report = check(&args.dir);
-    print!("{report}");
+    println!("{}", report.to_string().trim_end());
     if !report.is_usable() {
         let faults = report.faults.len();
-        return Err(CommandError::input(format!("{}: {faults} fault(s) found", args.dir.display())));
+        return Err(CommandError::input(format!("{}: faults found: {faults}", args.dir.display())));
     }
     if args.quick { Ok(()) } else { load_it(&args.dir, args.onnxruntime.as_deref()) }
 }
@@ -134,7 +134,7 @@ fn run_import(command: &ImportCommand) -> Result<(), CommandError> {
     })
     .map_err(CommandError::input)?;
     bar.finish_and_clear();
-    print!("{}", summary.report);
+    println!("{}", summary.report.to_string().trim_end());
     println!("made {}", summary.bundle.display());
     Ok(())
 }

@@ -62,6 +62,9 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     for id in &config.preload {
         registry.acquire(id).await.map_err(CommandError::input)?;
     }
+    if let Some(address) = config.metrics {
+        tracing::warn!("metrics = \"{address}\": this version does not serve metrics yet");
+    }
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| CommandError::failed(format!("listen: {}: {error}; set `listen`", config.listen)))?;

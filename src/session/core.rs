@@ -1,5 +1,6 @@
 //! What both ends of a session and the lanes share: one utterance behind one short lock.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,6 +19,9 @@ use crate::batch::{BufferPool, PooledBuf, Work, WorkQueue};
 
 /// Buffers beyond the outbox that can be in use at once: one with the reader, one per slot in flight.
 const BUFFERS_BEYOND_OUTBOX: usize = 4;
+
+/// Interrupts kept for a reader that does not read; the oldest beyond are not answered.
+pub(super) const MAX_UNANSWERED_CUTS: usize = 16;
 
 /// Where an utterance stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +44,8 @@ pub(super) struct State {
     pub position: u64,
     /// Samples of the utterance so far, at the client's rate.
     pub samples: u64,
-    pub cut: Option<Cut>,
+    /// Interrupts not yet answered, oldest first.
+    pub cuts: VecDeque<Cut>,
     pub failure: Option<SessionError>,
     pub reader_gone: bool,
     pub intake_gone: bool,
@@ -101,7 +106,7 @@ impl SessionCore {
             number: 0,
             position: options.start_position,
             samples: 0,
-            cut: None,
+            cuts: VecDeque::with_capacity(MAX_UNANSWERED_CUTS),
             failure: None,
             reader_gone: false,
             intake_gone: false,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::core::{Phase, SessionCore};
+use super::core::{MAX_UNANSWERED_CUTS, Phase, SessionCore};
 use super::options::SessionOptions;
 use super::reader::{Cut, FrameReader};
 use crate::audio::{MelStream, ResampleError, ResamplePlan, Resampler};
@@ -162,7 +162,11 @@ impl Intake {
         let utterance = state.number;
         state.position = state.position.wrapping_add(frames);
         state.number = utterance.wrapping_add(u32::from(running));
-        state.cut = Some(Cut { utterance, frames, next_position: state.position });
+        let cut = Cut { utterance, frames, next_position: state.position };
+        if state.cuts.len() == MAX_UNANSWERED_CUTS {
+            state.cuts.pop_front();
+        }
+        state.cuts.push_back(cut);
         self.core.forget(&mut state);
         self.core.event.notify_one();
     }

@@ -111,7 +111,7 @@ impl FrameReader {
             state.intake_gone = true;
             return Step::Failed(error);
         }
-        if let Some(cut) = state.cut.take() {
+        if let Some(cut) = state.cuts.pop_front() {
             return Step::Event(Event::Interrupted(cut));
         }
         if let Some((index, data)) = state.utterance.take_frame() {

@@ -30,9 +30,9 @@ pub(super) struct Args {
     /// What the frames in a folder are: jpg, or png for lossless
     #[arg(long, value_enum, default_value_t = Format::Jpg)]
     format: Format,
-    /// JPEG quality
-    #[arg(long, default_value_t = 75, value_parser = clap::value_parser!(u32).range(1..=100))]
-    quality: u32,
+    /// JPEG quality [default: 75; with --server, the daemon's own]
+    #[arg(long, value_name = "1..100", value_parser = clap::value_parser!(u32).range(1..=100))]
+    quality: Option<u32>,
     /// Place in the avatar's loop of the first frame
     #[arg(long, default_value_t = 0, value_name = "N")]
     start_position: u64,
@@ -54,7 +54,7 @@ enum Format {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    let quality = Quality::new(args.quality).map_err(CommandError::input)?;
+    let quality = args.quality.map_or(Ok(Quality::DEFAULT), Quality::new).map_err(CommandError::input)?;
     let format = output::frame_format(&args.out, args.format == Format::Png, quality)?;
     let pcm = read_wav(&args.audio).map_err(CommandError::input)?;
     match &args.server {

@@ -11,9 +11,9 @@ use crate::rpc::client::Client;
 const MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
 
 pub(super) fn run(args: &Args, server: &str, pcm: &Pcm, format: FrameFormat) -> Result<(), CommandError> {
-    let FrameFormat::Jpeg(quality) = format else {
+    if format == FrameFormat::Bgr {
         return Err(CommandError::input("a daemon sends JPEG frames; leave out --format png, or --server"));
-    };
+    }
     let id =
         args.avatar.to_str().ok_or_else(|| CommandError::input("--avatar: with --server this is an avatar's id"))?;
     let wav = std::fs::read(&args.audio).map_err(FileError::at(&args.audio)).map_err(CommandError::input)?;
@@ -22,7 +22,7 @@ pub(super) fn run(args: &Args, server: &str, pcm: &Pcm, format: FrameFormat) -> 
         let mut client = Client::connect(server, MAX_MESSAGE_BYTES).await.map_err(CommandError::failed)?;
         let avatar = client.avatar(id).await.map_err(CommandError::failed)?;
         let mut frames = client
-            .synthesize(id, wav, args.start_position, u32::from(quality.get()))
+            .synthesize(id, wav, args.start_position, args.quality.unwrap_or(0))
             .await
             .map_err(CommandError::failed)?;
         let shape = Shape { size_px: avatar.size_px, fps: avatar.fps };

@@ -1,0 +1,340 @@
+"""Bad input: a sentence that names the culprit, the right code, and the next
+request served as if nothing had happened."""
+
+import shutil
+import struct
+import time
+
+import daemon
+import faults
+import grpc
+import numpy as np
+import pytest
+import sounds
+import talk
+from stubs import lipsync, lipsync_grpc
+
+Code = grpc.StatusCode
+HOSTILE = {
+    "empty": "", "parent": "../plain", "deep": "../../../../etc", "absolute": "/etc", "nul": "plain\0",
+    "dot": ".", "dots": "..", "slash": "plain/", "space": "pl ain", "newline": "plain\nplain",
+    "long": "a" * 65, "unicode": "plаin",
+}
+
+
+@pytest.fixture(autouse=True)
+def the_next_request_is_served(request):
+    """After each test, speech is still turned into the very same frames."""
+    yield
+    if "client" in request.fixturenames:
+        client = request.getfixturevalue("client")
+        assert len(talk.synthesize(client, "single", talk.f32(np.zeros(1280)))) == 2
+
+
+def refusal(call, *codes: grpc.StatusCode) -> str:
+    """The call must fail with one of the codes; its sentence, not too long."""
+    with pytest.raises(grpc.RpcError) as failure:
+        answer = call()
+        if not hasattr(answer, "DESCRIPTOR"):
+            list(answer)
+    said = failure.value.details()
+    assert failure.value.code() in codes, f"{failure.value.code()}: {said}"
+    assert 10 < len(said) < 1000
+    return said
+
+
+# ---------------------------------------------------------------- sound
+
+@pytest.mark.parametrize("name", sounds.bad_wavs())
+def test_bad_wavs_on_the_command_line(name, avatars, tmp_path):
+    file = tmp_path / f"{name}.wav"
+    file.write_bytes(sounds.bad_wavs()[name])
+    for command in (["mel", "--out", tmp_path / "o.npy"],
+                    ["synth", "--avatar", avatars / "single", "--out", tmp_path / "frames"]):
+        said = daemon.run(*command, "--audio", file, expect=2).output
+        assert file.name in said and "panicked" not in said
+    assert not (tmp_path / "o.npy").exists()
+
+
+@pytest.mark.parametrize("name", sounds.bad_wavs())
+def test_bad_wavs_over_grpc(name, client):
+    refusal(lambda: talk.synthesize(client, "single", sounds.bad_wavs()[name], "WAV"), Code.INVALID_ARGUMENT)
+
+
+def test_missing_files_on_the_command_line(avatars, tmp_path):
+    wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.2))
+    said = daemon.run("mel", "--audio", tmp_path / "no.wav", "--out", tmp_path / "o.npy", expect=2).output
+    assert "no.wav" in said
+    said = daemon.run("synth", "--avatar", tmp_path / "no", "--audio", wav, "--out", tmp_path / "o", expect=2).output
+    assert str(tmp_path / "no") in said
+    daemon.run("synth", "--avatar", avatars / "single", "--audio", wav, expect=2)
+    daemon.run("synthesise", expect=2)
+    for quality in ("0", "101", "fine"):
+        said = daemon.run("synth", "--avatar", avatars / "single", "--audio", wav, "--out", tmp_path / "o",
+                          "--quality", quality, expect=2).output
+        assert "quality" in said
+
+
+@pytest.mark.parametrize("audio, audio_format", [
+    (b"", "F32LE"), (b"\0" * 4001, "F32LE"), (b"\0" * 4001, "S16LE"),
+    (struct.pack("<f", float("nan")) * 3000, "F32LE"), (struct.pack("<f", float("-inf")) * 3000, "F32LE"),
+], ids=["empty", "odd f32", "odd s16", "nan", "inf"])
+def test_bad_pcm(audio, audio_format, client):
+    refusal(lambda: talk.synthesize(client, "single", audio, audio_format), Code.INVALID_ARGUMENT)
+
+
+def test_bad_fields(client):
+    sound = talk.f32(np.zeros(3200))
+    for field, value in (("sample_rate_hz", 2**32 - 1), ("jpeg_quality", 101), ("jpeg_quality", 2**32 - 1)):
+        more = {field: value}
+        said = refusal(lambda more=more: talk.synthesize(client, "single", sound, **more), Code.INVALID_ARGUMENT)
+        assert field.removesuffix("_hz").replace("_", " ") in said.replace("_", " ")
+    request = lipsync.SynthesizeRequest(avatar_id="single", audio=sound, audio_format=99)
+    assert "audio_format" in refusal(lambda: client.Synthesize(request), Code.INVALID_ARGUMENT)
+
+
+def test_the_largest_start_position(client):
+    assert len(talk.synthesize(client, "single", talk.f32(np.zeros(3200)), start_position=2**64 - 1)) == 5
+
+
+@pytest.mark.parametrize("requests, code", [
+    ([talk.audio(b"\0" * 64)], Code.FAILED_PRECONDITION),
+    ([talk.end()], Code.FAILED_PRECONDITION),
+    ([talk.interrupt()], Code.FAILED_PRECONDITION),
+    ([lipsync.ConverseRequest()], None),
+    ([talk.start("single"), talk.start("single")], Code.FAILED_PRECONDITION),
+    ([talk.start("single"), lipsync.ConverseRequest()], None),
+    ([talk.start("single"), talk.audio(b"\0" * 63)], Code.INVALID_ARGUMENT),
+    ([talk.start("single", "S16LE"), talk.audio(b"\0" * 63)], Code.INVALID_ARGUMENT),
+    ([talk.start("single"), talk.audio(struct.pack("<f", float("nan")))], Code.INVALID_ARGUMENT),
+    ([talk.start("single", "WAV")], Code.INVALID_ARGUMENT),
+    ([talk.start("single", "UNSPECIFIED")], Code.INVALID_ARGUMENT),
+    ([talk.start("single", jpeg_quality=101)], Code.INVALID_ARGUMENT),
+    ([talk.start("single", sample_rate_hz=2**31)], Code.INVALID_ARGUMENT),
+    ([talk.start("nobody")], Code.NOT_FOUND),
+], ids=["audio first", "end first", "interrupt first", "nothing first", "start twice", "empty message", "odd f32",
+        "odd s16", "nan", "wav", "no format", "quality", "rate", "unknown avatar"])
+def test_bad_conversations(requests, code, client):
+    codes = [code] if code else [Code.FAILED_PRECONDITION, Code.INVALID_ARGUMENT]
+    refusal(lambda: talk.converse(client, *requests), *codes)
+
+
+def test_a_call_without_a_word(client):
+    """Closing before `start`: an empty answer or a sentence, never a hang."""
+    try:
+        assert talk.converse(client) == []
+    except grpc.RpcError as error:
+        assert error.code() in (Code.INVALID_ARGUMENT, Code.FAILED_PRECONDITION)
+
+
+# ---------------------------------------------------------------- names
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_names(name, client):
+    avatar = HOSTILE[name]
+    sound = talk.f32(np.zeros(640))
+    codes = (Code.INVALID_ARGUMENT, Code.NOT_FOUND)
+    for call in (lambda: talk.synthesize(client, avatar, sound),
+                 lambda: talk.converse(client, talk.start(avatar)),
+                 lambda: client.GetAvatar(lipsync.GetAvatarRequest(avatar_id=avatar)),
+                 lambda: client.LoadAvatar(lipsync.LoadAvatarRequest(avatar_id=avatar)),
+                 lambda: client.UnloadAvatar(lipsync.UnloadAvatarRequest(avatar_id=avatar))):
+        said = refusal(call, *codes)
+        assert "\0" not in said and "\n" not in said
+
+
+def test_a_name_of_10_megabytes(client):
+    request = lipsync.GetAvatarRequest(avatar_id="a" * 10_000_000)
+    refusal(lambda: client.GetAvatar(request), Code.INVALID_ARGUMENT, Code.NOT_FOUND,
+            Code.RESOURCE_EXHAUSTED, Code.OUT_OF_RANGE)
+
+
+def test_unknown_names_are_named(client):
+    assert "nobody" in refusal(lambda: talk.synthesize(client, "nobody", talk.f32(np.zeros(640))), Code.NOT_FOUND)
+
+
+# ---------------------------------------------------------------- bundles
+
+def test_faulty_bundles_are_refused_and_the_sound_one_served(avatars, tmp_path):
+    names = {name.replace(" ", "-"): name for name in faults.FAULTS}
+    for folder, name in names.items():
+        faults.spoil(avatars / "plain", tmp_path / "avatars" / folder, name)
+    shutil.copytree(avatars / "single", tmp_path / "avatars/single")
+    (tmp_path / "avatars/a file.txt").write_text("no bundle")
+    with daemon.Daemon(tmp_path / "avatars") as running:
+        client = lipsync_grpc.LipSyncStub(running.channel)
+        listed = {a.avatar_id: a for a in client.ListAvatars(lipsync.ListAvatarsRequest()).avatars}
+        for folder, name in names.items():
+            _, file, _ = faults.FAULTS[name]
+            # A folder without a manifest is no bundle, and may be unknown.
+            codes = [Code.FAILED_PRECONDITION] + [Code.NOT_FOUND] * (name == "no manifest")
+            said = refusal(lambda at=folder: talk.synthesize(client, at, talk.f32(np.zeros(640))), *codes)
+            if name != "no manifest":
+                assert file in said, name
+                assert any(file in fault for fault in listed[folder].faults), name
+            loading = lipsync.LoadAvatarRequest(avatar_id=folder)
+            refusal(lambda request=loading: client.LoadAvatar(request), *codes)
+        assert not listed["single"].faults
+        assert len(talk.synthesize(client, "single", talk.f32(np.zeros(1280)))) == 2
+
+
+# ---------------------------------------------------------------- clients that leave or sleep
+
+def test_clients_that_leave(client, voice):
+    long = talk.f32(sounds.speech(20, seed=5))
+    expected = talk.synthesize(client, "plain", talk.f32(voice))
+    for _ in range(10):
+        call = client.Synthesize(lipsync.SynthesizeRequest(
+            avatar_id="plain", audio=long, audio_format="AUDIO_FORMAT_F32LE"))
+        next(call)
+        call.cancel()
+        talker = talk.Conversation(client, talk.start("plain"), talk.audio(long))
+        talker.until("frame")
+        talker.call.cancel()
+        talker.close()
+    assert talk.synthesize(client, "plain", talk.f32(voice)) == expected
+    deadline = time.time() + 20
+    while client.GetStats(lipsync.GetStatsRequest()).sessions and time.time() < deadline:
+        time.sleep(0.1)
+    assert client.GetStats(lipsync.GetStatsRequest()).sessions == 0
+
+
+def test_clients_that_never_read(server, client, voice):
+    """Their frames wait for them; nobody else waits."""
+    long = talk.f32(sounds.speech(60, seed=6))
+    expected = talk.synthesize(client, "plain", talk.f32(voice))
+    with server.connect() as sleepy:
+        stub = type(client)(sleepy)
+        asleep = [stub.Synthesize(lipsync.SynthesizeRequest(
+            avatar_id="plain", audio=long, audio_format="AUDIO_FORMAT_F32LE")) for _ in range(3)]
+        talker = talk.Conversation(stub, talk.start("plain"), *talk.cut(long, [16000]))
+        for _ in range(3):
+            assert talk.synthesize(client, "plain", talk.f32(voice)) == expected
+        for call in asleep:
+            call.cancel()
+        talker.call.cancel()
+        talker.close()
+
+
+def test_one_session_too_many(avatars):
+    with daemon.Daemon(avatars, LIPSYNCD_MAX_SESSIONS="2") as running:
+        client = lipsync_grpc.LipSyncStub(running.channel)
+        talkers = [talk.Conversation(client, talk.start("single")) for _ in range(2)]
+        for talker in talkers:
+            talker.until("started")
+        sound = talk.f32(np.zeros(1280))
+        refusal(lambda: talk.synthesize(client, "single", sound), Code.RESOURCE_EXHAUSTED)
+        talkers[0].close()
+        assert list(talkers[0].call) == []
+        # The place is free once the daemon has seen the call's end.
+        while client.GetStats(lipsync.GetStatsRequest()).sessions > 1:
+            time.sleep(0.05)
+        assert len(talk.synthesize(client, "single", sound)) == 2
+        talkers[1].close()
+
+
+def test_a_message_too_large(avatars):
+    with daemon.Daemon(avatars, LIPSYNCD_MAX_MESSAGE_BYTES="100000") as running:
+        client = lipsync_grpc.LipSyncStub(running.channel)
+        refusal(lambda: talk.synthesize(client, "single", bytes(200_000)), Code.OUT_OF_RANGE, Code.RESOURCE_EXHAUSTED)
+        assert len(talk.synthesize(client, "single", talk.f32(np.zeros(1280)))) == 2
+
+
+# ---------------------------------------------------------------- the end
+
+def test_sigterm_drains(avatars):
+    sound = sounds.speech(6, seed=7)
+    with daemon.Daemon(avatars) as running:
+        client = lipsync_grpc.LipSyncStub(running.channel)
+        expected = talk.synthesize(client, "plain", talk.f32(sound))
+        call = client.Synthesize(lipsync.SynthesizeRequest(
+            avatar_id="plain", audio=talk.f32(sound), audio_format="AUDIO_FORMAT_F32LE"))
+        got = [next(call).frame]
+        running.terminate()
+        got += [answer.frame for answer in call]
+        assert got == expected
+        assert running.wait() == 0
+
+
+def test_sigterm_does_not_wait_for_ever(avatars):
+    """A client that never reads is cut off, and a new one refused."""
+    with daemon.Daemon(avatars, LIPSYNCD_DRAIN_SECONDS="1") as running:
+        client = lipsync_grpc.LipSyncStub(running.channel)
+        asleep = client.Synthesize(lipsync.SynthesizeRequest(
+            avatar_id="plain", audio=talk.f32(sounds.speech(40, seed=8)), audio_format="AUDIO_FORMAT_F32LE"))
+        next(asleep)
+        talker = talk.Conversation(client, talk.start("plain"))
+        talker.until("started")
+        running.terminate()
+        refusal(lambda: talker.call, Code.UNAVAILABLE)
+        talker.close()
+        assert running.wait() == 0
+
+
+def test_sigterm_without_work(avatars):
+    with daemon.Daemon(avatars) as running:
+        running.terminate()
+        assert running.wait() == 0
+
+
+# ---------------------------------------------------------------- configuration
+
+@pytest.mark.parametrize("key, value", [
+    ("LIPSYNCD_JPEG_QUALITY", "900"), ("LIPSYNCD_LISTEN", "nowhere"), ("LIPSYNCD_BACKEND", "tpu"),
+    ("LIPSYNCD_MAX_BATCH", "-3"), ("LIPSYNCD_SLOTS", "many"), ("LIPSYNCD_LOG_FORMAT", "xml"),
+    ("LIPSYNCD_MAX_MESSAGE_BYTES", "1 GB or so"),
+])
+def test_bad_values_in_the_environment(key, value, avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", key: value}
+    said = daemon.run("serve", expect=2, env=env, timeout=20).output
+    assert key.removeprefix("LIPSYNCD_").lower() in said.lower()
+
+
+@pytest.mark.parametrize("line, words", [
+    ("jpeg_qualty = 80", ["jpeg_qualty", "jpeg_quality"]),
+    ("listn = '127.0.0.1:0'", ["listn", "listen"]),
+    ("jpeg_quality = 'good'", ["jpeg_quality"]),
+    ("jpeg_quality = 0", ["jpeg_quality"]),
+    ("jpeg_quality = = 3", ["lipsyncd.toml"]),
+    ("avatars = 3", ["avatars"]),
+])
+def test_bad_lines_in_the_file(line, words, avatars, tmp_path):
+    config = tmp_path / "lipsyncd.toml"
+    config.write_text(line + "\n")
+    env = {"LIPSYNCD_LISTEN": "127.0.0.1:0"}
+    if "avatars" not in line:
+        env["LIPSYNCD_AVATARS"] = str(avatars)
+    if "listn" in line:
+        del env["LIPSYNCD_LISTEN"]
+    said = daemon.run("serve", "--config", config, expect=2, env=env, timeout=20).output
+    for word in words:
+        assert word in said
+
+
+def test_unknown_variables_are_named(avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_JPEG_QUALTY": "70"}
+    said = daemon.run("serve", expect=2, env=env, timeout=20).output.lower()
+    assert "jpeg_qualty" in said and "jpeg_quality" in said
+
+
+def test_a_config_file_that_is_not_there(tmp_path):
+    assert "no.toml" in daemon.run("serve", "--config", tmp_path / "no.toml", expect=2, timeout=20).output
+
+
+def test_an_avatars_folder_that_is_not_there(tmp_path):
+    env = {"LIPSYNCD_AVATARS": str(tmp_path / "nowhere"), "LIPSYNCD_LISTEN": "127.0.0.1:0"}
+    assert "nowhere" in daemon.run("serve", expect=2, env=env, timeout=20).output
+
+
+def test_a_preload_that_is_not_there(avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_PRELOAD": "nobody"}
+    assert "nobody" in daemon.run("serve", expect=None, env=env, timeout=20).output
+
+
+def test_a_runtime_that_is_not_there(avatars, tmp_path):
+    """One clear sentence with the fix."""
+    wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.2))
+    done = daemon.run("synth", "--avatar", avatars / "single", "--audio", wav, "--out", tmp_path / "o",
+                      expect=None, env={"LIPSYNCD_ONNXRUNTIME": str(tmp_path / "no.so")})
+    assert done.returncode in (1, 2)
+    assert "no.so" in done.output and "panicked" not in done.output
