@@ -43,7 +43,9 @@ lint: packages ## Format, clippy and rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
 
 rust-test: packages onnxruntime ## Unit, property and integration tests
+	@scripts/system-packages.sh ffmpeg
 	$(CARGO) test --locked
+	$(CARGO) test --locked --test media_ffmpeg -- --ignored
 
 $(VENV)/requirements: tests/python/requirements.txt | $(VENV)/pip
 	$(VENV)/bin/pip install --quiet --requirement tests/python/requirements.txt

@@ -83,7 +83,7 @@ fn every_part_that_is_wrong_is_reported_at_once() {
         "boxes.json: box 1: [5, 5, 5, 5] is empty: x0 < x1 and y0 < y1 must hold; give the left, top, right and bottom \
          edges in this order",
         "generator.onnx: this is text, not an ONNX file; put the exported .onnx file there",
-        "audio_encoder.onnx: it takes 2 inputs, not 1; export the network of the published recipe, or correct the sizes \
+        "audio_encoder.onnx: it takes [1, 6, 32, 32] and [1, 32, 16, 16], not one mel window [N, 1, 80, 16]; export the network of the published recipe, or correct the sizes \
          in avatar.toml",
         "warning: frames: not frames, ignored: notes.txt",
     ];

@@ -136,6 +136,12 @@ impl Engine {
         self.options
     }
 
+    /// Windows and frames that wait for a slot now.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        self.queue.waiting()
+    }
+
     /// Counters since the start.
     #[must_use]
     pub fn stats(&self) -> &EngineStats {

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
+use tonic::server::NamedService;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::daemon::Daemon;
@@ -55,7 +57,7 @@ pub async fn run(
     options: ServerOptions,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> Result<(), ServerError> {
-    let (health, health_service) = tonic_health::server::health_reporter();
+    let (mut health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<LipSyncServer<LipSyncService>>().await;
     health.set_serving::<MonolithicServiceServer<Monolithic>>().await;
     let reflection = || {
@@ -90,7 +92,7 @@ pub async fn run(
         () = shutdown => {}
     }
     tracing::info!("stopping: running calls have {:?} to end", options.drain);
-    refuse(&health).await;
+    refuse(&mut health).await;
     daemon.stop();
     let _ = stop.send(());
     match tokio::time::timeout(options.drain, serving).await {
@@ -100,9 +102,18 @@ pub async fn run(
     Ok(())
 }
 
-/// Load balancers look here first.
-async fn refuse(health: &HealthReporter) {
-    health.set_not_serving::<LipSyncServer<LipSyncService>>().await;
-    health.set_not_serving::<MonolithicServiceServer<Monolithic>>().await;
-    health.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+/// Load balancers look here first. Whoever watches is told, and the watch then ends: it would otherwise hold
+/// the server up for all of `drain`.
+async fn refuse(health: &mut HealthReporter) {
+    let services = [
+        <LipSyncServer<LipSyncService> as NamedService>::NAME,
+        <MonolithicServiceServer<Monolithic> as NamedService>::NAME,
+        "",
+    ];
+    for service in services {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+        // Ends the watches; the status is set anew for those who only ask.
+        health.clear_service_status(service).await;
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
 }

@@ -87,7 +87,10 @@ fn a_generator_that_does_not_fit_says_why() {
         "no single output has the shape [N, 3, 320, 320]; it gives [1, 1, 320, 320]"
     );
     let one = graph(&[("a", PICTURE)], &[("y", OUT)]);
-    assert_eq!(text(recognise_generator(&one, 320, 16)), "it takes 1 inputs, not 2");
+    assert_eq!(
+        text(recognise_generator(&one, 320, 16)),
+        "it takes [1, 6, 320, 320], not a picture [N, 6, 320, 320] and a context [N, 32, 16, 16]"
+    );
     // Sizes whose product does not fit in 64 bits.
     assert!(open_generator(PICTURE, &[1, i64::MAX, i64::MAX, -2]).is_err());
 }
@@ -118,5 +121,8 @@ fn encoders() {
     );
     assert_eq!(encoder(&[8, 1, 80, 16], &[8, 512], 80).unwrap_err().to_string(), "the batch of \"m\" is fixed to 8");
     let two = graph(&[("a", &[1, 1, 80, 16]), ("b", &[1])], &[("f", &[1, 512])]);
-    assert_eq!(recognise_encoder(&two, 80).unwrap_err().to_string(), "it takes 2 inputs, not 1");
+    assert_eq!(
+        recognise_encoder(&two, 80).unwrap_err().to_string(),
+        "it takes [1, 1, 80, 16] and [1], not one mel window [N, 1, 80, 16]"
+    );
 }
