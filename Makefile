@@ -53,7 +53,11 @@ $(VENV)/requirements: tests/python/requirements.txt | $(VENV)/pip
 
 python-test: build onnxruntime $(VENV)/requirements ## The outside judge: librosa, OpenCV, ONNX Runtime, grpcio
 	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) \
-	    $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/python
+	    PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/python
+	@scripts/system-packages.sh ffmpeg
+	mkdir -p .cache/spliced
+	LIPSYNCD_SPLICE_OUT=$(CURDIR)/.cache/spliced $(CARGO) test --locked --test splice -- --ignored
+	$(VENV)/bin/python tests/outside_decoders.py .cache/spliced
 
 bench-avatar: $(VENV)/requirements ## Make out/avatars/full: the full-size network, random weights, for benchmarks
 	$(VENV)/bin/python engines/networks/standin.py --width full --out $(OUT)/avatars/full
