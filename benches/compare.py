@@ -7,7 +7,7 @@ In turns, on one bundle and one sound:
      sound needs, in whichever of two ways is faster here: one session on all
      cores, or one single-threaded session per core;
   b  `lipsyncd synth` to a folder of JPEGs, from process start to exit;
-  c  the Python reference with OpenCV's JPEG encoder, from loading the bundle;
+  c  the Python reference with OpenCV's JPEG encoder, from process start to exit;
   and the mel alone: `lipsyncd mel` less the time its process takes to start,
   and librosa once imported.
 Ratios are medians of per-turn ratios: on a shared machine only what ran side
@@ -31,7 +31,6 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests/python"), str(ROOT / "engines/networks")]
 
-import cv2  # noqa: E402
 import daemon  # noqa: E402
 import numpy as np  # noqa: E402
 import reference  # noqa: E402
@@ -106,14 +105,6 @@ class Networks:
         return np.random.default_rng(0).random((1, *spec.shape[1:]), dtype=np.float32)
 
 
-def python_synth(bundle: pathlib.Path, wav: pathlib.Path, out: pathlib.Path) -> None:
-    out.mkdir()
-    avatar = reference.Avatar.load(bundle)
-    for i, (_, picture) in enumerate(avatar.synthesize(*reference.read_audio(wav))):
-        _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 75])
-        (out / f"{i:06}.jpg").write_bytes(data)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=60)
@@ -143,7 +134,8 @@ def main() -> None:
 
         def in_python() -> None:
             shutil.rmtree(folder / "c", ignore_errors=True)
-            python_synth(bundle, wav, folder / "c")
+            command = ["--avatar", bundle, "--audio", wav, "--out", folder / "c", "--jpeg"]
+            subprocess.run([sys.executable, reference.__file__, *command], check=True, stdout=subprocess.DEVNULL)
 
         def mel_seconds() -> float:
             command = ("mel", "--audio", wav, "--out", folder / "mel.npy")

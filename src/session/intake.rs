@@ -21,6 +21,8 @@ pub struct SessionEnded;
 /// The writing end. Dropping it in the middle of an utterance ends the session.
 pub struct Intake {
     core: Arc<SessionCore>,
+    /// The session's generation that the streaming states belong to.
+    generation: u32,
     resampler: Resampler,
     mel: MelStream,
     /// Samples of the client's rate in one block.
@@ -51,6 +53,7 @@ impl Intake {
         let tail = plan.output_len(2 * block_in) + least_samples + params.n_fft;
         let block_mel_frames = tail.div_ceil(params.hop_samples) + 1;
         let intake = Self {
+            generation: 0,
             resampler: Resampler::new(plan),
             mel: MelStream::new(Arc::clone(avatar.mel_plan())),
             block_in,
@@ -103,6 +106,7 @@ impl Intake {
 
     /// Takes at most one block of samples and returns how many; [`Self::room`] must have said yes.
     pub fn push_block(&mut self, samples: &[f32]) -> usize {
+        self.follow();
         let now = &samples[..samples.len().min(self.block_in)];
         let start = Instant::now();
         let Self { resampler, mel, resampled, scratch, .. } = self;
@@ -128,6 +132,7 @@ impl Intake {
 
     /// Ends the utterance's sound; [`Self::room`] must have said yes.
     pub fn finish_now(&mut self) {
+        self.follow();
         let Self { resampler, mel, resampled, scratch, least_samples, .. } = self;
         scratch.clear();
         let mut emit = |frame: &[f32]| scratch.extend_from_slice(frame);
@@ -153,9 +158,6 @@ impl Intake {
     /// Cuts the utterance: drops its sound, its queued work and its frames not yet taken. The reader
     /// meets [`super::Event::Interrupted`] next.
     pub fn interrupt(&mut self) {
-        self.resampler.reset();
-        self.mel.reset();
-        self.resampled = 0;
         let mut state = self.core.lock();
         let frames = state.utterance.frames_taken() as u64;
         let running = state.phase != Phase::Idle;
@@ -169,6 +171,18 @@ impl Intake {
         state.cuts.push_back(cut);
         self.core.forget(&mut state);
         self.core.event.notify_one();
+    }
+
+    /// Starts afresh when the utterance that was being fed has ended: by an interrupt, or by having as many
+    /// frames as the session allows.
+    fn follow(&mut self) {
+        let generation = self.core.lock().generation;
+        if self.generation != generation {
+            self.generation = generation;
+            self.resampler.reset();
+            self.mel.reset();
+            self.resampled = 0;
+        }
     }
 
     /// Hands the block's mel frames, and the end if it is one, to the session, and queues what they allow.
