@@ -25,8 +25,12 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let pcm = read_wav(&args.audio).map_err(CommandError::input)?;
     let params = MelParams::default();
     let (rate, mels) = (params.sample_rate_hz, params.mels);
-    let resampling = ResamplePlan::new(pcm.sample_rate_hz, rate).map_err(CommandError::input)?;
-    let samples = resample(&Arc::new(resampling), &pcm.samples);
+    let samples = if pcm.sample_rate_hz == rate {
+        pcm.samples
+    } else {
+        let resampling = ResamplePlan::new(pcm.sample_rate_hz, rate).map_err(CommandError::input)?;
+        resample(&Arc::new(resampling), &pcm.samples)
+    };
     let plan = Arc::new(MelPlan::new(params).map_err(CommandError::failed)?);
     let threads = std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN);
     let mel = mel_spectrogram_threaded(&plan, &samples, threads);

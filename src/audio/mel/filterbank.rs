@@ -63,6 +63,7 @@ impl Filterbank {
     }
 
     /// The sum of each band over `magnitudes`, which are those of [`Self::bins`], in the order of the bands.
+    #[inline(always)] // Into the caller, which is compiled for wider vectors as well.
     pub fn sums<'a>(&'a self, magnitudes: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
         self.bands.iter().map(move |band| {
             if band.bins.is_empty() {
@@ -75,6 +76,7 @@ impl Filterbank {
     }
 }
 
+#[inline(always)]
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     let (a_lanes, a_rest) = a.as_chunks::<LANES>();
     let (b_lanes, b_rest) = b.as_chunks::<LANES>();
