@@ -7,7 +7,7 @@
 //! | [`policy`] | which waiting work makes the next batch: a pure function |
 //! | [`queue`] | the waiting work of all sessions, behind one lock |
 //! | [`slot`] | the buffers of one batch in flight, moved by value through their states |
-//! | [`lanes`] | one thread per slot: stage, submit, complete, deliver |
+//! | `lanes` | one thread per slot: stage, submit, complete, deliver |
 //! | [`engine`] | the whole, started and stopped |
 
 pub mod engine;

@@ -2,7 +2,7 @@
 //!
 //! | file | gives |
 //! | --- | --- |
-//! | [`locate`] | where the shared library may lie, in order |
+//! | [`mod@locate`] | where the shared library may lie, in order |
 //! | [`runtime`] | the library, loaded once per process |
 //! | [`network`] | an ONNX file as a session that many threads may run |
 //! | [`binding`] | one thread's input and output buffers, bound once to a network |

@@ -28,10 +28,10 @@ pub struct OnnxRuntime {
 static LOADED: Mutex<Option<OnnxRuntime>> = Mutex::new(None);
 
 impl OnnxRuntime {
-    /// Loads the library that [`locate`] finds, or returns the one this process already loaded.
+    /// Loads the library that [`locate()`] finds, or returns the one this process already loaded.
     ///
     /// # Errors
-    /// Those of [`locate`], and [`OnnxError::Unusable`] when the file is no ONNX Runtime or too old.
+    /// Those of [`locate()`], and [`OnnxError::Unusable`] when the file is no ONNX Runtime or too old.
     pub fn load(explicit: Option<&Path>) -> Result<Self, OnnxError> {
         let mut loaded = LOADED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(runtime) = loaded.as_ref() {
