@@ -5,6 +5,7 @@
 //! format: the full schema would bring a code generator and copies of every weight.
 
 mod error;
+mod half;
 mod ops;
 mod patch;
 mod rebatch;
@@ -16,6 +17,7 @@ mod view;
 mod wire;
 
 pub use error::OnnxError;
+pub use half::{Edges, HalfError, HalfReport, to_half};
 pub use rebatch::{Refusal, rebatch};
 pub(crate) use role::picture_size;
 pub use role::{

@@ -77,6 +77,11 @@ impl<'a> Node<'a> {
         self.ints.iter().find(|(known, _)| *known == name).map(|(_, ints)| ints.as_slice())
     }
 
+    /// Whether the operator is one of ONNX's own.
+    pub fn is_standard(&self) -> bool {
+        matches!(self.domain, "" | "ai.onnx")
+    }
+
     /// The tensor a `Constant` node holds.
     pub fn constant(&self) -> Option<&'a [u8]> {
         self.tensors.iter().find(|(name, _)| *name == "value").map(|&(_, tensor)| tensor)
@@ -131,7 +136,7 @@ impl<'a> Trace<'a> {
     /// Follows the batch through `node`; nodes come in topological order, as the format demands.
     pub fn step(&mut self, node: &Node<'a>) -> Result<(), Refusal> {
         let refusal = || Refusal::Operator { op: node.op.to_owned() };
-        if !matches!(node.domain, "" | "ai.onnx") {
+        if !node.is_standard() {
             return Err(refusal());
         }
         let flow = match node.op {
