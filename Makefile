@@ -9,9 +9,10 @@ AUDIO ?= avatars/demo/sentence.wav
 VENV := .cache/venv
 BIN := target/release/lipsyncd
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lipsyncd
+TENSORRT := .cache/tensorrt-rtx/libtensorrt_onnxparser_rtx.so.1
 ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
 
-.PHONY: help packages onnxruntime build demo test lint rust-test python-test doc bench bench-avatar clean
+.PHONY: help packages gpu-packages onnxruntime build demo test lint lint-gpu rust-test python-test tensorrt-test bench bench-avatar clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,7 +36,7 @@ build: packages ## Build the release binary
 demo: build onnxruntime ## Serve the demo avatar, speak to it over gRPC, leave out/demo.avi (AUDIO=my.wav)
 	scripts/demo.sh $(BIN) avatars $(AVATAR) "$(AUDIO)" $(OUT)
 
-test: lint rust-test python-test ## Everything CI runs
+test: lint lint-gpu rust-test tensorrt-test python-test ## Everything CI runs
 
 lint: packages ## Format, clippy and rustdoc, warnings are errors
 	$(CARGO) fmt --check
@@ -58,6 +59,21 @@ python-test: build onnxruntime $(VENV)/requirements ## The outside judge: libros
 	mkdir -p .cache/spliced
 	LIPSYNCD_SPLICE_OUT=$(CURDIR)/.cache/spliced $(CARGO) test --locked --test splice -- --ignored
 	$(VENV)/bin/python tests/outside_decoders.py .cache/spliced
+
+$(TENSORRT): scripts/tensorrt-rtx.sh scripts/tensorrt-rtx.txt | $(VENV)/pip
+	PYTHON=$(VENV)/bin/python scripts/tensorrt-rtx.sh $(@D)
+	@touch $@
+
+gpu-packages:
+	@scripts/system-packages.sh cmake nasm python3-venv g++ libclang-14-dev
+
+lint-gpu: gpu-packages ## Clippy and rustdoc of the TensorRT feature sets (wants libclang and a C++ compiler)
+	$(CARGO) clippy --locked --all-targets --features tensorrt-rtx -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features tensorrt -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --features tensorrt-rtx
+
+tensorrt-test: gpu-packages $(TENSORRT) ## Build real TensorRT-RTX plans of the demo avatar; needs no GPU
+	LIPSYNCD_TENSORRT=$(CURDIR)/$(dir $(TENSORRT)) $(CARGO) test --locked --features tensorrt-rtx --test engine_build
 
 bench-avatar: $(VENV)/requirements ## Make out/avatars/full: the full-size network, random weights, for benchmarks
 	$(VENV)/bin/python engines/networks/standin.py --width full --out $(OUT)/avatars/full

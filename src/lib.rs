@@ -36,4 +36,5 @@ pub mod commands;
 pub mod config;
 pub mod media;
 pub mod onnxruntime;
+pub mod paths;
 pub mod telemetry;

@@ -6,6 +6,7 @@
 //! [`Lane::complete`] is for devices that work asynchronously.
 
 pub mod cpu;
+pub mod cuda;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -28,6 +28,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         Err(error) => line("ONNX Runtime", &format!("missing: {error}")),
     }
     line("gpu", &gpu());
+    line("TensorRT", &tensorrt());
     line("ffmpeg", &found_on_path("ffmpeg").unwrap_or_else(|| "missing: .mp4 output needs it, .avi does not".into()));
     match runtime {
         Ok(_) => {
@@ -60,6 +61,20 @@ fn gpu() -> String {
         }
         Err(_) => "none (no NVIDIA driver is loaded)".to_owned(),
     }
+}
+
+#[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+fn tensorrt() -> String {
+    let explicit = std::env::var_os("LIPSYNCD_TENSORRT").map(PathBuf::from);
+    match crate::backend::cuda::tensorrt::Library::load(explicit.as_deref()) {
+        Ok(library) => format!("{} in {}", library.name(), library.folder.display()),
+        Err(error) => format!("missing: {error}"),
+    }
+}
+
+#[cfg(not(any(feature = "tensorrt", feature = "tensorrt-rtx")))]
+fn tensorrt() -> String {
+    "not in this build (features tensorrt, tensorrt-rtx)".to_owned()
 }
 
 fn found_on_path(program: &str) -> Option<String> {

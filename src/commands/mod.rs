@@ -5,6 +5,7 @@
 mod avatar;
 mod completions;
 mod doctor;
+mod engine;
 mod error;
 mod mel;
 mod progress;
@@ -36,6 +37,9 @@ enum Command {
     /// Check avatar bundles, or make them from other tools' folders
     #[command(subcommand)]
     Avatar(avatar::Command),
+    /// Build TensorRT plans ahead of time
+    #[command(subcommand)]
+    Engine(engine::Command),
     /// Say what was found on this machine and what would be used
     Doctor(doctor::Args),
     /// Print a completion script for a shell
@@ -50,6 +54,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Synth(args) => synth::run(&args),
         Command::Mel(args) => mel::run(&args),
         Command::Avatar(command) => avatar::run(&command),
+        Command::Engine(command) => engine::run(&command),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

@@ -10,3 +10,5 @@ pub use atomic_file::AtomicFile;
 pub use avi::{AviError, AviWriter};
 pub use avi_header::{AviSettings, FrameRate, PcmFormat};
 pub use mp4::{Mp4Error, Mp4Settings, Mp4Writer};
+#[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+pub(crate) use stderr_tail::StderrTail;

@@ -9,17 +9,17 @@ const LINES: usize = 8;
 const LINE_BYTES: u64 = 400;
 
 #[derive(Debug)]
-pub(super) struct StderrTail {
+pub(crate) struct StderrTail {
     thread: Option<JoinHandle<VecDeque<String>>>,
 }
 
 impl StderrTail {
-    pub(super) fn read(stderr: impl Read + Send + 'static) -> Self {
+    pub(crate) fn read(stderr: impl Read + Send + 'static) -> Self {
         Self { thread: Some(std::thread::spawn(move || last_lines(stderr))) }
     }
 
     /// The last lines, once the child has closed its end.
-    pub(super) fn join(&mut self) -> String {
+    pub(crate) fn join(&mut self) -> String {
         let lines = self.thread.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         Vec::from(lines).join("\n")
     }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::OnnxError;
+use crate::paths::cache_folder;
 
 /// Names the library goes by: as the wheel ships it, and as distributions link it.
 fn is_library(name: &str) -> bool {
@@ -36,9 +37,8 @@ fn folders() -> Vec<PathBuf> {
         folders.push(beside.to_owned());
     }
     let version = format!("onnxruntime-{}", super::TESTED_VERSION);
-    for cache in cache_roots() {
-        folders.push(cache.join("lipsyncd").join(&version));
-    }
+    let system = PathBuf::from("/var/cache/lipsyncd");
+    folders.extend(cache_folder().into_iter().chain([system]).map(|cache| cache.join(&version)));
     folders.extend(
         [
             "/usr/local/lib",
@@ -51,12 +51,6 @@ fn folders() -> Vec<PathBuf> {
         .map(PathBuf::from),
     );
     folders
-}
-
-fn cache_roots() -> Vec<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
-    let user = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    user.into_iter().chain([PathBuf::from("/var/cache")]).collect()
 }
 
 /// The library with the greatest name in `folder`: `libonnxruntime.so.1.32.0` before `libonnxruntime.so`.

@@ -1,0 +1,10 @@
+//! The CUDA backend's engines: TensorRT plans, built ahead of time and kept where they can be trusted.
+//!
+//! | module | gives |
+//! | --- | --- |
+//! | [`plan`] | what a plan was made for, and the file that holds it |
+//! | `tensorrt` | TensorRT, loaded at run time: its library, the building of plans (features `tensorrt`, `tensorrt-rtx`) |
+
+pub mod plan;
+#[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+pub mod tensorrt;

@@ -1,0 +1,161 @@
+//! From a network's file to a plan. Runs in a process of its own: a crash or a lack of memory in TensorRT's builder ends
+//! that process, and what it allocated goes with it.
+
+use trtx::builder::MemoryPoolType;
+use trtx::trtx_sys::nvinfer1::Dims64;
+use trtx::{Builder, LogHandler, Logger, OnnxParser, OptProfileSelector, Severity};
+
+use super::Library;
+use crate::avatar::onnx::{
+    Dim, Edges, GraphInfo, HalfError, HalfReport, OnnxError, Refusal, TensorInfo, rebatch, to_half,
+};
+use crate::backend::cuda::plan::{BatchRange, PlanOptions, Precision};
+
+/// Why there is no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The network cannot be read.
+    #[error("it cannot be read: {0}")]
+    Onnx(#[from] OnnxError),
+    /// It has no half-precision form.
+    #[error(transparent)]
+    Half(#[from] HalfError),
+    /// Its batch is fixed to 1 and larger ones were asked for.
+    #[error(
+        "its batch is fixed and cannot be made dynamic: {0}; export it with a dynamic batch, or ask for --batches 1"
+    )]
+    Batch(#[from] Refusal),
+    /// An input has a dimension besides the batch that is not fixed.
+    #[error("input \"{tensor}\" is {shape}: only the batch may be open; export it with fixed sizes")]
+    Shape {
+        /// Its name.
+        tensor: String,
+        /// As the file gives it.
+        shape: String,
+    },
+    /// TensorRT refused.
+    #[error("TensorRT: {reason}")]
+    TensorRt {
+        /// Its own words.
+        reason: String,
+    },
+    /// No such SM in this flavour.
+    #[error("sm_{sm} is not one {} builds for ahead of time; it knows {known}", super::FLAVOUR)]
+    Sm {
+        /// What was asked for.
+        sm: u32,
+        /// What there is.
+        known: String,
+    },
+}
+
+impl From<trtx::Error> for BuildError {
+    fn from(error: trtx::Error) -> Self {
+        Self::TensorRt { reason: one_line(&error) }
+    }
+}
+
+/// TensorRT's messages span lines; ours are one sentence.
+pub(super) fn one_line(error: &dyn std::fmt::Display) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Warnings and worse go to stderr, which the process that started this one reads.
+struct Stderr;
+
+impl LogHandler for Stderr {
+    fn log(&self, severity: Severity, message: &str) {
+        if severity <= Severity::Warning {
+            eprintln!("{severity:?}: {message}");
+        }
+    }
+}
+
+/// Builds a plan of `network` for the SMs in `sms`, or with none for the GPU of this machine. Call it in a process of its own:
+/// TensorRT's builder objects are not taken down.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build_plan(
+    _loaded: &Library,
+    network: &[u8],
+    options: &PlanOptions,
+    sms: &[u32],
+) -> Result<(Vec<u8>, Option<HalfReport>), BuildError> {
+    let batched = if is_batch_fixed(network)? && options.batch != BatchRange::only(1) {
+        rebatch(network)?
+    } else {
+        network.to_vec()
+    };
+    let (model, report) = match options.precision {
+        Precision::Fp32 => (batched, None),
+        Precision::Fp16 => to_half(&batched, Edges::Half).map(|(model, report)| (model, Some(report)))?,
+    };
+    let inputs = GraphInfo::parse(&model)?.inputs;
+    // The parser borrows itself for as long as its network is used, and the network must go before the builder: leaked
+    // together they need no order, and the process ends after one plan.
+    let logger: &'static Logger = Box::leak(Box::new(Logger::new(Stderr)?));
+    let builder: &'static mut Builder<'static> = Box::leak(Box::new(Builder::new(logger)?));
+    let parser: &'static mut OnnxParser<'static> =
+        Box::leak(Box::new(OnnxParser::new(builder.create_network(0)?, logger)?));
+    parser.parse(&model)?;
+    let mut profile = builder.creata_optimization_profile()?;
+    for input in &inputs {
+        for (select, batch) in [
+            (OptProfileSelector::kMIN, options.batch.min),
+            (OptProfileSelector::kOPT, options.batch.opt),
+            (OptProfileSelector::kMAX, options.batch.max),
+        ] {
+            profile.set_dimensions(&input.name, select, &Dims64::from_slice(&shape(input, batch)?))?;
+        }
+    }
+    let mut config = builder.create_config()?;
+    config.set_memory_pool_limit(MemoryPoolType::kWORKSPACE, options.workspace_mib as usize * (1 << 20));
+    config.add_optimization_profile(&mut profile)?;
+    set_targets(&mut config, sms)?;
+    let plan = builder.build_serialized_network(parser.network_mut(), &mut config)?;
+    Ok((plan.to_vec(), report))
+}
+
+fn is_batch_fixed(network: &[u8]) -> Result<bool, OnnxError> {
+    let inputs = GraphInfo::parse(network)?.inputs;
+    Ok(inputs.iter().any(|input| input.dims.as_ref().is_some_and(|dims| dims.first() == Some(&Dim::Fixed(1)))))
+}
+
+/// The input's shape with `batch` items.
+fn shape(input: &TensorInfo, batch: u32) -> Result<Vec<i64>, BuildError> {
+    let open = || BuildError::Shape { tensor: input.name.clone(), shape: input.to_string() };
+    let (_, rest) = input.dims.as_deref().and_then(<[Dim]>::split_first).ok_or_else(open)?;
+    let size = |dim: &Dim| match dim {
+        Dim::Fixed(size) => i64::try_from(*size).ok(),
+        Dim::Symbol(_) | Dim::Unknown => None,
+    };
+    let rest = rest.iter().map(size).collect::<Option<Vec<_>>>().ok_or_else(open)?;
+    Ok(std::iter::once(i64::from(batch)).chain(rest).collect())
+}
+
+#[cfg(not(feature = "tensorrt"))]
+fn set_targets(config: &mut trtx::BuilderConfig<'_>, sms: &[u32]) -> Result<(), BuildError> {
+    use trtx::ComputeCapability as Cc;
+    let known =
+        [(75, Cc::kSM75), (80, Cc::kSM80), (86, Cc::kSM86), (89, Cc::kSM89), (120, Cc::kSM120), (121, Cc::kSM121)];
+    config.set_nb_compute_capabilities(i32::try_from(sms.len().max(1)).unwrap_or(i32::MAX))?;
+    if sms.is_empty() {
+        return Ok(config.set_compute_capability(Cc::kCURRENT, 0)?);
+    }
+    for (&sm, index) in sms.iter().zip(0..) {
+        let found = known.iter().position(|&(number, _)| number == sm);
+        let at =
+            found.ok_or_else(|| BuildError::Sm { sm, known: known.map(|(sm, _)| format!("sm_{sm}")).join(", ") })?;
+        config.set_compute_capability(known[at].1, index)?;
+    }
+    Ok(())
+}
+
+#[cfg(feature = "tensorrt")]
+fn set_targets(_config: &mut trtx::BuilderConfig<'_>, sms: &[u32]) -> Result<(), BuildError> {
+    match sms.first() {
+        None => Ok(()),
+        Some(&sm) => Err(BuildError::Sm { sm, known: "the GPU of this machine only".to_owned() }),
+    }
+}

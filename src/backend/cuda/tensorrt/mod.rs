@@ -1,0 +1,11 @@
+//! TensorRT, loaded at run time through `trtx`.
+//!
+//! The feature `tensorrt` is written for TensorRT 11 (data-centre GPUs), `tensorrt-rtx` for TensorRT-RTX 1.7 (workstations). Their
+//! C++ classes differ, so one binary knows one of them; with both features it is TensorRT.
+#![allow(unsafe_code)] // A part of the CUDA backend's fence: it opens NVIDIA's libraries.
+
+mod build;
+mod library;
+
+pub use build::{BuildError, build_plan};
+pub use library::{FLAVOUR, Library, LibraryError, Version};

@@ -1,0 +1,143 @@
+//! `lipsyncd engine build`: one plan for each network and batch, each in a process of its own.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use crate::backend::cuda::plan::Precision;
+
+/// What `lipsyncd engine build` takes.
+#[derive(Debug, ClapArgs)]
+pub(in crate::commands) struct Args {
+    /// The bundle's folder
+    #[arg(long, value_name = "DIR")]
+    avatar: PathBuf,
+    /// Where the plans go [default: lipsyncd/plans in the user's cache folder]
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// What the engine computes in
+    #[arg(long, value_enum, default_value = "fp16")]
+    precision: Precision,
+    /// Batch sizes: "32" makes one plan for 1 to 32, "1,2,4" one plan for each
+    #[arg(long, value_delimiter = ',', default_value = "32", value_parser = clap::value_parser!(u32).range(1..=64))]
+    batches: Vec<u32>,
+    /// Scratch memory the engine may use, MiB
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=65536))]
+    workspace_mib: u32,
+    /// Build for these SMs, such as 89,120, in place of this machine's GPU (TensorRT-RTX only)
+    #[arg(long, value_delimiter = ',', value_name = "SM")]
+    sm: Vec<u32>,
+    /// Build plans that are already there, too
+    #[arg(long)]
+    force: bool,
+    /// Seconds one plan may take
+    #[arg(long, default_value_t = 1800)]
+    timeout: u64,
+    /// The folder that holds TensorRT's libraries
+    #[arg(long, env = "LIPSYNCD_TENSORRT", value_name = "DIR")]
+    tensorrt: Option<PathBuf>,
+}
+
+#[cfg(not(any(feature = "tensorrt", feature = "tensorrt-rtx")))]
+pub(super) fn run(_args: &Args) -> Result<(), crate::commands::CommandError> {
+    Err(crate::commands::CommandError::failed(
+        "this build has no TensorRT; build lipsyncd with --features tensorrt (data-centre GPUs) or --features tensorrt-rtx (workstations)",
+    ))
+}
+
+#[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+pub(super) use with_tensorrt::run;
+
+#[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+mod with_tensorrt {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::super::child::{Order, order};
+    use super::Args;
+    use crate::avatar::Bundle;
+    use crate::backend::cuda::plan::{BatchRange, PlanError, PlanKey, PlanOptions, read_plan};
+    use crate::backend::cuda::tensorrt::Library;
+    use crate::commands::error::FileError;
+    use crate::commands::{CommandError, progress};
+    use crate::paths::cache_folder;
+
+    pub(in super::super) fn run(args: &Args) -> Result<(), CommandError> {
+        let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
+        let library = Library::load(args.tensorrt.as_deref()).map_err(CommandError::failed)?;
+        let out = match &args.out {
+            Some(out) => out.clone(),
+            None => cache_folder()
+                .ok_or_else(|| CommandError::input("no cache folder: set HOME, or say --out"))?
+                .join("plans"),
+        };
+        let networks = [("generator", &bundle.generator.path), ("audio_encoder", &bundle.audio_encoder.path)];
+        let ranges = ranges(&args.batches);
+        let bar = progress::bar("plans", networks.len() * ranges.len());
+        for (name, network) in networks {
+            for &batch in &ranges {
+                let line = one(args, &library, &out, (name, network), batch)?;
+                bar.suspend(|| println!("{line}"));
+                bar.inc(1);
+            }
+        }
+        bar.finish_and_clear();
+        println!("accuracy: not measured here; `make gpu-check` measures it on the GPU the plans are for");
+        Ok(())
+    }
+
+    /// One batch size means all up to it, several mean each alone.
+    fn ranges(batches: &[u32]) -> Vec<BatchRange> {
+        match batches {
+            [most] => vec![BatchRange::up_to(*most)],
+            each => each.iter().map(|&batch| BatchRange::only(batch)).collect(),
+        }
+    }
+
+    /// Makes one plan, unless it is there, and says so in a line.
+    fn one(
+        args: &Args,
+        library: &Library,
+        out: &Path,
+        (name, network): (&str, &Path),
+        batch: BatchRange,
+    ) -> Result<String, CommandError> {
+        let bytes = std::fs::read(network).map_err(FileError::at(network)).map_err(CommandError::input)?;
+        let options = PlanOptions { precision: args.precision, batch, workspace_mib: args.workspace_mib };
+        let key = PlanKey::new(&bytes, library.name(), target(&args.sm)?, options);
+        let path = key.path(out, name);
+        let found = read_plan(&path, &key);
+        if let (false, Ok(plan)) = (args.force, &found) {
+            return Ok(format!("{}: there already, {batch}, {} bytes", path.display(), plan.len()));
+        }
+        if let Err(error @ (PlanError::Corrupt { .. } | PlanError::Foreign { .. })) = &found {
+            eprintln!("{}: {error}; building it again", path.display());
+        }
+        let made = order(&Order {
+            network,
+            plan: &path,
+            key: &key,
+            sms: &args.sm,
+            tensorrt: &library.folder,
+            timeout: Duration::from_secs(args.timeout),
+        })?;
+        // Read back through the same door the daemon will use.
+        read_plan(&path, &key).map_err(CommandError::failed)?;
+        Ok(format!("{}: {batch}, {made}", path.display()))
+    }
+
+    fn target(sms: &[u32]) -> Result<String, CommandError> {
+        if !sms.is_empty() {
+            let mut sms = sms.to_vec();
+            sms.sort_unstable();
+            sms.dedup();
+            return Ok(sms.iter().map(|sm| format!("sm_{sm}")).collect::<Vec<_>>().join(" "));
+        }
+        let driver = std::fs::read_to_string("/proc/driver/nvidia/version").map_err(|_| {
+            CommandError::failed(
+                "there is no NVIDIA driver here to build for; run this on the GPU's machine, or name SMs with --sm",
+            )
+        })?;
+        Ok(driver.lines().next().unwrap_or_default().to_owned())
+    }
+}

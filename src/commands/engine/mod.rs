@@ -1,0 +1,27 @@
+//! `lipsyncd engine`: TensorRT plans ahead of time.
+
+mod build;
+#[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+mod child;
+
+use clap::Subcommand;
+
+use super::CommandError;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Build the TensorRT plans of an avatar's networks, so that the daemon need not when it loads the avatar
+    Build(build::Args),
+    /// Build one plan in this process; what `build` starts
+    #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+    #[command(hide = true)]
+    BuildOne(child::Args),
+}
+
+pub(super) fn run(command: &Command) -> Result<(), CommandError> {
+    match command {
+        Command::Build(args) => build::run(args),
+        #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+        Command::BuildOne(args) => child::run(args),
+    }
+}
