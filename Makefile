@@ -52,7 +52,8 @@ $(VENV)/requirements: tests/python/requirements.txt | $(VENV)/pip
 	$(VENV)/bin/pip install --quiet --requirement tests/python/requirements.txt
 	@cp $< $@
 
-python-test: build onnxruntime $(VENV)/requirements ## The outside judge: librosa, OpenCV, ONNX Runtime, grpcio
+python-test: build onnxruntime $(VENV)/requirements ## The outside judge: librosa, OpenCV, ONNX Runtime, grpcio, Chromium
+	@scripts/system-packages.sh chromium
 	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) \
 	    PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/python
 	@scripts/system-packages.sh ffmpeg

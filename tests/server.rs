@@ -105,6 +105,7 @@ fn request(samples: &[f32], start_position: u64) -> SynthesizeRequest {
         sample_rate_hz: RATE_HZ,
         start_position,
         jpeg_quality: 0,
+        output: 0,
     }
 }
 
@@ -136,6 +137,7 @@ impl Talk {
             sample_rate_hz: RATE_HZ,
             start_position: 0,
             jpeg_quality: 0,
+            output: 0,
         };
         say.send(ConverseRequest { message: Some(Say::Start(start)) }).await.unwrap();
         let hear = within(client.converse(ReceiverStream::new(said))).await?.into_inner();

@@ -91,6 +91,7 @@ pub struct LoadedAvatar {
     context: Context,
     jpeg_pool: Arc<BufferPool>,
     lease: ModelLease,
+    loaded_at_ns: u128,
     use_stats: UseStats,
 }
 
@@ -166,6 +167,7 @@ impl LoadedAvatar {
             context: Context::new(manifest.audio_encoder.context),
             jpeg_pool: BufferPool::new(JpegEncoder::max_len(width_px, height_px)),
             lease,
+            loaded_at_ns: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos(),
             use_stats: UseStats::default(),
         })
     }
@@ -211,6 +213,17 @@ impl LoadedAvatar {
     #[must_use]
     pub fn frame_at(&self, position: u64) -> usize {
         self.order.avatar_frame(position, self.frames.len())
+    }
+
+    /// The order its pictures are played in.
+    #[must_use]
+    pub fn order(&self) -> FrameOrder {
+        self.order
+    }
+
+    /// When it was loaded, Unix nanoseconds: no two loads have the same.
+    pub(super) fn loaded_at_ns(&self) -> u128 {
+        self.loaded_at_ns
     }
 
     /// The pictures as they are kept.

@@ -17,6 +17,7 @@ pub mod loaded;
 pub mod onnx;
 pub mod registry;
 
+mod backgrounds;
 mod boxes;
 mod bundle;
 mod check;
@@ -30,6 +31,7 @@ mod order;
 mod path;
 mod probe;
 
+pub use backgrounds::BackgroundsVersion;
 pub use boxes::{FaceBox, MIN_BOX_SIDE_PX};
 pub use bundle::{Bundle, BundleError, Network};
 pub use check::{Report, Summary, check};

@@ -38,8 +38,23 @@ pub struct Models {
 pub enum FrameFormat {
     /// A JPEG file.
     Jpeg(Quality),
+    /// The strip under the face as a JPEG file of its own; the whole frame's where it cannot be cut out.
+    PatchJpeg(Quality),
+    /// The strip's restart segments, each with the marker it has in the whole frame's file.
+    PatchSegments(Quality),
     /// The pixels, BGR, rows tightly packed.
     Bgr,
+}
+
+impl FrameFormat {
+    /// The quality of a format that is JPEG.
+    #[must_use]
+    pub fn quality(self) -> Option<Quality> {
+        match self {
+            Self::Jpeg(quality) | Self::PatchJpeg(quality) | Self::PatchSegments(quality) => Some(quality),
+            Self::Bgr => None,
+        }
+    }
 }
 
 /// What a backend is and how much it takes at once.
@@ -105,6 +120,9 @@ pub enum BackendError {
     /// The strip does not fit its template.
     #[error(transparent)]
     Splice(#[from] SpliceError),
+    /// Segments were asked of an avatar whose frames have none.
+    #[error("this avatar's frames cannot be cut into segments; ask for patches as JPEG, or for whole frames")]
+    NoSegments,
     /// A template at a quality asked for could not be made.
     #[error(transparent)]
     Template(#[from] Box<BuildError<DecodeError>>),

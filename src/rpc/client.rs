@@ -5,7 +5,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
 use super::proto::lipsync::lip_sync_client::LipSyncClient;
-use super::proto::lipsync::{AudioFormat, GetAvatarRequest, SynthesizeRequest, SynthesizeResponse};
+use super::proto::lipsync::{AudioFormat, GetAvatarRequest, Output, SynthesizeRequest, SynthesizeResponse};
 
 /// HTTP/2 frames of a JPEG's size: the default of 16 KiB costs a third more CPU per stream (FACTS, F).
 const MAX_FRAME_BYTES: u32 = 128 << 10;
@@ -84,6 +84,7 @@ impl Client {
             sample_rate_hz: 0,
             start_position,
             jpeg_quality,
+            output: Output::Frame.into(),
         };
         let response = self.inner.synthesize(request).await.map_err(ClientError::Refused)?;
         Ok(RemoteFrames { inner: response.into_inner() })

@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 use tonic::{Status, Streaming};
 
 use super::daemon::{Admitted, Daemon};
-use super::frames::frame_message;
+use super::frames::{FrameMessages, format_of};
 use super::proto::lipsync::converse_request::Message as In;
 use super::proto::lipsync::converse_response::Message as Out;
 use super::proto::lipsync::{
@@ -25,7 +25,6 @@ use super::status::RpcError;
 use super::synthesize::{AbortOnDrop, rate_hz};
 use crate::audio::{PcmFormat, WINDOW_MEL_FRAMES, decode_pcm};
 use crate::avatar::LoadedAvatar;
-use crate::backend::FrameFormat;
 use crate::session::{Cut, Event, FrameReader, Intake, SessionEnded, SessionOptions};
 
 /// Seconds of audio that may wait; beyond that the client's sending is held back.
@@ -41,25 +40,24 @@ pub(super) async fn converse(
     let Some(In::Start(start)) = first else {
         return Err(RpcError::Order("the first message of Converse must be `start`").into());
     };
-    let format = pcm_format(&start)?;
+    let pcm = pcm_format(&start)?;
     let rate = rate_hz("start.sample_rate_hz", start.sample_rate_hz)?;
     let quality = daemon.quality(start.jpeg_quality)?;
     let avatar = daemon.acquire(&start.avatar_id).await?.avatar;
-    let options = SessionOptions {
-        start_position: start.start_position,
-        ..SessionOptions::new(FrameFormat::Jpeg(quality), rate)
-    };
+    let format = format_of("start.output", start.output, quality, &avatar)?;
+    let options = SessionOptions { start_position: start.start_position, ..SessionOptions::new(format, rate) };
     let Admitted { intake, reader, place } = daemon.admit(Arc::clone(&avatar), options)?;
     let (failed, failure) = oneshot::channel();
     let backlog = Backlog { items: VecDeque::new(), used: 0, samples: 0, most: BACKLOG_SECONDS * rate as usize };
     let task = tokio::spawn(async move {
-        if let Err(status) = listen(intake, messages, format, backlog).await {
+        if let Err(status) = listen(intake, messages, pcm, backlog).await {
             // Nobody to tell means nobody is listening any more.
             let _ = failed.send(status);
         }
     });
     let running = Running {
         greeting: Some(started(&avatar, rate)),
+        messages: FrameMessages::new(avatar, format, rate),
         reader,
         rate,
         failure: Some(failure),
@@ -105,6 +103,7 @@ fn respond(message: Out) -> ConverseResponse {
 
 struct Running {
     greeting: Option<ConverseResponse>,
+    messages: FrameMessages,
     reader: FrameReader,
     rate: u32,
     failure: Option<oneshot::Receiver<Status>>,
@@ -119,7 +118,7 @@ async fn next_message(mut running: Running) -> Option<Step> {
     if let Some(greeting) = running.greeting.take() {
         return Some((Ok(greeting), Some(running)));
     }
-    let Running { reader, rate, failure, stopping, .. } = &mut running;
+    let Running { messages, reader, rate, failure, stopping, .. } = &mut running;
     let mut told_to_stop = false;
     let event = loop {
         tokio::select! {
@@ -141,7 +140,7 @@ async fn next_message(mut running: Running) -> Option<Step> {
     };
     match event {
         Ok(event) => {
-            let message = message_of(event, reader, *rate);
+            let message = message_of(event, messages, reader, *rate);
             Some((Ok(message), Some(running)))
         }
         Err(error) => Some((Err(RpcError::from(error).into()), None)),
@@ -172,10 +171,10 @@ async fn failed_at_last(failure: &mut Option<oneshot::Receiver<Status>>) -> Opti
     failure.take()?.await.ok()
 }
 
-fn message_of(event: Event, reader: &FrameReader, rate: u32) -> ConverseResponse {
+fn message_of(event: Event, messages: &FrameMessages, reader: &FrameReader, rate: u32) -> ConverseResponse {
     let avatar = reader.core().avatar();
     respond(match event {
-        Event::Frame(frame) => Out::Frame(frame_message(avatar, rate, frame)),
+        Event::Frame(frame) => Out::Frame(messages.of(frame)),
         Event::UtteranceDone { utterance, frames, samples } => {
             Out::UtteranceDone(UtteranceDone { utterance, frames, samples })
         }

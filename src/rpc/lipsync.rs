@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use tonic::{Request, Response, Status, Streaming};
 
+use super::backgrounds::{BackgroundStream, get_avatar_frames};
 use super::converse::{ConverseStream, converse};
 use super::daemon::Daemon;
 use super::proto::lipsync::lip_sync_server::LipSync;
 use super::proto::lipsync::{
-    Avatar, AvatarStats, ConverseRequest, GetAvatarRequest, GetAvatarResponse, GetStatsRequest, GetStatsResponse,
-    ListAvatarsRequest, ListAvatarsResponse, LoadAvatarRequest, LoadAvatarResponse, SynthesizeRequest,
-    UnloadAvatarRequest, UnloadAvatarResponse,
+    Avatar, AvatarStats, ConverseRequest, GetAvatarFramesRequest, GetAvatarRequest, GetAvatarResponse, GetStatsRequest,
+    GetStatsResponse, ListAvatarsRequest, ListAvatarsResponse, LoadAvatarRequest, LoadAvatarResponse,
+    SynthesizeRequest, UnloadAvatarRequest, UnloadAvatarResponse,
 };
 use super::status::RpcError;
 use super::synthesize::{FrameStream, synthesize};
@@ -26,6 +27,7 @@ pub(super) struct LipSyncService {
 impl LipSync for LipSyncService {
     type SynthesizeStream = FrameStream;
     type ConverseStream = ConverseStream;
+    type GetAvatarFramesStream = BackgroundStream;
 
     async fn synthesize(&self, request: Request<SynthesizeRequest>) -> Result<Response<FrameStream>, Status> {
         Ok(Response::new(synthesize(&self.daemon, request.into_inner()).await?))
@@ -33,6 +35,13 @@ impl LipSync for LipSyncService {
 
     async fn converse(&self, request: Request<Streaming<ConverseRequest>>) -> Result<Response<ConverseStream>, Status> {
         Ok(Response::new(converse(&self.daemon, request.into_inner()).await?))
+    }
+
+    async fn get_avatar_frames(
+        &self,
+        request: Request<GetAvatarFramesRequest>,
+    ) -> Result<Response<BackgroundStream>, Status> {
+        Ok(Response::new(get_avatar_frames(&self.daemon, request.into_inner()).await?))
     }
 
     async fn list_avatars(

@@ -5,7 +5,8 @@
 //! | [`daemon`] | what every call shares: engine, avatars, admission, the stop signal |
 //! | [`status`] | errors to status codes, in one place |
 //! | `frames` | a finished frame as a message |
-//! | `lipsync` | `lipsync.v1.LipSync`: the calls about avatars, and the way into the two below |
+//! | `lipsync` | `lipsync.v1.LipSync`: the calls about avatars, and the way into the three below |
+//! | `backgrounds` | the avatar's own frames, for clients that keep them and take patches |
 //! | `synthesize` | whole audio in, a stream of frames out |
 //! | `converse` | live audio in, live frames out |
 //! | `monolithic` | `monolithic.MonolithicService`, as existing clients know it |
@@ -19,6 +20,7 @@ pub mod daemon;
 pub mod server;
 pub mod status;
 
+mod backgrounds;
 mod converse;
 mod frames;
 mod lipsync;

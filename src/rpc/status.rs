@@ -4,6 +4,7 @@ use tonic::{Code, Status};
 
 use crate::audio::{PcmError, ResampleError, WavError};
 use crate::avatar::{IdError, RegistryError};
+use crate::backend::BackendError;
 use crate::chain::sentence;
 use crate::picture::JpegError;
 use crate::session::SessionError;
@@ -56,6 +57,9 @@ pub enum RpcError {
     /// The daemon is going.
     #[error("the daemon is stopping; connect again in a few seconds")]
     Stopping,
+    /// One of the avatar's own frames could not be given.
+    #[error("the avatar's frames could not be made: {0}")]
+    Background(#[source] BackendError),
     /// The backend failed on this session's work.
     #[error("the frames could not be made: {0}")]
     Session(#[from] SessionError),
@@ -71,7 +75,7 @@ impl RpcError {
             Self::Registry(RegistryError::NoRoom { .. }) | Self::Full { .. } => Code::ResourceExhausted,
             Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Code::Unavailable,
-            Self::Session(_) => Code::Internal,
+            Self::Session(_) | Self::Background(_) => Code::Internal,
         }
     }
 

@@ -10,12 +10,11 @@ use tokio::task::JoinHandle;
 use tonic::Status;
 
 use super::daemon::{Admitted, Daemon};
-use super::frames::frame_message;
+use super::frames::{FrameMessages, format_of};
 use super::proto::lipsync::{AudioFormat, SynthesizeRequest, SynthesizeResponse};
 use super::status::RpcError;
 use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
 use crate::audio::{Pcm, PcmFormat, decode_pcm, parse_wav};
-use crate::backend::FrameFormat;
 use crate::session::{Event, FrameReader, Intake, SessionOptions};
 
 /// Hz of raw PCM when the client says 0.
@@ -40,30 +39,28 @@ pub(super) async fn synthesize(daemon: &Daemon, request: SynthesizeRequest) -> R
     let pcm = read_audio(&request)?;
     let quality = daemon.quality(request.jpeg_quality)?;
     let avatar = daemon.acquire(&request.avatar_id).await?.avatar;
+    let format = format_of("output", request.output, quality, &avatar)?;
     let options = SessionOptions {
         start_position: request.start_position,
         outbox_frames: SessionOptions::LIVE_OUTBOX,
-        ..SessionOptions::new(FrameFormat::Jpeg(quality), pcm.sample_rate_hz)
+        ..SessionOptions::new(format, pcm.sample_rate_hz)
     };
     let Admitted { intake, reader, place } = daemon.admit(Arc::clone(&avatar), options)?;
-    let rate = pcm.sample_rate_hz;
-    let stream = Running { reader, rate, _place: place, _speech: AbortOnDrop(tokio::spawn(speak(intake, pcm))) };
+    let messages = FrameMessages::new(avatar, format, pcm.sample_rate_hz);
+    let stream = Running { reader, messages, _place: place, _speech: AbortOnDrop(tokio::spawn(speak(intake, pcm))) };
     Ok(Box::pin(unfold(stream, next_frame)))
 }
 
 struct Running {
     reader: FrameReader,
-    rate: u32,
+    messages: FrameMessages,
     _place: OwnedSemaphorePermit,
     _speech: AbortOnDrop,
 }
 
 async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, Status>, Running)> {
     let item = match running.reader.next().await? {
-        Ok(Event::Frame(frame)) => {
-            let frame = frame_message(running.reader.core().avatar(), running.rate, frame);
-            Ok(SynthesizeResponse { frame: Some(frame) })
-        }
+        Ok(Event::Frame(frame)) => Ok(SynthesizeResponse { frame: Some(running.messages.of(frame)) }),
         Ok(Event::UtteranceDone { .. } | Event::Interrupted(_)) => return None,
         Err(error) => Err(RpcError::from(error).into()),
     };

@@ -90,7 +90,9 @@ impl SessionCore {
     ) -> Arc<Self> {
         options.outbox_frames = options.outbox_frames.clamp(1, SessionOptions::MAX_OUTBOX);
         let pool = match options.format {
-            FrameFormat::Jpeg(_) => Arc::clone(avatar.jpeg_pool()),
+            FrameFormat::Jpeg(_) | FrameFormat::PatchJpeg(_) | FrameFormat::PatchSegments(_) => {
+                Arc::clone(avatar.jpeg_pool())
+            }
             // Raw frames are for files and tests: a pool of their own that ends with the session.
             FrameFormat::Bgr => BufferPool::new(avatar.bgr_bytes()),
         };

@@ -4,7 +4,7 @@ use crate::avatar::LoadedAvatar;
 use crate::avatar::frame_store::Pictures;
 use crate::backend::{BackendError, FrameFormat};
 use crate::batch::PooledBuf;
-use crate::picture::template::{OnDemandTemplates, PatchEncoder, StripCompositor, Template, TemplateSet, splice};
+use crate::picture::template::{PatchEncoder, SpliceError, StripCompositor, Template, TemplateSet, splice};
 use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, ViewMut};
 
 /// One thread's scratch for the pixels of every avatar it has met.
@@ -44,21 +44,31 @@ impl Easel {
         patchers: &mut Patchers,
         index: usize,
         generated: &[f32],
-        format: FrameFormat,
-        out: &mut PooledBuf,
+        (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
-        match (format, avatar.pictures()) {
-            (FrameFormat::Jpeg(quality), Pictures::Templates { set, on_demand }) => {
+        match (format.quality(), avatar.pictures()) {
+            (Some(quality), Pictures::Templates { set, on_demand }) => {
                 let patcher = patchers.at(set, quality)?;
-                self.spliced(avatar, (set, on_demand), patcher, index, generated, quality, out)
+                if quality == set.settings().quality {
+                    let template = set.template(index).ok_or(BackendError::Unloaded)?;
+                    return self.patch(avatar, &template, patcher, index, generated, (format, out));
+                }
+                let decode = || avatar.pixels(index).map(std::borrow::Cow::into_owned);
+                let own = on_demand.get_or_build(set, index, quality, decode).map_err(Box::new)?;
+                let own = own.ok_or(BackendError::Unloaded)?;
+                let template = own.template(0).ok_or(BackendError::Unloaded)?;
+                self.patch(avatar, &template, patcher, index, generated, (format, out))
             }
-            (FrameFormat::Jpeg(quality), Pictures::Pixels(_)) => {
+            (Some(_), Pictures::Pixels(_)) if matches!(format, FrameFormat::PatchSegments(_)) => {
+                Err(BackendError::NoSegments)
+            }
+            (Some(quality), Pictures::Pixels(_)) => {
                 let drawn = composite(avatar, index, generated, &mut self.composite, &mut self.frame)?;
                 let encoder = encoder_for(&mut self.jpeg, quality)?;
                 out.fill(|bytes| encoder.encode(drawn.as_view(), bytes))?;
                 Ok(())
             }
-            (FrameFormat::Bgr, _) => {
+            (None, _) => {
                 self.fit_whole(avatar);
                 composite(avatar, index, generated, &mut self.composite, &mut self.frame)?;
                 let pixels = &self.frame[..avatar.bgr_bytes()];
@@ -70,36 +80,15 @@ impl Easel {
         }
     }
 
-    #[allow(clippy::too_many_arguments)] // One avatar's templates, one frame's parts: no two belong together.
-    fn spliced(
-        &mut self,
-        avatar: &LoadedAvatar,
-        (set, on_demand): (&TemplateSet, &OnDemandTemplates),
-        patcher: &mut PatchEncoder,
-        index: usize,
-        generated: &[f32],
-        quality: Quality,
-        out: &mut PooledBuf,
-    ) -> Result<(), BackendError> {
-        if quality == set.settings().quality {
-            let template = set.template(index).ok_or(BackendError::Unloaded)?;
-            return self.splice_one(avatar, &template, patcher, index, generated, out);
-        }
-        let decode = || avatar.pixels(index).map(std::borrow::Cow::into_owned);
-        let own =
-            on_demand.get_or_build(set, index, quality, decode).map_err(Box::new)?.ok_or(BackendError::Unloaded)?;
-        let template = own.template(0).ok_or(BackendError::Unloaded)?;
-        self.splice_one(avatar, &template, patcher, index, generated, out)
-    }
-
-    fn splice_one(
+    /// Encodes the strip under the face and writes it, or the frame it makes, as `format`.
+    fn patch(
         &mut self,
         avatar: &LoadedAvatar,
         template: &Template<'_>,
         patcher: &mut PatchEncoder,
         index: usize,
         generated: &[f32],
-        out: &mut PooledBuf,
+        (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
         let (layout, crop) = (template.layout(), avatar.crop(index));
         let patch = if layout.planes_are_exact() {
@@ -107,7 +96,11 @@ impl Easel {
         } else {
             patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), generated, crop)?)?
         };
-        out.fill(|bytes| splice(template, &patch, bytes))?;
+        match format {
+            FrameFormat::PatchJpeg(_) => out.fill(|bytes| put_all(patch.jpeg(), bytes))?,
+            FrameFormat::PatchSegments(_) => out.fill(|bytes| patch.write_segments(layout, bytes))?,
+            FrameFormat::Jpeg(_) | FrameFormat::Bgr => out.fill(|bytes| splice(template, &patch, bytes))?,
+        }
         Ok(())
     }
 }
@@ -144,6 +137,13 @@ fn composite<'f>(
     let (crop, area) = (avatar.crop(index), avatar.face_box(index));
     avatar.compositor().paste(generated, crop, area, view.reborrow(), scratch)?;
     Ok(view)
+}
+
+/// Copies `bytes` to the start of `out` and returns how many they are.
+fn put_all(bytes: &[u8], out: &mut [u8]) -> Result<usize, SpliceError> {
+    let room = SpliceError::Buffer { len: out.len() };
+    out.get_mut(..bytes.len()).ok_or(room)?.copy_from_slice(bytes);
+    Ok(bytes.len())
 }
 
 fn encoder_for(encoders: &mut Vec<(Quality, JpegEncoder)>, quality: Quality) -> Result<&mut JpegEncoder, BackendError> {

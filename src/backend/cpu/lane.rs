@@ -88,7 +88,7 @@ impl CpuLane {
             let generated = Instant::now();
             times.network += generated - start;
             let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
-            self.easel.draw(&avatar, patchers, avatar_frame, network.output(0), format, slot.output_mut(index))?;
+            self.easel.draw(&avatar, patchers, avatar_frame, network.output(0), (format, slot.output_mut(index)))?;
             times.composite += generated.elapsed();
         }
         Ok(times)

@@ -44,9 +44,9 @@ pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), Com
 
 /// Pixels for lossless output, templates for JPEG. One run gains nothing from a cache on the disk.
 fn keep(format: FrameFormat) -> Keep {
-    match format {
-        FrameFormat::Bgr => Keep::Pixels,
-        FrameFormat::Jpeg(quality) => {
+    match format.quality() {
+        None => Keep::Pixels,
+        Some(quality) => {
             let on_demand = Arc::new(OnDemandTemplates::new(0));
             Keep::Templates(TemplateOptions { quality, cache_dir: None, on_demand })
         }

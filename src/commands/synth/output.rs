@@ -73,9 +73,9 @@ impl Output {
             None => {
                 std::fs::create_dir_all(out).map_err(FileError::at(out)).map_err(CommandError::failed)?;
                 let dir = out.to_owned();
-                Ok(match format {
-                    FrameFormat::Jpeg(_) => Self::Jpegs(dir),
-                    FrameFormat::Bgr => Self::Pngs { dir, size_px: (width_px, height_px), png: Vec::new() },
+                Ok(match format.quality() {
+                    Some(_) => Self::Jpegs(dir),
+                    None => Self::Pngs { dir, size_px: (width_px, height_px), png: Vec::new() },
                 })
             }
             Some(VideoKind::Avi) => {

@@ -120,6 +120,16 @@ impl StripLayout {
         self.columns
     }
 
+    /// Rows of MCUs of the strip.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Segments of one row of MCUs of the frame.
+    pub fn segments_per_row(&self) -> usize {
+        self.segments_per_row
+    }
+
     /// Restart segments of the frame.
     pub fn frame_segments(&self) -> usize {
         self.segments_per_row * self.frame_rows

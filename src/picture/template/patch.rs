@@ -3,6 +3,7 @@
 use super::layout::StripLayout;
 use super::segments::{SegmentError, headers_agree, index_segments};
 use super::set::TemplateSet;
+use super::splice::{Cursor, SpliceError};
 use crate::picture::jpeg::{JpegEncoder, JpegError, JpegSettings, Quality, YuvPlanes};
 use crate::picture::view::View;
 
@@ -30,6 +31,9 @@ pub enum PatchError {
     #[error(transparent)]
     Segments(#[from] SegmentError),
 }
+
+/// The first of the eight restart markers (T.81, table B.1).
+const RST0: u8 = 0xD0;
 
 /// Encodes strips for the templates it was made for. One per thread; encoding makes no Rust allocation.
 pub struct PatchEncoder {
@@ -69,6 +73,29 @@ impl<'a> Patch<'a> {
         let start =
             k.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(self.scan, |&end| end as usize + 2);
         self.ends.get(k).map_or(&[], |&end| &self.jpeg[start..end as usize])
+    }
+}
+
+impl Patch<'_> {
+    /// Writes the segments to the start of `out`, each followed by the marker it has in the whole frame, and returns their
+    /// length. They are the bytes that stand, in rows, for those of the background; the frame's last segment has no marker.
+    ///
+    /// # Errors
+    /// [`SpliceError`] for a patch of another layout, or a buffer that is too short.
+    pub fn write_segments(&self, layout: &StripLayout, out: &mut [u8]) -> Result<usize, SpliceError> {
+        let (expected, got) = (layout.segments(), self.segments());
+        if expected != got {
+            return Err(SpliceError::Segments { expected, got });
+        }
+        let mut out = Cursor::new(out);
+        for k in 0..expected {
+            out.put(self.segment(k))?;
+            let segment = layout.frame_segment(k);
+            if segment + 1 < layout.frame_segments() {
+                out.put(&[0xFF, RST0 + (segment % 8) as u8])?;
+            }
+        }
+        Ok(out.len())
     }
 }
 

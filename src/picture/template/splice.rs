@@ -45,7 +45,7 @@ pub fn splice(template: &Template<'_>, patch: &Patch<'_>, out: &mut [u8]) -> Res
         return Err(SpliceError::Header);
     }
     let background = template.jpeg();
-    let mut out = Cursor { out, len: 0 };
+    let mut out = Cursor::new(out);
     // Background bytes before this offset are in the output or replaced.
     let mut done = 0;
     for k in 0..expected {
@@ -56,16 +56,26 @@ pub fn splice(template: &Template<'_>, patch: &Patch<'_>, out: &mut [u8]) -> Res
         done = span.end;
     }
     out.put(&background[done..])?;
-    Ok(out.len)
+    Ok(out.len())
 }
 
-struct Cursor<'a> {
+/// Writes one part after the other.
+pub(super) struct Cursor<'a> {
     out: &'a mut [u8],
     len: usize,
 }
 
-impl Cursor<'_> {
-    fn put(&mut self, bytes: &[u8]) -> Result<(), SpliceError> {
+impl<'a> Cursor<'a> {
+    pub(super) fn new(out: &'a mut [u8]) -> Self {
+        Self { out, len: 0 }
+    }
+
+    /// Bytes written so far.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<(), SpliceError> {
         let buffer = SpliceError::Buffer { len: self.out.len() };
         let room = self.out.get_mut(self.len..self.len + bytes.len()).ok_or(buffer)?;
         room.copy_from_slice(bytes);
