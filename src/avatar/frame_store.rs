@@ -1,17 +1,13 @@
 //! The avatar's pictures and their crops: everything about a frame that does not depend on the sound.
 
 use std::borrow::Cow;
-use std::num::NonZero;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::Arc;
 
+use super::frame_loader::Loader;
 use super::{Bundle, FaceBox};
-use crate::picture::template::{
-    BuildError, ContentDigest, Job, Loaded, OnDemandTemplates, Origin, TemplatePlan, TemplateSet, content_digest,
-    load_or_build,
-};
-use crate::picture::{CropError, DecodeError, GeneratorGeometry, Image, Quality, Rect, cut_crop, decode_file};
+use crate::picture::template::{BuildError, OnDemandTemplates, TemplatePlan, TemplateSet};
+use crate::picture::{CropError, DecodeError, GeneratorGeometry, Image, JpegError, Quality, Rect, decode_file};
 
 /// Why a frame cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +43,9 @@ pub enum FrameStoreError {
         /// What is wrong with the box.
         source: CropError,
     },
+    /// A frame cannot be encoded.
+    #[error(transparent)]
+    Jpeg(#[from] JpegError),
     /// The templates could not be made.
     #[error(transparent)]
     Templates(#[from] Box<BuildError<FrameStoreError>>),
@@ -88,6 +87,7 @@ pub enum Pictures {
 /// Every picture of an avatar with its crop and box.
 pub struct FrameStore {
     pictures: Pictures,
+    /// Of pictures kept as pixels; templates keep theirs beside them.
     crops: Vec<Image>,
     boxes: Vec<Rect>,
     paths: Vec<PathBuf>,
@@ -109,15 +109,13 @@ impl FrameStore {
         let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
         let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
         let loader = Loader { bundle, boxes: &boxes, size_px, geometry };
-        let plan = match keep {
+        let templates = match keep {
             Keep::Pixels => None,
-            Keep::Templates(options) => {
-                TemplatePlan::choose(size_px, &boxes, options.quality).map(|plan| (plan, options))
-            }
+            Keep::Templates(options) => loader.templates(options, progress)?,
         };
-        let (pictures, crops) = match plan {
+        let (pictures, crops) = match templates {
             None => loader.pixels(progress)?,
-            Some((plan, options)) => loader.templates(plan, options, progress)?,
+            Some(pictures) => (pictures, Vec::new()),
         };
         Ok(Self { pictures, crops, boxes, paths: bundle.frames.clone(), size_px })
     }
@@ -125,13 +123,13 @@ impl FrameStore {
     /// Number of pictures.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.crops.len()
+        self.boxes.len()
     }
 
     /// Whether there is no picture; a checked bundle has one at least.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.crops.is_empty()
+        self.boxes.is_empty()
     }
 
     /// Width and height of every picture.
@@ -160,7 +158,10 @@ impl FrameStore {
     /// The crop of picture `index`.
     #[must_use]
     pub fn crop(&self, index: usize) -> &[u8] {
-        self.crops[index].data()
+        match &self.pictures {
+            Pictures::Pixels(_) => self.crops[index].data(),
+            Pictures::Templates { set, .. } => set.beside(index),
+        }
     }
 
     /// Every picture's box.
@@ -197,112 +198,6 @@ pub fn predicted_bytes(bundle: &Bundle, keep: &Keep) -> u64 {
     bundle.frames.len() as u64 * (picture + side * side * 3)
 }
 
-/// One load in progress.
-struct Loader<'a> {
-    bundle: &'a Bundle,
-    boxes: &'a [Rect],
-    size_px: (usize, usize),
-    geometry: &'a GeneratorGeometry,
-}
-
-impl Loader<'_> {
-    fn pixels(&self, progress: &(dyn Fn(usize) + Sync)) -> Result<(Pictures, Vec<Image>), FrameStoreError> {
-        let loaded = self.each(|index| self.picture_and_crop(index), progress)?;
-        let (images, crops) = loaded.into_iter().unzip();
-        Ok((Pictures::Pixels(images), crops))
-    }
-
-    fn templates(
-        &self,
-        plan: TemplatePlan,
-        options: &TemplateOptions,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<(Pictures, Vec<Image>), FrameStoreError> {
-        let contents = self.each(|index| self.digest(index), &|_| {})?;
-        // A fresh build decodes every frame: its crop is cut on the way.
-        let crops = Mutex::new(vec![None; contents.len()]);
-        let frame = |index: usize| {
-            let (picture, crop) = self.picture_and_crop(index)?;
-            lock(&crops)[index] = Some(crop);
-            Ok(picture)
-        };
-        let job = Job { plan, contents: &contents, cache_dir: options.cache_dir.as_deref(), threads: threads() };
-        let Loaded { set, origin, cache_problem } = load_or_build(job, frame, progress).map_err(Box::new)?;
-        if let Some(problem) = cache_problem {
-            tracing::warn!("template cache: {}", crate::chain::sentence(&problem));
-        }
-        let crops = match origin {
-            Origin::Built => crops.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect(),
-            Origin::Cache => self.each(|index| Ok(self.picture_and_crop(index)?.1), progress)?,
-        };
-        Ok((Pictures::Templates { set, on_demand: Arc::clone(&options.on_demand) }, crops))
-    }
-
-    /// `work` for every frame, on all cores, in order of the frames; stops at the first error.
-    fn each<T: Send>(
-        &self,
-        work: impl Fn(usize) -> Result<T, FrameStoreError> + Sync,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Vec<T>, FrameStoreError> {
-        let count = self.bundle.frames.len();
-        let made = Mutex::new((0..count).map(|_| None).collect::<Vec<Option<T>>>());
-        let failed = Mutex::new(None);
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let worker = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    return;
-                }
-                match work(index) {
-                    Ok(value) => lock(&made)[index] = Some(value),
-                    Err(error) => {
-                        next.store(count, Ordering::Relaxed);
-                        lock(&failed).get_or_insert(error);
-                        return;
-                    }
-                }
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            }
-        };
-        std::thread::scope(|scope| {
-            for _ in 0..threads().get().min(count) {
-                scope.spawn(worker);
-            }
-        });
-        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()),
-        }
-    }
-
-    fn digest(&self, index: usize) -> Result<ContentDigest, FrameStoreError> {
-        let path: &Path = &self.bundle.frames[index];
-        let file = std::fs::read(path).map_err(|source| FrameStoreError::Read { path: path.to_owned(), source })?;
-        Ok(content_digest(&file))
-    }
-
-    fn picture_and_crop(&self, index: usize) -> Result<(Image, Image), FrameStoreError> {
-        let path = &self.bundle.frames[index];
-        let picture = decode_file(path)?;
-        let got = (picture.width_px(), picture.height_px());
-        if got != self.size_px {
-            return Err(FrameStoreError::Size { path: path.clone(), got, expected: self.size_px });
-        }
-        let crop = cut_crop(picture.view(), self.boxes[index], self.geometry)
-            .map_err(|source| FrameStoreError::Crop { path: path.clone(), index, source })?;
-        Ok((picture, crop))
-    }
-}
-
-fn threads() -> NonZero<usize> {
-    std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
-}
-
 fn rect(face: &FaceBox) -> Rect {
     Rect::new(face.x0 as usize, face.y0 as usize, face.x1 as usize, face.y1 as usize)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -23,6 +23,7 @@ mod bundle;
 mod check;
 mod examine;
 mod fault;
+mod frame_loader;
 mod frames;
 mod id;
 mod manifest;

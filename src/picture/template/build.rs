@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::num::NonZero;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -15,6 +15,7 @@ use super::mapped::MappedFile;
 use super::margin::collect_margin;
 use super::plan::TemplatePlan;
 use super::set::{Store, TemplateSet};
+use super::sweep;
 use crate::media::AtomicFile;
 use crate::picture::image::{Image, ImageError};
 use crate::picture::jpeg::{JpegEncoder, JpegError};
@@ -59,6 +60,20 @@ pub enum BuildError<E: Error + 'static> {
     Unusable(#[source] CacheError),
 }
 
+/// One frame as it is read.
+pub struct Source {
+    /// Its pixels.
+    pub image: Image,
+    /// Bytes of its owner's that are to be kept with the template, as [`TemplateSet::beside`] gives them back.
+    pub beside: Vec<u8>,
+}
+
+impl From<Image> for Source {
+    fn from(image: Image) -> Self {
+        Self { image, beside: Vec::new() }
+    }
+}
+
 /// What to load or build.
 #[derive(Debug)]
 pub struct Job<'a> {
@@ -99,9 +114,9 @@ pub struct Loaded {
 ///
 /// # Errors
 /// [`BuildError`], for the first frame that fails; the cache's own problems are in [`Loaded::cache_problem`].
-pub fn load_or_build<E: Error + Send + 'static>(
+pub fn load_or_build<E: Error + Send + 'static, S: Into<Source>>(
     job: Job<'_>,
-    frame: impl Fn(usize) -> Result<Image, E> + Sync,
+    frame: impl Fn(usize) -> Result<S, E> + Sync,
     progress: impl Fn(usize) + Sync,
 ) -> Result<Loaded, BuildError<E>> {
     let (expected, got) = (job.plan.layouts().len(), job.contents.len());
@@ -109,11 +124,14 @@ pub fn load_or_build<E: Error + Send + 'static>(
         return Err(BuildError::Digests { expected, got });
     }
     let key = CacheKey::new(&job.plan, job.contents)?;
-    let path = job.cache_dir.map(|dir| dir.join(format!("{}.templates", key.hex())));
+    let path = job.cache_dir.map(|dir| file_of(dir, &key));
     let mut cache_problem = None;
     if let Some(path) = path.as_deref().filter(|path| path.exists()) {
         match open(path, &job.plan, &key) {
-            Ok(set) => return Ok(Loaded { set, origin: Origin::Cache, cache_problem: None }),
+            Ok(set) => {
+                sweep::touch(path);
+                return Ok(Loaded { set, origin: Origin::Cache, cache_problem: None });
+            }
             Err(error) => cache_problem = Some(error),
         }
     }
@@ -130,6 +148,15 @@ pub fn load_or_build<E: Error + Send + 'static>(
     Ok(Loaded { set, origin: Origin::Built, cache_problem })
 }
 
+/// Whether templates of `plan` for these contents lie in `dir`; whether they are sound shows when they are loaded.
+pub fn is_cached(plan: &TemplatePlan, contents: &[ContentDigest], dir: &Path) -> bool {
+    CacheKey::new(plan, contents).is_ok_and(|key| file_of(dir, &key).exists())
+}
+
+fn file_of(dir: &Path, key: &CacheKey) -> PathBuf {
+    dir.join(format!("{}.{}", key.hex(), sweep::EXTENSION))
+}
+
 fn open(path: &Path, plan: &TemplatePlan, key: &CacheKey) -> Result<TemplateSet, CacheError> {
     let file = MappedFile::open(path).map_err(CacheError::Read)?;
     TemplateSet::new(plan.clone(), key, Store::Mapped(file))
@@ -144,14 +171,16 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
         file.write_all(bytes)?;
         file.commit()
     };
-    write().map_err(CacheError::Write)
+    write().map_err(CacheError::Write)?;
+    sweep::sweep(path);
+    Ok(())
 }
 
 /// Encodes every frame; threads take the next one as they get free.
-fn build<E: Error + Send + 'static>(
+fn build<E: Error + Send + 'static, S: Into<Source>>(
     plan: &TemplatePlan,
     threads: NonZero<usize>,
-    frame: impl Fn(usize) -> Result<Image, E> + Sync,
+    frame: impl Fn(usize) -> Result<S, E> + Sync,
     progress: impl Fn(usize) + Sync,
 ) -> Result<Vec<Parts>, BuildError<E>> {
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
@@ -185,13 +214,13 @@ fn build<E: Error + Send + 'static>(
     Ok(frames.into_iter().map(|(_, parts)| parts).collect())
 }
 
-fn build_one<E: Error + 'static>(
+fn build_one<E: Error + 'static, S: Into<Source>>(
     plan: &TemplatePlan,
     index: usize,
-    frame: impl Fn(usize) -> Result<Image, E>,
+    frame: impl Fn(usize) -> Result<S, E>,
     encoder: &mut JpegEncoder,
 ) -> Result<Parts, BuildError<E>> {
-    let image = frame(index).map_err(|source| BuildError::Frame { frame: index, source })?;
+    let Source { image, beside } = frame(index).map_err(|source| BuildError::Frame { frame: index, source })?.into();
     let (expected, got) = (plan.frame_px(), (image.width_px(), image.height_px()));
     if expected != got {
         return Err(BuildError::Size { frame: index, expected, got });
@@ -202,7 +231,7 @@ fn build_one<E: Error + 'static>(
     jpeg.shrink_to_fit();
     let mut margin = Vec::with_capacity(layout.margin_len());
     collect_margin(image.view(), layout, &mut margin)?;
-    Ok((jpeg, margin))
+    Ok(Parts { jpeg, margin, beside })
 }
 
 #[cfg(test)]

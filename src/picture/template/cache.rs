@@ -1,7 +1,8 @@
 //! The file that templates are kept in, and its validation.
 //!
-//! Little-endian: `LSTMPL01`, the 32 bytes of the [`CacheKey`], the number of frames as u32, then per frame the lengths of
-//! its JPEG and its margin as u32 each, then per frame the two themselves, and at the end the SHA-256 of all before it.
+//! Little-endian: `LSTMPL02`, the 32 bytes of the [`CacheKey`], the number of frames as u32, then per frame the lengths of
+//! its JPEG, its margin and what its owner keeps beside them as u32 each, then per frame the three themselves, and at the end the
+//! SHA-256 of all before it.
 //! The same bytes serve in memory where there is no cache folder.
 
 use std::io;
@@ -14,10 +15,10 @@ use super::layout::StripLayout;
 use super::plan::TemplatePlan;
 use super::segments::{SegmentError, index_segments};
 
-const MAGIC: &[u8; 8] = b"LSTMPL01";
+const MAGIC: &[u8; 8] = b"LSTMPL02";
 const KEY_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 32;
-const RECORD_LEN: usize = 8;
+const RECORD_LEN: usize = 12;
 const HEAD_LEN: usize = MAGIC.len() + KEY_LEN + 4;
 
 /// Why a cache file is not used, or could not be written.
@@ -56,28 +57,40 @@ pub enum CacheError {
 pub(super) struct Record {
     pub jpeg: Range<usize>,
     pub margin: Range<usize>,
+    pub beside: Range<usize>,
     pub scan: usize,
     pub ends: Vec<u32>,
 }
 
-/// One frame's JPEG and margin.
-pub(super) type Parts = (Vec<u8>, Vec<u8>);
+/// What is kept of one frame.
+pub(super) struct Parts {
+    pub jpeg: Vec<u8>,
+    pub margin: Vec<u8>,
+    /// Its owner's own, such as the crop.
+    pub beside: Vec<u8>,
+}
+
+impl Parts {
+    fn each(&self) -> [&[u8]; 3] {
+        [&self.jpeg, &self.margin, &self.beside]
+    }
+}
 
 /// The bytes of a cache file.
 pub(super) fn assemble(key: &CacheKey, frames: Vec<Parts>) -> Result<Vec<u8>, CacheError> {
-    let payload: usize = frames.iter().map(|(jpeg, margin)| jpeg.len() + margin.len()).sum();
+    let payload: usize = frames.iter().flat_map(Parts::each).map(<[u8]>::len).sum();
     let mut out = Vec::with_capacity(HEAD_LEN + frames.len() * RECORD_LEN + payload + CHECKSUM_LEN);
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(key.bytes());
     let length = |frame: usize, len: usize| u32::try_from(len).map_err(|_| CacheError::TooLong { frame });
     out.extend(length(0, frames.len())?.to_le_bytes());
-    for (frame, (jpeg, margin)) in frames.iter().enumerate() {
-        out.extend(length(frame, jpeg.len())?.to_le_bytes());
-        out.extend(length(frame, margin.len())?.to_le_bytes());
+    for (frame, parts) in frames.iter().enumerate() {
+        for part in parts.each() {
+            out.extend(length(frame, part.len())?.to_le_bytes());
+        }
     }
-    for (jpeg, margin) in frames {
-        out.extend(jpeg);
-        out.extend(margin);
+    for parts in frames {
+        parts.each().into_iter().for_each(|part| out.extend_from_slice(part));
     }
     let checksum = Sha256::digest(&out);
     out.extend(checksum);
@@ -103,7 +116,7 @@ pub(super) fn parse(bytes: &[u8], plan: &TemplatePlan, key: &CacheKey) -> Result
     let lengths = rest.get(..layouts.len() * RECORD_LEN).ok_or(CacheError::Damaged)?.as_chunks::<4>().0;
     let mut reader = Reader { content, at: HEAD_LEN + layouts.len() * RECORD_LEN };
     let mut records = Vec::with_capacity(layouts.len());
-    for (frame, (layout, lengths)) in layouts.iter().zip(lengths.as_chunks::<2>().0).enumerate() {
+    for (frame, (layout, lengths)) in layouts.iter().zip(lengths.as_chunks::<3>().0).enumerate() {
         records.push(reader.record(frame, layout, lengths.map(|n| u32::from_le_bytes(n) as usize))?);
     }
     let head = |record: &Record| &content[record.jpeg.start..][..record.scan];
@@ -124,14 +137,14 @@ impl Reader<'_> {
         Ok(range)
     }
 
-    fn record(&mut self, frame: usize, layout: &StripLayout, lengths: [usize; 2]) -> Result<Record, CacheError> {
-        let (jpeg, margin) = (self.take(lengths[0])?, self.take(lengths[1])?);
+    fn record(&mut self, frame: usize, layout: &StripLayout, lengths: [usize; 3]) -> Result<Record, CacheError> {
+        let (jpeg, margin, beside) = (self.take(lengths[0])?, self.take(lengths[1])?, self.take(lengths[2])?);
         if margin.len() != layout.margin_len() {
             return Err(CacheError::Damaged);
         }
         let mut ends = Vec::with_capacity(layout.frame_segments());
         let scan = index_segments(&self.content[jpeg.clone()], layout.frame_segments(), &mut ends)
             .map_err(|source| CacheError::Segments { frame, source })?;
-        Ok(Record { jpeg, margin, scan, ends })
+        Ok(Record { jpeg, margin, beside, scan, ends })
     }
 }

@@ -16,18 +16,26 @@ const MAX_STRIP_PERCENT: usize = 60;
 /// `None` where splicing does not pay or cannot be done: no boxes, one outside the frame, a row of more than 65535 MCUs,
 /// or boxes whose strips are most of the frame. Encode whole frames then.
 pub fn choose_interval(frame_px: (usize, usize), boxes: &[Rect]) -> Option<u16> {
+    intervals(frame_px, boxes).first().copied()
+}
+
+/// Every interval that pays, the best for its pixels first; of equals the longest first.
+pub(super) fn intervals(frame_px: (usize, usize), boxes: &[Rect]) -> Vec<u16> {
     let row = row_mcus(frame_px.0);
     let shortest = MIN_INTERVAL_MCUS.min(row);
-    let candidates = (shortest..=row).rev().filter(|interval| row.is_multiple_of(*interval));
-    let (pixels, interval) = candidates
+    let whole = boxes.len() * row * frame_px.1.div_ceil(MCU_PX) * MCU_PX * MCU_PX;
+    let mut paying: Vec<(usize, u16)> = (shortest..=row)
+        .rev()
+        .filter(|interval| row.is_multiple_of(*interval))
         .filter_map(|interval| {
             let interval = u16::try_from(interval).ok()?;
             Some((strip_pixels(frame_px, boxes, interval)?, interval))
         })
-        // The longest comes first and the minimum keeps the first of equals.
-        .min_by_key(|(pixels, _)| *pixels)?;
-    let whole = boxes.len() * row * frame_px.1.div_ceil(MCU_PX) * MCU_PX * MCU_PX;
-    (pixels > 0 && pixels * 100 <= whole * MAX_STRIP_PERCENT).then_some(interval)
+        .filter(|(pixels, _)| *pixels > 0 && pixels * 100 <= whole * MAX_STRIP_PERCENT)
+        .collect();
+    // Stable: among equals the longest stays first.
+    paying.sort_by_key(|(pixels, _)| *pixels);
+    paying.into_iter().map(|(_, interval)| interval).collect()
 }
 
 /// Pixels of all strips together.

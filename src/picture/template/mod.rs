@@ -29,8 +29,9 @@ mod segments;
 mod set;
 mod splice;
 mod strip;
+mod sweep;
 
-pub use build::{BuildError, Job, Loaded, Origin, load_or_build};
+pub use build::{BuildError, Job, Loaded, Origin, Source, is_cached, load_or_build};
 pub use cache::CacheError;
 pub use interval::choose_interval;
 pub use key::{CacheKey, ContentDigest, content_digest};

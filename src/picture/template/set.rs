@@ -77,6 +77,11 @@ impl TemplateSet {
         Some(Template { layout, jpeg, margin, scan: record.scan, ends: &record.ends })
     }
 
+    /// What the frames' owner keeps beside the template of `frame`; empty past the last.
+    pub fn beside(&self, frame: usize) -> &[u8] {
+        self.records.get(frame).map_or(&[], |record| &self.store.bytes()[record.beside.clone()])
+    }
+
     /// Bytes that hold any frame spliced from these templates: the size of a pooled output buffer.
     pub fn max_frame_len(&self) -> usize {
         let frame = |(record, layout): (&Record, &StripLayout)| {
@@ -86,7 +91,7 @@ impl TemplateSet {
         self.records.iter().zip(self.plan.layouts()).map(frame).max().unwrap_or(0)
     }
 
-    /// Bytes of backgrounds, margins and indices; mapped ones count as if they were all in memory.
+    /// Bytes of backgrounds, margins, what is kept beside them, and indices; mapped ones count as if they were all in memory.
     pub fn resident_bytes(&self) -> usize {
         let index = |record: &Record| record.ends.len() * size_of::<u32>();
         self.store.bytes().len() + self.records.iter().map(index).sum::<usize>()

@@ -1,0 +1,146 @@
+//! Reading an avatar's frames on all cores: decoded, or as templates out of the cache.
+
+use std::num::NonZero;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::Bundle;
+use super::frame_store::{FrameStoreError, Pictures, TemplateOptions};
+use crate::picture::template::{
+    ContentDigest, Job, Loaded, Source, TemplatePlan, content_digest, is_cached, load_or_build,
+};
+use crate::picture::{GeneratorGeometry, Image, Rect, cut_crop, decode_file};
+
+/// Frames whose bytes decide on the restart interval.
+const SAMPLES: usize = 3;
+
+/// One load in progress.
+pub(super) struct Loader<'a> {
+    pub bundle: &'a Bundle,
+    pub boxes: &'a [Rect],
+    pub size_px: (usize, usize),
+    pub geometry: &'a GeneratorGeometry,
+}
+
+impl Loader<'_> {
+    /// Every picture and crop, decoded.
+    pub fn pixels(&self, progress: &(dyn Fn(usize) + Sync)) -> Result<(Pictures, Vec<Image>), FrameStoreError> {
+        let loaded = self.each(|index| self.picture_and_crop(index), progress)?;
+        let (images, crops) = loaded.into_iter().unzip();
+        Ok((Pictures::Pixels(images), crops))
+    }
+
+    /// Templates of every picture, with their crops beside them; none where splicing does not pay. What the cache has is not
+    /// decoded.
+    pub fn templates(
+        &self,
+        options: &TemplateOptions,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Option<Pictures>, FrameStoreError> {
+        let candidates = TemplatePlan::candidates(self.size_px, self.boxes, options.quality);
+        if candidates.is_empty() {
+            return Ok(None);
+        }
+        let contents = self.each(|index| self.digest(index), &|_| {})?;
+        let cache_dir = options.cache_dir.as_deref();
+        let Some(plan) = self.plan(candidates, &contents, cache_dir)? else { return Ok(None) };
+        let frame = |index: usize| {
+            let (image, crop) = self.picture_and_crop(index)?;
+            Ok(Source { image, beside: crop.data().to_vec() })
+        };
+        let job = Job { plan, contents: &contents, cache_dir, threads: threads() };
+        let Loaded { set, cache_problem, .. } = load_or_build(job, frame, progress).map_err(Box::new)?;
+        if let Some(problem) = cache_problem {
+            tracing::warn!("template cache: {}", crate::chain::sentence(&problem));
+        }
+        Ok(Some(Pictures::Templates { set, on_demand: Arc::clone(&options.on_demand) }))
+    }
+
+    /// The plan the cache has, or else the one that suits these frames.
+    fn plan(
+        &self,
+        candidates: Vec<TemplatePlan>,
+        contents: &[ContentDigest],
+        cache_dir: Option<&Path>,
+    ) -> Result<Option<TemplatePlan>, FrameStoreError> {
+        let cached = |plan: &&TemplatePlan| cache_dir.is_some_and(|dir| is_cached(plan, contents, dir));
+        if let Some(plan) = candidates.iter().find(cached) {
+            return Ok(Some(plan.clone()));
+        }
+        let count = contents.len();
+        let mut samples: Vec<usize> = (0..SAMPLES).map(|part| part * count / SAMPLES).collect();
+        samples.dedup();
+        let samples = samples.into_iter().map(|index| Ok(self.picture_and_crop(index)?.0));
+        let samples = samples.collect::<Result<Vec<_>, FrameStoreError>>()?;
+        Ok(TemplatePlan::within_growth(candidates, &samples)?)
+    }
+
+    /// `work` for every frame, on all cores, in order of the frames; stops at the first error.
+    fn each<T: Send>(
+        &self,
+        work: impl Fn(usize) -> Result<T, FrameStoreError> + Sync,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<Vec<T>, FrameStoreError> {
+        let count = self.bundle.frames.len();
+        let made = Mutex::new((0..count).map(|_| None).collect::<Vec<Option<T>>>());
+        let failed = Mutex::new(None);
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let worker = || {
+            loop {
+                let index = next.fetch_add(1, Ordering::Relaxed);
+                if index >= count {
+                    return;
+                }
+                match work(index) {
+                    Ok(value) => lock(&made)[index] = Some(value),
+                    Err(error) => {
+                        next.store(count, Ordering::Relaxed);
+                        lock(&failed).get_or_insert(error);
+                        return;
+                    }
+                }
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..threads().get().min(count) {
+                scope.spawn(worker);
+            }
+        });
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error),
+            None => Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()),
+        }
+    }
+
+    fn digest(&self, index: usize) -> Result<ContentDigest, FrameStoreError> {
+        let path: &Path = &self.bundle.frames[index];
+        let file = std::fs::read(path).map_err(|source| FrameStoreError::Read { path: path.to_owned(), source })?;
+        // The crop lies beside the template, so what shapes it is content, too.
+        let mut content = content_digest(&file).to_vec();
+        content.extend_from_slice(&(self.geometry.crop_side_px() as u64).to_le_bytes());
+        content.push(self.geometry.interpolation() as u8);
+        Ok(content_digest(&content))
+    }
+
+    fn picture_and_crop(&self, index: usize) -> Result<(Image, Image), FrameStoreError> {
+        let path = &self.bundle.frames[index];
+        let picture = decode_file(path)?;
+        let got = (picture.width_px(), picture.height_px());
+        if got != self.size_px {
+            return Err(FrameStoreError::Size { path: path.clone(), got, expected: self.size_px });
+        }
+        let crop = cut_crop(picture.view(), self.boxes[index], self.geometry)
+            .map_err(|source| FrameStoreError::Crop { path: path.clone(), index, source })?;
+        Ok((picture, crop))
+    }
+}
+
+fn threads() -> NonZero<usize> {
+    std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
