@@ -179,7 +179,14 @@ impl Registry {
         self.make_room(&id, needed)?;
         tracing::info!(avatar = %id, frames = bundle.frames.len(), "loading");
         let start = Instant::now();
-        let loaded = LoadedAvatar::load(id.clone(), &bundle, Arc::clone(&self.backend), &self.keep, &|_| {});
+        let frames = bundle.frames.len();
+        // Hundreds of frames take a while when the cache does not have them: a word at every quarter.
+        let progress = |done: usize| {
+            if done * 4 / frames > (done - 1) * 4 / frames && done < frames {
+                tracing::info!(avatar = %id, done, frames, "encoding the avatar's frames");
+            }
+        };
+        let loaded = LoadedAvatar::load(id.clone(), &bundle, Arc::clone(&self.backend), &self.keep, &progress);
         let mut state = self.lock();
         state.promised -= needed;
         let avatar = Arc::new(loaded.map_err(failed)?);
