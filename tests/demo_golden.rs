@@ -42,7 +42,7 @@ async fn the_demo_avatar_speaks_as_the_reference_drew_it() {
     let backend: Arc<dyn Backend> = Arc::new(CpuBackend::new(None, 1).unwrap());
     let id = "demo".parse().unwrap();
     let avatar = Arc::new(LoadedAvatar::load(id, &bundle, Arc::clone(&backend), &Keep::Pixels, &|_| {}).unwrap());
-    let limits = Limits { max_windows: 8, max_frames: 1 };
+    let limits = Limits { max_windows: 8, max_frames: 1, batching_pays: false };
     let engine = Engine::start(backend, EngineOptions { slots: 2, limits }).unwrap();
     let pcm = read_wav(&root().join("avatars/demo/sentence.wav")).unwrap();
     let options = SessionOptions {

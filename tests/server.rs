@@ -50,7 +50,8 @@ impl TestServer {
         let backend = cpu_backend();
         let limits = ResidencyLimits { max_resident_bytes: None, evict: EvictPolicy::default() };
         let registry = Arc::new(Registry::new(avatars_dir(), Arc::clone(&backend), limits, templates()));
-        let options = DaemonOptions { jpeg_quality: Quality::DEFAULT, max_sessions };
+        let options =
+            DaemonOptions { jpeg_quality: Quality::DEFAULT, max_sessions, latency_budget: Duration::from_millis(150) };
         let daemon = Arc::new(Daemon::new(engine(&backend, 2, 8, 1), registry, options));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

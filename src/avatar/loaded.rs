@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::frame_store::{FrameStore, FrameStoreError, Keep, Pictures};
 use super::{AvatarId, Bundle, BundleError, Channels, FrameOrder, Mask, Resize};
-use crate::audio::{ClockError, Context, FrameClock, MelError, MelParams, MelPlan};
+use crate::audio::{ClockError, Context, FrameClock, MelError, MelParams, MelPlan, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::{Backend, BackendError, ModelLease, Models};
 use crate::batch::BufferPool;
@@ -298,6 +298,22 @@ impl LoadedAvatar {
     #[must_use]
     pub fn context(&self) -> Context {
         self.context
+    }
+
+    /// Samples, at the recipe's rate, that are enough past a frame's own first sample for the frame to be made: it waits for the
+    /// last window of its context, and that for half a transform of sound.
+    #[must_use]
+    pub fn lookahead_samples(&self) -> u64 {
+        let params = self.mel_plan.params();
+        let after = self.context.rows() / 2 - 1;
+        let mel_frames = self.clock.window_start(after) + WINDOW_MEL_FRAMES;
+        (mel_frames * params.hop_samples + params.n_fft / 2) as u64
+    }
+
+    /// The same as a time.
+    #[must_use]
+    pub fn lookahead(&self) -> Duration {
+        Duration::from_secs_f64(self.lookahead_samples() as f64 / f64::from(self.sample_rate_hz()))
     }
 
     /// Floats of one context.

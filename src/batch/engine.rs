@@ -31,6 +31,7 @@ pub struct EngineStats {
     frames: AtomicU64,
     windows: AtomicU64,
     batches: AtomicU64,
+    late: AtomicU64,
     sessions: AtomicU64,
     broken: AtomicBool,
     broke: Notify,
@@ -64,6 +65,16 @@ impl EngineStats {
     #[must_use]
     pub fn batches(&self) -> u64 {
         self.batches.load(Ordering::Relaxed)
+    }
+
+    /// Live frames that were ready after they were due.
+    #[must_use]
+    pub fn late(&self) -> u64 {
+        self.late.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn frame_late(&self) {
+        self.late.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Sessions opened.

@@ -4,7 +4,7 @@
 //! touches a session only under the session's own short lock, and never two at once.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::engine::EngineStats;
 use super::policy::BatchKey;
@@ -19,6 +19,7 @@ pub(super) fn run(queue: &WorkQueue, stats: &EngineStats, mut lane: Box<dyn Lane
     // Gathers a window's mel frames from the session's ring before they are transposed.
     let mut scratch = vec![0.0; slot.shape().window_len];
     while let Some(key) = queue.take(slot.work_mut()) {
+        let start = Instant::now();
         let filled = stage(slot, key, &mut scratch);
         slot = if filled.is_empty() {
             filled.abandon()
@@ -26,8 +27,10 @@ pub(super) fn run(queue: &WorkQueue, stats: &EngineStats, mut lane: Box<dyn Lane
             let flying = lane.submit(filled);
             let mut ready = lane.complete(flying);
             deliver(&mut ready, stats);
+            queue.costs().note(key, ready.len(), start.elapsed());
             ready.recycle()
         };
+        queue.done();
     }
 }
 
@@ -66,8 +69,12 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats) {
                     work.session.put_feature(work, index, feature);
                 }
             });
+            let now = Instant::now();
             ready.each_frame(|work, picture| {
                 if let WorkKind::Frame(index) = work.kind {
+                    if work.due.is_some_and(|due| now > due) {
+                        stats.frame_late();
+                    }
                     work.session.add_times(share);
                     work.session.avatar().frame_done(share);
                     work.session.put_frame(work, index, picture);

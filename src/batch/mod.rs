@@ -5,11 +5,13 @@
 //! | [`pool`] | buffers made ahead of time, handed out and returned by ownership |
 //! | [`work`] | one unit of work: a window to encode or a frame to draw |
 //! | [`policy`] | which waiting work makes the next batch: a pure function |
+//! | [`costs`] | what batches have cost: the estimates of the policy and of admission |
 //! | [`queue`] | the waiting work of all sessions, behind one lock |
 //! | [`slot`] | the buffers of one batch in flight, moved by value through their states |
 //! | `lanes` | one thread per slot: stage, submit, complete, deliver |
 //! | [`engine`] | the whole, started and stopped |
 
+pub mod costs;
 pub mod engine;
 mod lanes;
 pub mod policy;
@@ -18,6 +20,7 @@ pub mod queue;
 pub mod slot;
 pub mod work;
 
+pub use costs::Costs;
 pub use engine::{Engine, EngineOptions};
 pub use policy::{BatchKey, BatchPlan, Limits};
 pub use pool::{BufferPool, PooledBuf};

@@ -3,26 +3,31 @@
 //! Bounded by construction: a session queues no more windows than its feature history holds and no more
 //! frames than its outbox has room for, and room for both is reserved when it opens.
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use super::policy::{self, BatchKey, BatchPlan, Limits};
+use super::costs::Costs;
+use super::policy::{self, BatchKey, BatchPlan, Decision, Limits, Situation};
 use super::work::{Work, WorkKind};
 use crate::session::SessionCore;
 
 /// Windows and frames waiting for a slot.
 pub struct WorkQueue {
     limits: Limits,
+    costs: Costs,
     state: Mutex<State>,
     arrived: Condvar,
 }
 
-#[derive(Default)]
 struct State {
-    windows: VecDeque<Work>,
-    frames: VecDeque<Work>,
-    reserved_windows: usize,
-    reserved_frames: usize,
+    /// In order of arrival.
+    work: Vec<Work>,
+    reserved: usize,
+    live_open: usize,
+    in_flight: usize,
+    /// Batches that have left.
+    batches: u64,
+    last_whole: Instant,
     stopping: bool,
 }
 
@@ -30,7 +35,16 @@ impl WorkQueue {
     /// An empty queue that forms batches within `limits`.
     #[must_use]
     pub fn new(limits: Limits) -> Arc<Self> {
-        Arc::new(Self { limits, state: Mutex::default(), arrived: Condvar::new() })
+        let state = State {
+            work: Vec::new(),
+            reserved: 0,
+            live_open: 0,
+            in_flight: 0,
+            batches: 0,
+            last_whole: Instant::now(),
+            stopping: false,
+        };
+        Arc::new(Self { limits, costs: Costs::default(), state: Mutex::new(state), arrived: Condvar::new() })
     }
 
     /// The largest batches it forms.
@@ -39,68 +53,81 @@ impl WorkQueue {
         self.limits
     }
 
-    /// Makes room for a session's work, so that queueing never allocates.
-    pub(crate) fn reserve(&self, windows: usize, frames: usize) {
+    /// What batches have cost so far.
+    #[must_use]
+    pub fn costs(&self) -> &Costs {
+        &self.costs
+    }
+
+    /// Makes room for a session's work, so that queueing never allocates, and notes whether it is live.
+    pub(crate) fn reserve(&self, items: usize, live: bool) {
         let mut state = self.lock();
-        state.reserved_windows += windows;
-        state.reserved_frames += frames;
-        let (windows, frames) = (state.reserved_windows, state.reserved_frames);
-        let queued = state.windows.len();
-        state.windows.reserve(windows.saturating_sub(queued));
-        let queued = state.frames.len();
-        state.frames.reserve(frames.saturating_sub(queued));
+        state.reserved += items;
+        state.live_open += usize::from(live);
+        let missing = state.reserved.saturating_sub(state.work.len());
+        state.work.reserve(missing);
     }
 
     /// Gives back what [`Self::reserve`] took.
-    pub(crate) fn release(&self, windows: usize, frames: usize) {
+    pub(crate) fn release(&self, items: usize, live: bool) {
         let mut state = self.lock();
-        state.reserved_windows -= windows;
-        state.reserved_frames -= frames;
+        state.reserved -= items;
+        state.live_open -= usize::from(live);
     }
 
     /// Queues work, oldest first.
     pub(crate) fn push(&self, work: Work) {
-        let mut state = self.lock();
-        match work.kind {
-            WorkKind::Window(_) => state.windows.push_back(work),
-            WorkKind::Frame(_) => state.frames.push_back(work),
-        }
-        drop(state);
+        self.lock().work.push(work);
         self.arrived.notify_one();
     }
 
     /// Drops everything `session` has waiting.
     pub(crate) fn forget(&self, session: &SessionCore) {
-        let mut state = self.lock();
-        let other = |work: &Work| !std::ptr::eq(Arc::as_ptr(&work.session), session);
-        state.windows.retain(other);
-        state.frames.retain(other);
+        self.lock().work.retain(|work| !std::ptr::eq(Arc::as_ptr(&work.session), session));
     }
 
-    /// Waits for work and moves the next batch into `batch`, which must be empty and roomy.
+    /// Waits until a batch is to leave and moves it into `batch`, which must be empty and roomy; [`Self::done`] follows.
     /// `None` once the queue has stopped and nothing waits.
     pub(crate) fn take(&self, batch: &mut Vec<Work>) -> Option<BatchKey> {
         let mut state = self.lock();
         loop {
-            let plan = policy::next_batch(
-                state.windows.iter().map(Work::model),
-                state.frames.iter().map(Work::model),
-                &self.limits,
-            );
-            if let Some(plan) = plan {
-                extract(&mut state, plan, batch);
-                let more = !state.windows.is_empty() || !state.frames.is_empty();
-                drop(state);
-                if more {
-                    self.arrived.notify_one();
+            let now = Instant::now();
+            let situation = Situation {
+                now,
+                in_flight: state.in_flight,
+                live_open: state.live_open > 0,
+                last_whole: state.last_whole,
+            };
+            let waiting = state.work.iter().map(Work::waiting);
+            match policy::decide(waiting, &situation, &self.limits, |key, len| self.costs.batch(key, len)) {
+                Decision::Run(plan) => {
+                    extract(&mut state, plan, now, batch);
+                    let more = !state.work.is_empty();
+                    drop(state);
+                    if more {
+                        self.arrived.notify_one();
+                    }
+                    return Some(plan.key);
                 }
-                return Some(plan.key);
+                // Nobody adds to a batch any more.
+                Decision::WaitUntil(_) if state.stopping => state.in_flight = 0,
+                Decision::WaitUntil(until) => {
+                    let patience = until.saturating_duration_since(now);
+                    let (again, _) = self.arrived.wait_timeout(state, patience).unwrap_or_else(PoisonError::into_inner);
+                    state = again;
+                }
+                Decision::Idle if state.stopping => return None,
+                Decision::Idle => state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
             }
-            if state.stopping {
-                return None;
-            }
-            state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// A batch that [`Self::take`] gave has been delivered.
+    pub(crate) fn done(&self) {
+        let mut state = self.lock();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        drop(state);
+        self.arrived.notify_one();
     }
 
     /// Lets the lanes end once nothing waits.
@@ -113,7 +140,14 @@ impl WorkQueue {
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         let state = self.lock();
-        (state.windows.len(), state.frames.len())
+        let frames = state.work.iter().filter(|work| matches!(work.kind, WorkKind::Frame(_))).count();
+        (state.work.len() - frames, frames)
+    }
+
+    /// Live sessions open now.
+    #[must_use]
+    pub fn live_sessions(&self) -> usize {
+        self.lock().live_open
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -121,18 +155,22 @@ impl WorkQueue {
     }
 }
 
-/// Moves the planned items out, keeping the order of the rest.
-fn extract(state: &mut State, plan: BatchPlan, batch: &mut Vec<Work>) {
-    let (queue, model) = match plan.key {
-        BatchKey::Encode(model) => (&mut state.windows, model),
-        BatchKey::Render(model) => (&mut state.frames, model),
-    };
-    let mut index = 0;
+/// Moves the planned items out in order of their rank; the rest keeps its order.
+fn extract(state: &mut State, plan: BatchPlan, now: Instant, batch: &mut Vec<Work>) {
+    state.batches += 1;
+    state.in_flight += 1;
+    let mut whole = false;
     while batch.len() < plan.len {
-        match queue.get(index) {
-            Some(work) if work.model() == model => batch.extend(queue.remove(index)),
-            Some(_) => index += 1,
-            None => break,
-        }
+        let of_key = state.work.iter().enumerate().filter(|(_, work)| work.key() == plan.key);
+        let ranked = of_key.map(|(at, work)| (at, work.waiting()));
+        let Some((at, waiting)) = ranked.min_by(|a, b| policy::rank(&a.1, &b.1, now, plan.owed)) else { break };
+        whole |= waiting.due.is_none();
+        let work = state.work.remove(at);
+        // Noted one by one, so that a session with much waiting does not fill the batch before the others.
+        work.session.set_served(state.batches);
+        batch.push(work);
+    }
+    if whole {
+        state.last_whole = now;
     }
 }

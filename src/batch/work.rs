@@ -1,8 +1,9 @@
 //! One unit of work, and whose it is.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::backend::ModelId;
+use super::policy::{BatchKey, Waiting};
 use crate::session::SessionCore;
 
 /// What is to be made.
@@ -23,16 +24,24 @@ pub struct Work {
     pub generation: u32,
     /// What it is.
     pub kind: WorkKind,
+    /// When it is due, of live sessions.
+    pub due: Option<Instant>,
 }
 
 impl Work {
-    /// The network it needs.
+    /// What it can share a batch with.
     #[must_use]
-    pub fn model(&self) -> ModelId {
-        let avatar = self.session.avatar();
+    pub fn key(&self) -> BatchKey {
+        let models = self.session.avatar().models();
         match self.kind {
-            WorkKind::Window(_) => avatar.models().encoder,
-            WorkKind::Frame(_) => avatar.models().generator,
+            WorkKind::Window(_) => BatchKey::Encode(models.encoder),
+            WorkKind::Frame(_) => BatchKey::Render(models.generator),
         }
+    }
+
+    /// What the policy sees of it.
+    #[must_use]
+    pub fn waiting(&self) -> Waiting {
+        Waiting { key: self.key(), due: self.due, served: self.session.served() }
     }
 }

@@ -49,7 +49,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     // Before anything that takes a while: a stop that comes early is honoured as soon as there is a server.
     let shutdown = shutdown_signal().map_err(CommandError::failed)?;
     let backend = open_backend(&config)?;
-    let limits = Limits { max_windows: MAX_WINDOWS, max_frames: config.max_batch };
+    let limits = Limits { max_windows: MAX_WINDOWS, max_frames: config.max_batch, batching_pays: false };
     let engine = Engine::start(Arc::clone(&backend), EngineOptions { slots: config.slots, limits })
         .map_err(CommandError::failed)?;
     let residency = ResidencyLimits { max_resident_bytes: config.max_resident_bytes, evict: config.evict };
@@ -69,7 +69,11 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         .await
         .map_err(|error| CommandError::failed(format!("listen: {}: {error}; set `listen`", config.listen)))?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
-    let options = DaemonOptions { jpeg_quality: config.jpeg_quality, max_sessions: config.max_sessions };
+    let options = DaemonOptions {
+        jpeg_quality: config.jpeg_quality,
+        max_sessions: config.max_sessions,
+        latency_budget: Duration::from_millis(config.latency_budget_ms),
+    };
     let daemon = Arc::new(Daemon::new(engine, registry, options));
     tracing::info!("listening on {address}");
     let server =

@@ -20,6 +20,7 @@ pub const KEYS: &[&str] = &[
     "metrics",
     "max_message_bytes",
     "drain_seconds",
+    "latency_budget_ms",
     "log",
     "log_format",
 ];

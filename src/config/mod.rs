@@ -71,6 +71,8 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// Seconds that running calls are given to end when the daemon stops.
     pub drain_seconds: u64,
+    /// Milliseconds from the sound to a live frame that a viewer does not notice: by it live work is put in order.
+    pub latency_budget_ms: u64,
     /// `tracing` filter.
     pub log: String,
     /// How log lines look.
@@ -118,6 +120,7 @@ impl Config {
             max_message_bytes: values
                 .number("max_message_bytes", 1024..=u64::from(u32::MAX))?
                 .map_or(keys::DEFAULT_MESSAGE_BYTES, |n| n as usize),
+            latency_budget_ms: values.number("latency_budget_ms", 1..=10_000)?.unwrap_or(150),
             drain_seconds: values.number("drain_seconds", 0..=3600)?.unwrap_or(30),
             log: values.text("log")?.unwrap_or_else(|| "info".to_owned()),
             log_format: values

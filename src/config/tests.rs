@@ -37,6 +37,7 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
         ("metrics", "\"127.0.0.1:2\""),
         ("max_message_bytes", "4096"),
         ("drain_seconds", "9"),
+        ("latency_budget_ms", "90"),
         ("log", "\"debug\""),
         ("log_format", "\"json\""),
     ];

@@ -23,7 +23,7 @@ use super::proto::lipsync::{
 };
 use super::status::RpcError;
 use super::synthesize::{AbortOnDrop, rate_hz};
-use crate::audio::{PcmFormat, WINDOW_MEL_FRAMES, decode_pcm};
+use crate::audio::{PcmFormat, decode_pcm};
 use crate::avatar::LoadedAvatar;
 use crate::session::{Cut, Event, FrameReader, Intake, SessionEnded, SessionOptions};
 
@@ -45,7 +45,11 @@ pub(super) async fn converse(
     let quality = daemon.quality(start.jpeg_quality)?;
     let avatar = daemon.acquire(&start.avatar_id).await?.avatar;
     let format = format_of("start.output", start.output, quality, &avatar)?;
-    let options = SessionOptions { start_position: start.start_position, ..SessionOptions::new(format, rate) };
+    let options = SessionOptions {
+        start_position: start.start_position,
+        pace: daemon.live(),
+        ..SessionOptions::new(format, rate)
+    };
     let Admitted { intake, reader, place } = daemon.admit(Arc::clone(&avatar), options)?;
     let (failed, failure) = oneshot::channel();
     let backlog = Backlog { items: VecDeque::new(), used: 0, samples: 0, most: BACKLOG_SECONDS * rate as usize };
@@ -83,12 +87,7 @@ fn pcm_format(start: &Start) -> Result<PcmFormat, RpcError> {
 /// What a client needs to know before the first frame.
 fn started(avatar: &LoadedAvatar, rate: u32) -> ConverseResponse {
     let (width, height) = avatar.size_px();
-    let params = avatar.mel_plan().params();
-    // Frame i waits for the last window of its context, and that for half a transform of sound.
-    let after = avatar.context().rows() / 2 - 1;
-    let mel_frames = avatar.clock().window_start(after) + WINDOW_MEL_FRAMES;
-    let samples = (mel_frames * params.hop_samples + params.n_fft / 2) as u64;
-    let lookahead_samples = (samples * u64::from(rate)).div_ceil(u64::from(params.sample_rate_hz));
+    let lookahead_samples = (avatar.lookahead_samples() * u64::from(rate)).div_ceil(u64::from(avatar.sample_rate_hz()));
     respond(Out::Started(Started {
         fps: avatar.fps(),
         width: u32::try_from(width).unwrap_or(u32::MAX),

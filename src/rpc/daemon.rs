@@ -1,7 +1,7 @@
 //! What every call shares.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -9,7 +9,7 @@ use super::status::RpcError;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar, Registry};
 use crate::batch::Engine;
 use crate::picture::Quality;
-use crate::session::{FrameReader, Intake, SessionOptions};
+use crate::session::{FrameReader, Intake, Pace, SessionOptions};
 
 /// What the daemon decides for clients that do not.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +18,8 @@ pub struct DaemonOptions {
     pub jpeg_quality: Quality,
     /// Sessions open at once.
     pub max_sessions: usize,
+    /// Time from the sound to a live frame that a viewer does not notice.
+    pub latency_budget: Duration,
 }
 
 /// The running daemon: engine, avatars and the doors in front of them.
@@ -101,6 +103,11 @@ impl Daemon {
             .map_err(|_| RpcError::Full { max_sessions: self.options.max_sessions })?;
         let (intake, reader) = self.engine.open_session(avatar, options)?;
         Ok(Admitted { intake, reader, place })
+    }
+
+    /// How live sessions are paced.
+    pub(super) fn live(&self) -> Pace {
+        Pace::Live { budget: self.options.latency_budget }
     }
 
     /// The quality a client asks for, where 0 asks for the daemon's.

@@ -94,6 +94,7 @@ impl LipSync for LipSyncService {
             batches_total: stats.batches(),
             windows_total: stats.windows(),
             slots: u32::try_from(engine.options().slots).unwrap_or(u32::MAX),
+            late_frames_total: stats.late(),
             avatars: daemon.registry().all_loaded().iter().map(|avatar| avatar_stats(avatar)).collect(),
         }))
     }

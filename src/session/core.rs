@@ -3,11 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::options::{PictureOverride, SessionOptions};
+use super::options::{Pace, PictureOverride, SessionOptions};
 use super::reader::{Cut, SessionError};
 use super::utterance::{Limits, Utterance};
 use crate::avatar::LoadedAvatar;
@@ -44,6 +44,8 @@ pub(super) struct State {
     pub position: u64,
     /// Samples of the utterance so far, at the client's rate.
     pub samples: u64,
+    /// When the utterance's first sample came, or would have, had the sound never been held up.
+    pub anchor: Option<Instant>,
     /// Interrupts not yet answered, oldest first.
     pub cuts: VecDeque<Cut>,
     pub failure: Option<SessionError>,
@@ -69,7 +71,9 @@ pub struct SessionCore {
     queue: Arc<WorkQueue>,
     pool: Arc<BufferPool>,
     _buffers: Reservation,
-    reserved_windows: usize,
+    reserved_items: usize,
+    /// When it was last served: a count of batches.
+    served: AtomicU64,
     pub(super) state: Mutex<State>,
     /// Something for the reader: a frame, an end, a cut, a failure.
     pub(super) event: Notify,
@@ -98,8 +102,9 @@ impl SessionCore {
         };
         let buffers = pool.reserve(options.outbox_frames + BUFFERS_BEYOND_OUTBOX);
         let limits = Limits { outbox_frames: options.outbox_frames, block_mel_frames };
-        let reserved_windows = Utterance::<PooledBuf>::feature_capacity(avatar.context(), options.outbox_frames);
-        queue.reserve(reserved_windows, options.outbox_frames);
+        let windows = Utterance::<PooledBuf>::feature_capacity(avatar.context(), options.outbox_frames);
+        let reserved_items = windows + options.outbox_frames;
+        queue.reserve(reserved_items, options.pace != Pace::Whole);
         avatar.session_opened();
         let state = State {
             generation: 0,
@@ -108,6 +113,7 @@ impl SessionCore {
             number: 0,
             position: options.start_position,
             samples: 0,
+            anchor: None,
             cuts: VecDeque::with_capacity(MAX_UNANSWERED_CUTS),
             failure: None,
             reader_gone: false,
@@ -119,7 +125,8 @@ impl SessionCore {
             queue,
             pool,
             _buffers: buffers,
-            reserved_windows,
+            reserved_items,
+            served: AtomicU64::new(0),
             state: Mutex::new(state),
             event: Notify::new(),
             room: Notify::new(),
@@ -158,14 +165,48 @@ impl SessionCore {
 
     /// Queues every window and frame that has become possible.
     pub(super) fn pump(self: &Arc<Self>, state: &mut State) {
-        let generation = state.generation;
-        let work = |kind| Work { session: Arc::clone(self), generation, kind };
+        let (generation, anchor) = (state.generation, state.anchor);
+        let work = |kind, due| Work { session: Arc::clone(self), generation, kind, due };
+        // A window is due one frame before the first frame that sees it.
+        let ahead = self.avatar.context().rows() / 2;
         while let Some(index) = state.utterance.next_window() {
-            self.queue.push(work(WorkKind::Window(index)));
+            let due = self.due(anchor, index.saturating_sub(ahead));
+            self.queue.push(work(WorkKind::Window(index), due));
         }
         while let Some(index) = state.utterance.next_frame() {
-            self.queue.push(work(WorkKind::Frame(index)));
+            self.queue.push(work(WorkKind::Frame(index), self.due(anchor, index)));
         }
+    }
+
+    /// When frame `index` is due, of a live session's utterance that began at `anchor`.
+    fn due(&self, anchor: Option<Instant>, index: usize) -> Option<Instant> {
+        let Pace::Live { budget } = self.options.pace else { return None };
+        // Whole nanoseconds from the anchor, so that no rounding adds up.
+        let ns = index as u128 * 1_000_000_000 / u128::from(self.avatar.fps());
+        let pts = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
+        anchor?.checked_add(self.avatar.lookahead())?.checked_add(pts)?.checked_add(budget)
+    }
+
+    /// Notes that the utterance's sound has come so far: sound that is late moves the utterance's clock, sound that is early does
+    /// not.
+    pub(super) fn heard(&self, state: &mut State) {
+        if self.options.pace == Pace::Whole {
+            return;
+        }
+        let now = Instant::now();
+        let ns = u128::from(state.samples) * 1_000_000_000 / u128::from(self.options.sample_rate_hz.max(1));
+        let sound = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
+        let natural = now.checked_sub(sound).unwrap_or(now);
+        state.anchor = Some(state.anchor.map_or(now, |anchor| anchor.max(natural)));
+    }
+
+    /// When it was last served: a count of batches, smaller is longer ago.
+    pub(crate) fn served(&self) -> u64 {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_served(&self, batches: u64) {
+        self.served.store(batches, Ordering::Relaxed);
     }
 
     /// Drops what is queued and whatever comes back of it, and empties the utterance.
@@ -173,6 +214,7 @@ impl SessionCore {
         state.generation = state.generation.wrapping_add(1);
         state.phase = Phase::Idle;
         state.samples = 0;
+        state.anchor = None;
         self.queue.forget(self);
         self.reset(state);
         self.room.notify_one();
@@ -250,7 +292,7 @@ impl SessionCore {
 
 impl Drop for SessionCore {
     fn drop(&mut self) {
-        self.queue.release(self.reserved_windows, self.options.outbox_frames);
+        self.queue.release(self.reserved_items, self.options.pace != Pace::Whole);
         self.avatar.session_closed();
     }
 }

@@ -193,6 +193,7 @@ impl Intake {
             self.core.reset(&mut state);
         }
         state.samples += samples as u64;
+        self.core.heard(&mut state);
         state.utterance.push_mel(&self.scratch);
         if let Some(frames) = end {
             state.utterance.finish(frames);

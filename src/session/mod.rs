@@ -26,5 +26,5 @@ pub mod utterance;
 
 pub use core::{SessionCore, SessionTimes};
 pub use intake::{Intake, SessionEnded};
-pub use options::{PictureOverride, SessionOptions};
+pub use options::{Pace, PictureOverride, SessionOptions};
 pub use reader::{Cut, Event, FrameReader, OutFrame, SessionError};

@@ -2,8 +2,21 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::backend::FrameFormat;
+
+/// Whether somebody watches the frames as they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// Nobody waits for a single frame: the work fills what live sessions leave.
+    Whole,
+    /// Frame i is due when the sound it depends on could have been there at the earliest, at its natural pace, plus `budget`.
+    Live {
+        /// Time from the sound to the frame that a viewer does not notice.
+        budget: Duration,
+    },
+}
 
 /// Everything a viewer may choose.
 #[derive(Debug, Clone)]
@@ -14,6 +27,8 @@ pub struct SessionOptions {
     pub start_position: u64,
     /// Rate of the samples that will come, Hz.
     pub sample_rate_hz: u32,
+    /// Whether frames have a time they are due.
+    pub pace: Pace,
     /// Frames made ahead of the reader at most, 1..=64.
     pub outbox_frames: usize,
     /// Ends each utterance after this many frames.
@@ -39,6 +54,7 @@ impl SessionOptions {
             format,
             start_position: 0,
             sample_rate_hz,
+            pace: Pace::Whole,
             outbox_frames: Self::LIVE_OUTBOX,
             max_frames: None,
             pictures: None,

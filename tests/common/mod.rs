@@ -57,7 +57,7 @@ pub fn load(backend: &Arc<dyn Backend>, bundle: &Bundle) -> Arc<LoadedAvatar> {
 
 /// An engine with `slots` lanes and batches of at most `max_windows` and `max_frames`.
 pub fn engine(backend: &Arc<dyn Backend>, slots: usize, max_windows: usize, max_frames: usize) -> Engine {
-    let options = EngineOptions { slots, limits: Limits { max_windows, max_frames } };
+    let options = EngineOptions { slots, limits: Limits { max_windows, max_frames, batching_pays: false } };
     Engine::start(Arc::clone(backend), options).unwrap_or_else(|error| panic!("{error}"))
 }
 

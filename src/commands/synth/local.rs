@@ -20,7 +20,7 @@ pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), Com
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let options = EngineOptions {
         slots: args.slots.map_or(cores.max(2), usize::from),
-        limits: Limits { max_windows: 8, max_frames: 1 },
+        limits: Limits { max_windows: 8, max_frames: 1, batching_pays: false },
     };
     let engine = Engine::start(backend, options).map_err(CommandError::failed)?;
     let session = SessionOptions {

@@ -1,0 +1,106 @@
+//! What batches have cost: the estimates the policy and admission work with.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::policy::BatchKey;
+
+/// Batch sizes share an estimate per power of two: 1, 2, 3..4, 5..8, ... 33..64.
+const BUCKETS: usize = 7;
+
+/// Weight of a new measurement: some hundred batches change an estimate for good, one or two seconds of a busy device.
+const WEIGHT: f64 = 0.02;
+
+/// Networks with an estimate; beyond them the one known longest is given up.
+const MAX_NETWORKS: usize = 256;
+
+/// Measurements beyond so many times the estimate are taken for so much: a machine that was busy otherwise for once.
+const OUTLIER: f64 = 4.0;
+
+/// Estimated seconds per item, by kind, network and batch size.
+#[derive(Debug, Default)]
+pub struct Costs {
+    known: Mutex<Vec<(BatchKey, [Option<f64>; BUCKETS])>>,
+}
+
+impl Costs {
+    /// Notes that a batch of `len` took `elapsed` from its staging to its delivery.
+    pub fn note(&self, key: BatchKey, len: usize, elapsed: Duration) {
+        let seconds = elapsed.as_secs_f64() / len.max(1) as f64;
+        let mut known = self.lock();
+        let at = known.iter().position(|(other, _)| *other == key).unwrap_or_else(|| {
+            if known.len() == MAX_NETWORKS {
+                known.remove(0);
+            }
+            known.push((key, [None; BUCKETS]));
+            known.len() - 1
+        });
+        let estimate = &mut known[at].1[bucket(len)];
+        *estimate = Some(match *estimate {
+            // The first batches of a network warm its caches, so a better one counts at once until there are some.
+            None => seconds,
+            Some(old) if seconds < old / 2.0 => seconds,
+            Some(old) => old + WEIGHT * (seconds.min(old * OUTLIER) - old),
+        });
+    }
+
+    /// Seconds a batch of `len` takes, all items together; zero when nothing is known of the network. A size that was never
+    /// run is estimated by the nearest smaller one, or else the nearest larger.
+    pub fn batch(&self, key: BatchKey, len: usize) -> Duration {
+        self.per_item(key, len).map_or(Duration::ZERO, |seconds| Duration::from_secs_f64(seconds * len as f64))
+    }
+
+    /// Seconds per item in batches of `len`.
+    pub fn per_item(&self, key: BatchKey, len: usize) -> Option<f64> {
+        let known = self.lock();
+        let (_, estimates) = known.iter().find(|(other, _)| *other == key)?;
+        let at = bucket(len);
+        estimates[..=at].iter().rev().chain(&estimates[at..]).find_map(|estimate| *estimate)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(BatchKey, [Option<f64>; BUCKETS])>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn bucket(len: usize) -> usize {
+    (len.max(1).next_power_of_two().trailing_zeros() as usize).min(BUCKETS - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::ModelId;
+
+    const KEY: BatchKey = BatchKey::Render(ModelId(1));
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn estimates_follow_and_outliers_hardly_count() {
+        let costs = Costs::default();
+        assert_eq!(costs.batch(KEY, 4), Duration::ZERO);
+        costs.note(KEY, 1, 400 * MS);
+        costs.note(KEY, 1, 20 * MS);
+        assert_eq!(costs.batch(KEY, 1), 20 * MS, "the first run only warmed up");
+        costs.note(KEY, 1, 10_000 * MS);
+        assert!(costs.batch(KEY, 1) <= 26 * MS);
+        (0..600).for_each(|_| costs.note(KEY, 1, 30 * MS));
+        let settled = costs.per_item(KEY, 1).unwrap();
+        assert!((settled - 0.030).abs() < 1e-4, "{settled}");
+    }
+
+    #[test]
+    fn sizes_have_their_own_estimates_and_help_each_other_out() {
+        let costs = Costs::default();
+        costs.note(KEY, 4, 40 * MS);
+        assert_eq!(costs.batch(KEY, 3), 30 * MS, "of the same bucket");
+        assert_eq!(costs.batch(KEY, 32), 320 * MS, "by the smaller");
+        assert_eq!(costs.batch(KEY, 1), 10 * MS, "by the larger");
+        costs.note(KEY, 32, 64 * MS);
+        assert_eq!(costs.batch(KEY, 32), 64 * MS);
+        let other = |id| BatchKey::Encode(ModelId(id));
+        (0..MAX_NETWORKS as u64).for_each(|id| costs.note(other(id), 1, MS));
+        assert_eq!(costs.per_item(KEY, 1), None, "given up for newer ones");
+        assert!(costs.per_item(other(0), 1).is_some());
+    }
+}

@@ -1,0 +1,191 @@
+//! The policy in virtual time: sessions, lanes and a clock that only the tests move.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const MS: Duration = Duration::from_millis(1);
+const CPU: Limits = Limits { max_windows: 4, max_frames: 1, batching_pays: false };
+const GPU: Limits = Limits { max_windows: 32, max_frames: 8, batching_pays: true };
+
+fn render(id: u64) -> BatchKey {
+    BatchKey::Render(ModelId(id))
+}
+
+fn plan(now: Instant, waiting: &[Waiting], limits: &Limits, in_flight: usize, cost: Duration) -> Decision {
+    let situation = Situation { now, in_flight, live_open: true, last_whole: now };
+    decide(waiting.iter().copied(), &situation, limits, |_, len| cost * u32::try_from(len).unwrap())
+}
+
+fn run(key: BatchKey, len: usize) -> Decision {
+    Decision::Run(BatchPlan { key, len, owed: false })
+}
+
+#[test]
+fn the_earliest_due_goes_first_and_lateness_gives_no_advantage() {
+    let now = Instant::now() + 10_000 * MS;
+    let item = |key, due: i64, served| {
+        let offset = MS * u32::try_from(due.unsigned_abs()).unwrap();
+        Waiting { key, due: Some(if due < 0 { now - offset } else { now + offset }), served }
+    };
+    let at = |waiting: &[Waiting]| plan(now, waiting, &CPU, 0, 10 * MS);
+    assert_eq!(plan(now, &[], &CPU, 0, MS), Decision::Idle);
+    assert_eq!(at(&[item(render(1), 50, 0), item(render(2), 20, 9)]), run(render(2), 1));
+    assert_eq!(at(&[item(render(1), -900, 9), item(render(2), -1, 3)]), run(render(2), 1), "served longer ago");
+    let whole = Waiting { key: render(3), due: None, served: 0 };
+    assert_eq!(at(&[whole, item(render(1), 500, 0)]), run(render(1), 1), "live work before whole files");
+    assert_eq!(at(&[whole]), run(render(3), 1));
+    assert_eq!(at(&[Waiting { served: 5, ..whole }, Waiting { key: render(4), ..whole }]), run(render(4), 1));
+}
+
+#[test]
+fn a_batch_leaves_when_it_is_full_or_the_device_idle_or_time_presses() {
+    let now = Instant::now() + 10_000 * MS;
+    let live = |due: u32| Waiting { key: render(1), due: Some(now + due * MS), served: 0 };
+    let three = [live(100), live(100), live(140)];
+    assert_eq!(plan(now, &three, &GPU, 0, 2 * MS), run(render(1), 3), "idle");
+    let until = now + (100 - 6 - 2) * MS;
+    assert_eq!(plan(now, &three, &GPU, 1, 2 * MS), Decision::WaitUntil(until));
+    assert_eq!(plan(until, &three, &GPU, 1, 2 * MS), run(render(1), 3), "time presses");
+    assert_eq!(plan(now, &[live(100); 9], &GPU, 1, 2 * MS), run(render(1), 8), "full");
+    let mut mixed = [live(30); 5].to_vec();
+    mixed.extend([Waiting { due: None, ..live(0) }; 3]);
+    assert_eq!(plan(now, &mixed, &GPU, 0, 2 * MS), run(render(1), 8), "whole work comes along");
+    assert_eq!(plan(now, &mixed, &GPU, 0, 4 * MS), run(render(1), 5), "unless somebody would be late");
+}
+
+#[test]
+fn whole_work_is_bounded_beside_live_sessions_and_has_its_share() {
+    let now = Instant::now() + 10_000 * MS;
+    let whole = [Waiting { key: render(1), due: None, served: 0 }; 8];
+    assert_eq!(plan(now, &whole, &GPU, 0, 8 * MS), run(render(1), 2), "20 ms at most");
+    let live = Waiting { key: render(2), due: Some(now + 9 * MS), served: 0 };
+    let both = [whole[0], whole[1], live];
+    let after = |idle: Duration| {
+        let situation = Situation { now, in_flight: 0, live_open: true, last_whole: now - idle };
+        decide(both.iter().copied(), &situation, &CPU, |_, len| 8 * MS * u32::try_from(len).unwrap())
+    };
+    assert_eq!(after(159 * MS), run(render(2), 1));
+    assert_eq!(after(160 * MS), Decision::Run(BatchPlan { key: render(1), len: 1, owed: true }));
+}
+
+/// One session of the simulation.
+struct Viewer {
+    /// Time between its frames; none for a whole file, whose frames all wait from the start.
+    period: Option<Duration>,
+    budget: Duration,
+    queued: u32,
+    done: u32,
+    misses: u32,
+    served: u64,
+}
+
+/// Runs `viewers` on `lanes` lanes where one frame costs `cost`; the device stands still during `stall`.
+fn simulate(viewers: &mut [Viewer], lanes: usize, cost: Duration, length: Duration, stall: (Duration, Duration)) {
+    let start = Instant::now();
+    let (mut now, mut batches, mut last_whole) = (start, 0, start);
+    let mut free_at = vec![start; lanes];
+    while now - start < length {
+        let mut waiting = Vec::new();
+        for (id, viewer) in viewers.iter_mut().enumerate() {
+            if let Some(period) = viewer.period {
+                while start + period * viewer.queued <= now {
+                    viewer.queued += 1;
+                }
+            }
+            for frame in viewer.done..viewer.queued.min(viewer.done + 8) {
+                let due = viewer.period.map(|period| start + period * frame + viewer.budget);
+                waiting.push((id, Waiting { key: render(id as u64), due, served: viewer.served }));
+            }
+        }
+        let standing = (start + stall.0..start + stall.1).contains(&now);
+        if let (false, Some(lane)) = (standing, free_at.iter().position(|&at| at <= now)) {
+            let situation = Situation { now, in_flight: 0, live_open: true, last_whole };
+            let decision = decide(waiting.iter().map(|(_, item)| *item), &situation, &CPU, |_, _| cost);
+            if let Decision::Run(BatchPlan { key, owed, .. }) = decision {
+                let of_key = waiting.iter().filter(|(_, item)| item.key == key);
+                let (id, item) = of_key.min_by(|a, b| rank(&a.1, &b.1, now, owed)).unwrap();
+                let viewer = &mut viewers[*id];
+                batches += 1;
+                (viewer.done, viewer.served) = (viewer.done + 1, batches);
+                free_at[lane] = now + cost;
+                viewer.misses += u32::from(item.due.is_some_and(|due| now + cost > due));
+                if item.due.is_none() {
+                    last_whole = now;
+                }
+                continue;
+            }
+        }
+        now += MS;
+    }
+}
+
+fn live(period_ms: u32) -> Viewer {
+    let (period, budget) = (Some(period_ms * MS), 150 * MS);
+    Viewer { period, budget, queued: 0, done: 0, misses: 0, served: 0 }
+}
+
+fn whole() -> Viewer {
+    Viewer { period: None, queued: u32::MAX, ..live(1) }
+}
+
+const NEVER: (Duration, Duration) = (Duration::ZERO, Duration::ZERO);
+
+#[test]
+fn greedy_whole_files_make_no_live_frame_late() {
+    // 8 viewers at 25 frames/s are 200 frames/s of the 250 that two lanes make at 8 ms.
+    let mut viewers: Vec<_> = (0..8).map(|_| live(40)).chain((0..20).map(|_| whole())).collect();
+    simulate(&mut viewers, 2, 8 * MS, 10_000 * MS, NEVER);
+    assert_eq!(viewers.iter().map(|viewer| viewer.misses).sum::<u32>(), 0);
+    let filled: Vec<u32> = viewers[8..].iter().map(|viewer| viewer.done).collect();
+    let (least, most) = (filled.iter().min().unwrap(), filled.iter().max().unwrap());
+    assert!(*least > 10 && most - least <= 1, "spare capacity is shared evenly: {filled:?}");
+}
+
+#[test]
+fn in_overload_nobody_starves() {
+    // 10 viewers want 250 frames/s of 200, one of them three times as many as the others, and a whole file waits.
+    let mut viewers: Vec<_> = (0..9).map(|_| live(40)).chain([live(13), whole()]).collect();
+    simulate(&mut viewers, 2, 10 * MS, 20_000 * MS, NEVER);
+    let done: Vec<u32> = viewers.iter().map(|viewer| viewer.done).collect();
+    assert!(done[..9].iter().all(|&frames| frames > 330), "each gets its fair part: {done:?}");
+    assert!(done[10] >= 20_000 / 10 / WHOLE_SHARE * 9 / 10, "the file gets its share: {done:?}");
+}
+
+#[test]
+fn a_stall_of_a_second_is_made_up_for() {
+    let mut viewers: Vec<_> = (0..6).map(|_| live(40)).collect();
+    simulate(&mut viewers, 2, 8 * MS, 10_000 * MS, (2_000 * MS, 3_000 * MS));
+    for viewer in &viewers {
+        assert!(viewer.done >= 246, "everything was made: {}", viewer.done);
+        // A second of frames is late, and what the spare 100 frames/s need to make up for 150: a second and a half.
+        assert!(viewer.misses <= 25 + 38, "{} late", viewer.misses);
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_batch_is_of_one_network_within_its_limit(
+        items in prop::collection::vec((0..3_u64, prop::option::of(0..300_u32), 0..5_u64, any::<bool>()), 0..40),
+        in_flight in 0..3_usize,
+        pays in any::<bool>(),
+    ) {
+        let now = Instant::now() + 1_000 * MS;
+        let waiting: Vec<Waiting> = items.iter().map(|&(id, due, served, window)| {
+            let model = ModelId(id);
+            let key = if window { BatchKey::Encode(model) } else { BatchKey::Render(model) };
+            Waiting { key, due: due.map(|due| now - 100 * MS + due * MS), served }
+        }).collect();
+        let limits = Limits { batching_pays: pays, ..GPU };
+        match plan(now, &waiting, &limits, in_flight, 3 * MS) {
+            Decision::Idle => prop_assert!(waiting.is_empty()),
+            Decision::WaitUntil(until) => prop_assert!(pays && in_flight > 0 && until > now),
+            Decision::Run(BatchPlan { key, len, owed }) => {
+                let of_key = waiting.iter().filter(|item| item.key == key).count();
+                prop_assert!((1..=limits.most(key).min(of_key)).contains(&len));
+                let first = waiting.iter().min_by(|a, b| rank(a, b, now, owed)).unwrap();
+                prop_assert_eq!(first.key, key);
+            }
+        }
+    }
+}
