@@ -7,6 +7,7 @@
 //! | module | turns | into |
 //! | --- | --- | --- |
 //! | [`wav`] | a RIFF/WAVE file | mono `f32` samples and their rate |
+//! | [`sound`] | any of these, whole | a part of its samples |
 //! | [`pcm`] | headerless little-endian PCM from the network | `f32` samples |
 //! | [`resample`](mod@resample) | samples at any rate | samples at the recipe's rate |
 //! | [`mel`] | samples | log-mel frames, `[T, mels]` |
@@ -22,13 +23,15 @@ pub mod mel;
 pub mod npy;
 pub mod pcm;
 pub mod resample;
+pub mod sound;
 pub mod wav;
 pub mod window;
 
 pub use context::{Context, ContextRow, Windows};
-pub use mel::{MelError, MelParams, MelPlan, MelStream, SILENT_MEL, mel_spectrogram, mel_spectrogram_threaded};
-pub use npy::write_npy;
+pub use mel::{MelError, MelParams, MelPlan, MelStream, SILENT_MEL, mel_in_parts, mel_spectrogram};
+pub use npy::{NpyFile, write_npy};
 pub use pcm::{NotFiniteValue, PcmError, PcmFormat, decode_pcm};
-pub use resample::{ResampleError, ResamplePlan, Resampler, resample};
-pub use wav::{Pcm, WavError, WavFileError, parse_wav, read_wav};
+pub use resample::{ResampleError, ResamplePlan, Resampled, Resampler, resample};
+pub use sound::Sound;
+pub use wav::{Pcm, WavError, WavFile, WavFileError, parse_wav, read_wav};
 pub use window::{ClockError, FrameClock, WINDOW_MEL_FRAMES, fill_window};

@@ -1,6 +1,6 @@
 //! `lipsyncd mel`: the mel spectrogram of a WAV file.
 
-use std::io::Write as _;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +8,10 @@ use clap::Args as ClapArgs;
 
 use super::CommandError;
 use super::error::FileError;
-use crate::audio::{MelParams, MelPlan, ResamplePlan, mel_spectrogram_threaded, read_wav, resample, write_npy};
+use crate::audio::{
+    MelParams, MelPlan, NpyFile, ResamplePlan, Resampled, Sound as _, WavFile, WavFileError, mel_in_parts,
+};
+use crate::media::PartPath;
 
 /// What `lipsyncd mel` takes.
 #[derive(Debug, ClapArgs)]
@@ -22,22 +25,25 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    let pcm = read_wav(&args.audio).map_err(CommandError::input)?;
+    let wav = WavFile::open(&args.audio)?;
     let params = MelParams::default();
-    let (rate, mels) = (params.sample_rate_hz, params.mels);
-    let samples = if pcm.sample_rate_hz == rate {
-        pcm.samples
-    } else {
-        let resampling = ResamplePlan::new(pcm.sample_rate_hz, rate).map_err(CommandError::input)?;
-        resample(&Arc::new(resampling), &pcm.samples)
-    };
+    let resampling = ResamplePlan::new(wav.sample_rate_hz(), params.sample_rate_hz).map_err(CommandError::input)?;
+    let sound = Resampled::new(Arc::new(resampling), &wav);
     let plan = Arc::new(MelPlan::new(params).map_err(CommandError::failed)?);
-    let threads = std::thread::available_parallelism().unwrap_or(std::num::NonZeroUsize::MIN);
-    let mel = mel_spectrogram_threaded(&plan, &samples, threads);
-    let write = || {
-        let mut file = std::io::BufWriter::new(std::fs::File::create(&args.out)?);
-        write_npy(&mut file, &mel, mels)?;
-        file.flush()
-    };
-    write().map_err(FileError::at(&args.out)).map_err(CommandError::failed)
+    let unwritten = |error| CommandError::failed(FileError::at(&args.out)(error));
+    // What has the name stays until the whole sound has been read; a pipe or a device cannot be replaced.
+    let part = std::fs::metadata(&args.out).map_or(true, |there| there.is_file()).then(|| PartPath::new(&args.out));
+    let path = part.as_ref().map_or(args.out.as_path(), PartPath::path);
+    let npy = NpyFile::create(path, params.frames_for_samples(sound.samples()), params.mels).map_err(unwritten)?;
+    let threads = std::thread::available_parallelism().ok().filter(|_| npy.takes_any_order());
+    mel_in_parts(&plan, &sound, threads.unwrap_or(NonZeroUsize::MIN), &|first, rows| {
+        npy.write_rows(first, rows).map_err(unwritten)
+    })?;
+    part.map_or(Ok(()), PartPath::commit).map_err(unwritten)
+}
+
+impl From<WavFileError> for CommandError {
+    fn from(error: WavFileError) -> Self {
+        Self::input(error)
+    }
 }

@@ -59,25 +59,25 @@ impl Seek for AtomicFile {
 
 /// The path `NAME.part`, whoever writes it; dropping it removes that file.
 #[derive(Debug)]
-pub(super) struct PartPath {
+pub(crate) struct PartPath {
     part: PathBuf,
     target: PathBuf,
     committed: bool,
 }
 
 impl PartPath {
-    pub(super) fn new(target: &Path) -> Self {
+    pub(crate) fn new(target: &Path) -> Self {
         let mut part = OsString::from(target);
         part.push(".part");
         Self { part: part.into(), target: target.into(), committed: false }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.part
     }
 
     /// Renames the part to its target.
-    pub(super) fn commit(mut self) -> io::Result<()> {
+    pub(crate) fn commit(mut self) -> io::Result<()> {
         fs::rename(&self.part, &self.target)?;
         self.committed = true;
         Ok(())

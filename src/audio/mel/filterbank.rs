@@ -1,29 +1,32 @@
 //! Slaney's mel bands, kept sparse: a band touches 4 to 45 of the recipe's 401 bins.
 
-use std::ops::Range;
+use multiversion::multiversion;
 
 use super::MelParams;
 
-/// Accumulators of a band's dot product; wide enough to keep the SIMD units busy, fixed so that the order of
-/// the additions, and with it the result's bits, is the same on every machine.
-const LANES: usize = 4;
+/// Accumulators of a band's dot product: a SIMD register of `f32`. Fixed, and with it the order of the additions, so
+/// that no bit of the result depends on the machine.
+const LANES: usize = 8;
 
 /// Triangular bands over the bins of an STFT, each of equal area.
 #[derive(Debug)]
 pub(super) struct Filterbank {
     bands: Vec<Band>,
-    /// The bands' weights one after the other, without their zeros.
-    weights: Vec<f64>,
-    bins: Range<usize>,
+    /// The bands' weights one after the other, without their zeros but for those that fill the last lanes.
+    weights: Vec<[f32; LANES]>,
 }
 
 #[derive(Debug)]
 struct Band {
-    bins: Range<usize>,
-    weights: Range<usize>,
+    first_bin: usize,
+    /// Where its weights end; they start where those of the band before end.
+    weights_end: usize,
 }
 
 impl Filterbank {
+    /// Values a spectrum needs past its last bin; any finite ones.
+    pub const SPARE_BINS: usize = LANES;
+
     /// The bands of `params`, which must be valid.
     ///
     /// Formulas: M. Slaney, "Auditory Toolbox", 1998, as in librosa 0.11 `librosa.filters.mel` with its defaults
@@ -33,8 +36,8 @@ impl Filterbank {
         let step = (hz_to_mel(params.fmax_hz) - low) / (params.mels + 1) as f64;
         let edge_hz = |i: usize| mel_to_hz(low + step * i as f64);
         let bin_hz = f64::from(params.sample_rate_hz) / params.n_fft as f64;
-        let mut weights = Vec::new();
-        let mut bands = Vec::with_capacity(params.mels);
+        let last_bin = params.n_fft / 2;
+        let mut bank = Self { bands: Vec::with_capacity(params.mels), weights: Vec::new() };
         for band in 0..params.mels {
             let [left, peak, right] = [edge_hz(band), edge_hz(band + 1), edge_hz(band + 2)];
             let weight = |bin: usize| {
@@ -42,52 +45,51 @@ impl Filterbank {
                 let height = ((hz - left) / (peak - left)).min((right - hz) / (right - peak));
                 // Rounded to f32 where librosa's array of float32 rounds: on assignment and after scaling.
                 let height = f64::from(height.max(0.0) as f32);
-                f64::from((height * (2.0 / (right - left))) as f32)
+                (height * (2.0 / (right - left))) as f32
             };
-            let all = 0..params.n_fft / 2 + 1;
-            let first = all.clone().find(|&bin| weight(bin) > 0.0).unwrap_or(0);
-            let end = all.clone().rfind(|&bin| weight(bin) > 0.0).map_or(first, |bin| bin + 1);
-            let start = weights.len();
-            weights.extend((first..end).map(weight));
-            bands.push(Band { bins: first..end, weights: start..weights.len() });
+            // The triangle's bins, and one to each side for the rounding of these two divisions.
+            let first = ((left / bin_hz) as usize).min(last_bin);
+            let end = ((right / bin_hz) as usize + 2).min(last_bin + 1);
+            bank.push(first, (first..end).map(weight));
         }
-        let used = || bands.iter().filter(|band| !band.bins.is_empty());
-        let first = used().map(|band| band.bins.start).min().unwrap_or(0);
-        let end = used().map(|band| band.bins.end).max().unwrap_or(first);
-        Self { bands, weights, bins: first..end }
+        bank
     }
 
-    /// The bins any band looks at.
-    pub fn bins(&self) -> Range<usize> {
-        self.bins.clone()
+    /// Appends a band that starts at `first_bin`.
+    fn push(&mut self, first_bin: usize, weights: impl Iterator<Item = f32>) {
+        let mut weights = weights.peekable();
+        let mut skipped = 0;
+        while weights.next_if(|&weight| weight == 0.0).is_some() {
+            skipped += 1;
+        }
+        while weights.peek().is_some() {
+            self.weights.push(std::array::from_fn(|_| weights.next().unwrap_or(0.0)));
+        }
+        self.bands.push(Band { first_bin: first_bin + skipped, weights_end: self.weights.len() });
     }
 
-    /// The sum of each band over `magnitudes`, which are those of [`Self::bins`], in the order of the bands.
-    #[inline(always)] // Into the caller, which is compiled for wider vectors as well.
-    pub fn sums<'a>(&'a self, magnitudes: &'a [f64]) -> impl Iterator<Item = f64> + 'a {
-        self.bands.iter().map(move |band| {
-            if band.bins.is_empty() {
-                return 0.0;
-            }
-            let from = band.bins.start - self.bins.start;
-            let to = band.bins.end - self.bins.start;
-            dot(&magnitudes[from..to], &self.weights[band.weights.clone()])
-        })
+    /// The sum of each band over a spectrum's `magnitudes`, which are followed by [`Self::SPARE_BINS`] more values.
+    pub fn sums(&self, magnitudes: &[f32], out: &mut [f32]) {
+        sums(&self.bands, &self.weights, magnitudes, out);
     }
 }
 
-#[inline(always)]
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
-    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0; LANES];
-    for (a, b) in a_lanes.iter().zip(b_lanes) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
+#[multiversion(targets("x86_64+avx2"))]
+fn sums(bands: &[Band], weights: &[[f32; LANES]], magnitudes: &[f32], out: &mut [f32]) {
+    let mut start = 0;
+    for (slot, band) in out.iter_mut().zip(bands) {
+        let own = &weights[start..band.weights_end];
+        let under = magnitudes.get(band.first_bin..).unwrap_or_default();
+        let mut sum = [0.0; LANES];
+        for (weights, values) in own.iter().zip(under.as_chunks::<LANES>().0) {
+            for lane in 0..LANES {
+                sum[lane] += weights[lane] * values[lane];
+            }
         }
+        let [s0, s1, s2, s3, s4, s5, s6, s7] = sum;
+        *slot = ((s0 + s4) + (s2 + s6)) + ((s1 + s5) + (s3 + s7));
+        start = band.weights_end;
     }
-    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
-    (sums[0] + sums[2]) + (sums[1] + sums[3]) + rest
 }
 
 /// Where the scale turns from linear to logarithmic.
@@ -126,10 +128,13 @@ mod tests {
     fn sparse_sums_are_those_of_the_whole_matrix() {
         let bank = Filterbank::new(&MelParams::default());
         // A different value in every bin, so that a band read from the wrong place shows.
-        let magnitudes: Vec<f64> = bank.bins().map(|bin| 1.0 + (bin as f64).sqrt()).collect();
+        let mut magnitudes: Vec<f32> = (0..401).map(|bin| 1.0 + (bin as f32).sqrt()).collect();
+        magnitudes.extend([f32::MAX; Filterbank::SPARE_BINS]);
+        let mut sums = [f32::NAN; 80];
+        bank.sums(&magnitudes, &mut sums);
         let low = hz_to_mel(55.0);
         let high = hz_to_mel(7600.0);
-        for (band, sum) in bank.sums(&magnitudes).enumerate() {
+        for (band, sum) in sums.into_iter().map(f64::from).enumerate() {
             let edge = |i: usize| mel_to_hz(low + (high - low) * (band + i) as f64 / 81.0);
             let expected: f64 = (0..401)
                 .map(|bin| {
@@ -148,9 +153,8 @@ mod tests {
     fn bands_narrower_than_a_bin_are_silent() {
         let params = MelParams { n_fft: 16, window_samples: 16, hop_samples: 4, ..MelParams::default() };
         let bank = Filterbank::new(&params);
-        let ones = vec![1.0; bank.bins().len()];
-        let sums: Vec<f64> = bank.sums(&ones).collect();
-        assert_eq!(sums.len(), 80);
-        assert!(sums.contains(&0.0) && sums.iter().any(|&sum| sum > 0.0));
+        let mut sums = [f32::NAN; 80];
+        bank.sums(&[1.0; 9 + Filterbank::SPARE_BINS], &mut sums);
+        assert!(sums.contains(&0.0) && sums.iter().all(|&sum| sum >= 0.0) && sums.iter().any(|&sum| sum > 0.0));
     }
 }

@@ -1,32 +1,27 @@
 //! What every mel stream with the same parameters shares.
 
-use std::f64::consts::{LOG10_E, TAU};
+use std::f64::consts::TAU;
 use std::fmt;
-use std::sync::Arc;
 
 use multiversion::multiversion;
-use realfft::num_complex::Complex;
-use realfft::{RealFftPlanner, RealToComplex};
+use rustfft::num_complex::Complex;
 
+use super::decibel::normalise;
 use super::filterbank::Filterbank;
-use super::{LOUDEST_MEL, MelError, MelParams, SILENT_MEL};
+use super::spectrum::{Spectrum, SpectrumScratch};
+use super::{MelError, MelParams};
 
 /// The Fourier transform, window and bands of a set of [`MelParams`]; immutable, to be shared.
 pub struct MelPlan {
     params: MelParams,
-    fft: Arc<dyn RealToComplex<f64>>,
-    /// Periodic Hann, `window_samples` long.
+    spectrum: Spectrum,
+    /// Half of a periodic Hann window in the middle of `n_fft` values; half, as the spectrum comes doubled.
     window: Vec<f64>,
     bank: Filterbank,
 }
 
 /// The buffers one stream works a frame in.
-pub(super) struct Scratch {
-    windowed: Vec<f64>,
-    spectrum: Vec<Complex<f64>>,
-    fft: Vec<Complex<f64>>,
-    magnitudes: Vec<f64>,
-}
+pub(super) struct Scratch(SpectrumScratch);
 
 impl MelPlan {
     /// Plans the transform and computes window and bands.
@@ -35,13 +30,13 @@ impl MelPlan {
     /// Those of [`MelParams::validate`].
     pub fn new(params: MelParams) -> Result<Self, MelError> {
         params.validate()?;
-        let hann = |n: usize| 0.5 - 0.5 * (TAU * n as f64 / params.window_samples as f64).cos();
-        Ok(Self {
-            fft: RealFftPlanner::new().plan_fft_forward(params.n_fft),
-            window: (0..params.window_samples).map(hann).collect(),
-            bank: Filterbank::new(&params),
-            params,
-        })
+        let hann = |n: usize| 0.25 - 0.25 * (TAU * n as f64 / params.window_samples as f64).cos();
+        let margin = (params.n_fft - params.window_samples) / 2;
+        let mut window = vec![0.0; params.n_fft];
+        for (n, slot) in window[margin..][..params.window_samples].iter_mut().enumerate() {
+            *slot = hann(n);
+        }
+        Ok(Self { spectrum: Spectrum::new(params.n_fft), window, bank: Filterbank::new(&params), params })
     }
 
     /// The parameters it was built with.
@@ -51,27 +46,14 @@ impl MelPlan {
     }
 
     pub(super) fn scratch(&self) -> Scratch {
-        Scratch {
-            windowed: self.fft.make_input_vec(),
-            spectrum: self.fft.make_output_vec(),
-            fft: self.fft.make_scratch_vec(),
-            magnitudes: vec![0.0; self.bank.bins().len()],
-        }
+        Scratch(self.spectrum.scratch(Filterbank::SPARE_BINS))
     }
 
     /// The mel frame of `n_fft` pre-emphasised samples, into `frame` (`mels` values).
     pub(super) fn frame(&self, samples: &[f64], scratch: &mut Scratch, frame: &mut [f32]) {
-        let margin = (self.params.n_fft - self.window.len()) / 2;
-        let under = margin..margin + self.window.len();
-        // The transform leaves its input in an unknown state, so the margins are cleared each time.
-        scratch.windowed[..under.start].fill(0.0);
-        scratch.windowed[under.end..].fill(0.0);
-        apply_window(&samples[under.clone()], &self.window, &mut scratch.windowed[under]);
-        let done = self.fft.process_with_scratch(&mut scratch.windowed, &mut scratch.spectrum, &mut scratch.fft);
-        debug_assert!(done.is_ok(), "the plan sized these buffers: {done:?}");
-        let used = &scratch.spectrum[self.bank.bins()];
-        magnitudes(used, &mut scratch.magnitudes);
-        decibels(&self.bank, &scratch.magnitudes, frame);
+        apply_window(samples, &self.window, &mut scratch.0.packed);
+        self.bank.sums(self.spectrum.magnitudes(&mut scratch.0), frame);
+        normalise(frame);
     }
 }
 
@@ -81,34 +63,11 @@ impl fmt::Debug for MelPlan {
     }
 }
 
-// The three loops between the transforms. Wider vectors change their speed, not their bits: the order of every sum is
-// written out, and nothing is fused.
-
+/// Samples under the window, in pairs as the transform takes them. `out` holds a pair for each two samples.
 #[multiversion(targets("x86_64+avx2"))]
-fn apply_window(samples: &[f64], window: &[f64], out: &mut [f64]) {
-    for ((slot, x), w) in out.iter_mut().zip(samples).zip(window) {
-        *slot = x * w;
+fn apply_window(samples: &[f64], window: &[f64], out: &mut [Complex<f64>]) {
+    let pairs = samples.as_chunks::<2>().0.iter().zip(window.as_chunks::<2>().0);
+    for (slot, (x, w)) in out.iter_mut().zip(pairs) {
+        *slot = Complex::new(x[0] * w[0], x[1] * w[1]);
     }
-}
-
-#[multiversion(targets("x86_64+avx2"))]
-fn magnitudes(spectrum: &[Complex<f64>], out: &mut [f64]) {
-    for (magnitude, bin) in out.iter_mut().zip(spectrum) {
-        // Not `norm()`: hypot guards against overflow no sample can cause, at several times the cost.
-        *magnitude = bin.norm_sqr().sqrt();
-    }
-}
-
-#[multiversion(targets("x86_64+avx2"))]
-fn decibels(bank: &Filterbank, magnitudes: &[f64], frame: &mut [f32]) {
-    for (slot, sum) in frame.iter_mut().zip(bank.sums(magnitudes)) {
-        *slot = normalise(sum);
-    }
-}
-
-/// `20 log10(max(1e-5, S)) - 20` decibels, of which -100..0 become -4..4.
-fn normalise(sum: f64) -> f32 {
-    let db = 20.0 * LOG10_E * sum.max(1e-5).ln() - 20.0;
-    let mel = 8.0 * (db + 100.0) / 100.0 - 4.0;
-    (mel as f32).clamp(SILENT_MEL, LOUDEST_MEL)
 }

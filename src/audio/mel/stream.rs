@@ -45,17 +45,16 @@ impl MelStream {
         stream
     }
 
-    /// A stream whose first frame will be frame `frame` of the sound `samples`, and the sample to push first.
-    pub(super) fn before_frame(plan: Arc<MelPlan>, samples: &[f32], frame: usize) -> (Self, usize) {
+    /// A stream whose first frame will be frame `frame` of the whole sound, and the sample to push first.
+    pub(super) fn before_frame(plan: Arc<MelPlan>, frame: usize) -> (Self, usize) {
         let mut stream = Self::new(plan);
         let centre = frame * stream.plan.params().hop_samples;
         let begin = centre.saturating_sub(stream.filled);
         // What is left of the silence before the start, which `new` has put there.
         stream.filled = stream.filled.saturating_sub(centre);
-        if let Some(&previous) = begin.checked_sub(1).and_then(|at| samples.get(at)) {
-            stream.previous = f64::from(previous);
-        }
-        (stream, begin)
+        // The sample before is pushed for the sake of the next one's pre-emphasis; its own lies before the frame.
+        stream.start = begin.min(1);
+        (stream, begin - begin.min(1))
     }
 
     /// The plan it was built with.

@@ -1,55 +1,100 @@
 //! Mel spectrograms of sounds that are there from the start.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{MelPlan, MelStream};
+use crate::audio::Sound;
+
+/// Mel frames of a part of a sound that one thread works on: small beside a minute, so that a busy core delays little,
+/// and large beside the two transforms of samples that neighbouring parts both read.
+const PART_FRAMES: usize = 256;
 
 /// The mel spectrogram of a whole sound: `[1 + samples.len() / hop, mels]`, row-major, -4..4.
 #[must_use]
 pub fn mel_spectrogram(plan: &Arc<MelPlan>, samples: &[f32]) -> Vec<f32> {
-    mel_spectrogram_threaded(plan, samples, NonZeroUsize::MIN)
-}
-
-/// [`mel_spectrogram`] on up to `threads` threads, one of them the caller's; the bits are the same for any number.
-///
-/// For commands that work on a file while nothing else runs; a session streams.
-///
-/// # Panics
-/// When the system refuses a thread.
-#[must_use]
-pub fn mel_spectrogram_threaded(plan: &Arc<MelPlan>, samples: &[f32], threads: NonZeroUsize) -> Vec<f32> {
     let params = plan.params();
     let frames = params.frames_for_samples(samples.len());
-    let share = frames.div_ceil(threads.get());
-    let mut mel = vec![0.0; frames * params.mels];
-    std::thread::scope(|scope| {
-        let mut parts = mel.chunks_mut(share * params.mels);
-        let own = parts.next();
-        for (rows, part) in parts.zip(1..) {
-            scope.spawn(move || fill(plan, samples, part * share, rows));
-        }
-        if let Some(rows) = own {
-            fill(plan, samples, 0, rows);
-        }
-    });
+    let mut mel = Vec::with_capacity(frames * params.mels);
+    let Ok(()) = mel_frames(plan, samples, 0..frames, &mut |frame| mel.extend_from_slice(frame));
     mel
 }
 
-/// Computes the mel frames from `first` on, as many as `rows` has rows.
-fn fill(plan: &Arc<MelPlan>, samples: &[f32], first: usize, rows: &mut [f32]) {
+/// The mel spectrogram of a whole sound, in parts: `keep` gets a part's first frame and its rows, `[frames, mels]`.
+///
+/// Works on up to `threads` threads, one of them the caller's; the bits are the same for any number. With one thread
+/// the parts come in order. For commands that work on a file while nothing else runs; a session streams.
+///
+/// # Errors
+/// The first, in the sound's order, that reading the sound or `keep` gave.
+///
+/// # Panics
+/// When the system refuses a thread.
+pub fn mel_in_parts<S, E>(
+    plan: &Arc<MelPlan>,
+    sound: &S,
+    threads: NonZeroUsize,
+    keep: &(impl Fn(usize, &[f32]) -> Result<(), E> + Sync),
+) -> Result<(), E>
+where
+    S: Sound + ?Sized,
+    E: From<S::Error> + Send,
+{
     let params = plan.params();
-    let (mut stream, begin) = MelStream::before_frame(Arc::clone(plan), samples, first);
-    let past_last = (first + rows.len() / params.mels) * params.hop_samples + params.n_fft / 2;
-    let mut rows = rows.chunks_exact_mut(params.mels);
-    let mut keep = |frame: &[f32]| {
-        if let Some(row) = rows.next() {
-            row.copy_from_slice(frame);
+    let frames = params.frames_for_samples(sound.samples());
+    let next = AtomicUsize::new(0);
+    // Parts are taken in order, so the lowest one that fails is the same whoever works on it.
+    let work = || {
+        let mut rows = Vec::with_capacity(PART_FRAMES * params.mels);
+        loop {
+            let first = next.fetch_add(PART_FRAMES, Ordering::Relaxed);
+            if first >= frames {
+                return Ok(());
+            }
+            rows.clear();
+            let part = first..frames.min(first + PART_FRAMES);
+            mel_frames(plan, sound, part, &mut |frame| rows.extend_from_slice(frame))
+                .map_err(E::from)
+                .and_then(|()| keep(first, &rows))
+                .map_err(|error| (first, error))?;
         }
     };
-    stream.push(&samples[begin..past_last.min(samples.len())], &mut keep);
-    // Only the sound's last frames reach past its end; elsewhere the rows are full by now.
-    if past_last > samples.len() {
+    let helpers = threads.get().min(frames.div_ceil(PART_FRAMES)) - 1;
+    let outcomes = std::thread::scope(|scope| {
+        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
+        let own = work();
+        let join = |helper: std::thread::ScopedJoinHandle<'_, _>| {
+            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        helpers.into_iter().map(join).chain([own]).collect::<Vec<_>>()
+    });
+    let first_failure = outcomes.into_iter().filter_map(Result::err).min_by_key(|(part, _)| *part);
+    first_failure.map_or(Ok(()), |(_, error)| Err(error))
+}
+
+/// Gives `emit` the mel frames `frames` of a whole sound, in order.
+fn mel_frames<S: Sound + ?Sized>(
+    plan: &Arc<MelPlan>,
+    sound: &S,
+    frames: Range<usize>,
+    emit: &mut impl FnMut(&[f32]),
+) -> Result<(), S::Error> {
+    let params = plan.params();
+    let (mut stream, begin) = MelStream::before_frame(Arc::clone(plan), frames.start);
+    let past_last = (frames.end - 1) * params.hop_samples + params.n_fft / 2;
+    let mut left = frames.len();
+    let mut keep = |frame: &[f32]| {
+        if left > 0 {
+            left -= 1;
+            emit(frame);
+        }
+    };
+    sound.read(begin..past_last.min(sound.samples()), &mut |samples| stream.push(samples, &mut keep))?;
+    // Only the sound's last frames reach past its end.
+    if past_last > sound.samples() {
         stream.finish(&mut keep);
     }
+    Ok(())
 }

@@ -7,11 +7,14 @@
 //!
 //! [`ResamplePlan`] holds the filter and is shared; [`Resampler`] is one utterance's state.
 
+mod dot;
 mod filter;
 mod plan;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 pub use plan::{ResampleError, ResamplePlan};
-pub use stream::{Resampler, resample};
+pub use stream::Resampler;
+pub use whole::{Resampled, resample};

@@ -4,12 +4,9 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::dot::LANES;
 use super::filter::Kernel;
 use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
-
-/// Partial sums of a dot product: eight SIMD registers of `f32` on any x86-64 or AArch64, enough to hide the latency
-/// of an addition. Fixed, and with it the order of the additions, so that no bit depends on the machine.
-pub(super) const LANES: usize = 32;
 
 /// Largest table that holds a row for each phase, in values (2 MiB). It covers every pair of usual rates.
 const MAX_EXACT_VALUES: usize = 1 << 19;
@@ -54,15 +51,12 @@ pub struct ResamplePlan {
     table: Vec<f32>,
 }
 
-/// What an output sample is made of.
-pub(super) enum Taps<'a> {
-    Exact(&'a [f32]),
-    /// `(1 - towards) * first + towards * second`
-    Between {
-        first: &'a [f32],
-        second: &'a [f32],
-        towards: f32,
-    },
+/// What an output sample is made of: `(1 - towards) * first + towards * second`.
+#[derive(Clone, Copy)]
+pub(super) struct Taps<'a> {
+    pub first: &'a [f32],
+    pub second: &'a [f32],
+    pub towards: f32,
 }
 
 impl ResamplePlan {
@@ -155,17 +149,33 @@ impl ResamplePlan {
         ((self.stride / self.phases) as usize, self.stride % self.phases)
     }
 
+    /// Where output `output` lies: the input sample at or before it, and how far past that in `1 / phases` of a sample.
+    pub(super) fn place(&self, output: usize) -> (usize, u64) {
+        let position = output as u128 * u128::from(self.stride);
+        let phases = u128::from(self.phases);
+        (usize::try_from(position / phases).unwrap_or(usize::MAX), (position % phases) as u64)
+    }
+
+    /// Input samples, counted from the start, that the outputs before `output` are made of.
+    pub(super) fn inputs_before(&self, output: usize) -> usize {
+        output.checked_sub(1).map_or(0, |last| self.place(last).0 + 1 + self.lookahead_samples())
+    }
+
+    /// Whether every output has a row of its own, so that nothing is interpolated.
+    pub(super) fn has_every_row(&self) -> bool {
+        self.rows == self.phases
+    }
+
     /// The taps for an output `phase / phases` past an input sample; the first applies to the sample `back` before it.
     pub(super) fn row(&self, phase: u64) -> Taps<'_> {
-        if self.rows == self.phases {
-            return Taps::Exact(self.taps_at(phase as usize));
-        }
-        let position = phase * self.rows;
-        let row = (position / self.phases) as usize;
-        let remainder = position % self.phases;
-        Taps::Between {
-            first: self.taps_at(row),
-            second: self.taps_at(row + 1),
+        let (row, remainder) = if self.has_every_row() {
+            (phase, 0)
+        } else {
+            (phase * self.rows / self.phases, phase * self.rows % self.phases)
+        };
+        Taps {
+            first: self.taps_at(row as usize),
+            second: self.taps_at(row as usize + 1),
             towards: (remainder as f64 / self.phases as f64) as f32,
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::ResamplePlan;
-use super::plan::{LANES, Taps};
+use super::dot::{GROUP, dots};
 
 /// Outputs gathered before they are given out.
 const BLOCK: usize = 256;
@@ -51,6 +51,17 @@ impl Resampler {
         };
         stream.reset();
         stream
+    }
+
+    /// A stream whose first output will be output `output` of the whole sound, and the input sample to push first.
+    pub(super) fn before_output(plan: Arc<ResamplePlan>, output: usize) -> (Self, usize) {
+        let mut stream = Self::new(plan);
+        let (centre, phase) = stream.plan.place(output);
+        let begin = centre.saturating_sub(stream.filled);
+        // What is left of the silence before the start, which `new` has put there.
+        stream.filled = stream.filled.saturating_sub(centre);
+        (stream.phase, stream.taken, stream.given) = (phase, begin, output);
+        (stream, begin)
     }
 
     /// The plan it was built with.
@@ -129,18 +140,29 @@ impl Resampler {
 
     /// Computes outputs while their taps are covered and there are fewer than `limit`.
     fn emit_complete(&mut self, limit: usize, emit: &mut impl FnMut(&[f32])) {
-        let taps = self.plan.taps();
+        loop {
+            let (places, count) = self.take_group(limit);
+            if count == 0 {
+                return;
+            }
+            let outputs = self.outputs(places);
+            self.block.extend_from_slice(&outputs[..count]);
+            if self.block.len() > BLOCK - GROUP {
+                self.flush(emit);
+            }
+        }
+    }
+
+    /// Steps past the next outputs whose taps are covered: start in the history and phase of each, and how many there
+    /// are. The places left over repeat the first.
+    fn take_group(&mut self, limit: usize) -> ([(usize, u64); GROUP], usize) {
         // Stepping by these spares a division per output.
         let (whole, part) = self.plan.step();
-        while self.start + taps <= self.filled && self.given < limit {
-            let under = &self.history[self.start..][..taps];
-            self.block.push(match self.plan.row(self.phase) {
-                Taps::Exact(row) => dot(under, row),
-                Taps::Between { first, second, towards } => {
-                    let from = dot(under, first);
-                    from + towards * (dot(under, second) - from)
-                }
-            });
+        let mut places = [(self.start, self.phase); GROUP];
+        let mut count = 0;
+        while count < GROUP && self.start + self.plan.taps() <= self.filled && self.given < limit {
+            places[count] = (self.start, self.phase);
+            count += 1;
             self.given += 1;
             self.start += whole;
             self.phase += part;
@@ -148,10 +170,19 @@ impl Resampler {
                 self.phase -= self.plan.phases;
                 self.start += 1;
             }
-            if self.block.len() == BLOCK {
-                self.flush(emit);
-            }
         }
+        (places, count)
+    }
+
+    fn outputs(&self, places: [(usize, u64); GROUP]) -> [f32; GROUP] {
+        let windows = places.map(|(start, _)| &self.history[start..][..self.plan.taps()]);
+        let taps = places.map(|(_, phase)| self.plan.row(phase));
+        let from = dots(windows, taps.map(|taps| taps.first));
+        if self.plan.has_every_row() {
+            return from;
+        }
+        let to = dots(windows, taps.map(|taps| taps.second));
+        std::array::from_fn(|at| from[at] + taps[at].towards * (to[at] - from[at]))
     }
 
     fn flush(&mut self, emit: &mut impl FnMut(&[f32])) {
@@ -166,38 +197,4 @@ impl fmt::Debug for Resampler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Resampler").field("plan", &self.plan).finish_non_exhaustive()
     }
-}
-
-/// The whole sound at another rate: `plan.output_len(samples.len())` samples.
-#[must_use]
-pub fn resample(plan: &Arc<ResamplePlan>, samples: &[f32]) -> Vec<f32> {
-    let mut out = Vec::with_capacity(plan.output_len(samples.len()));
-    let mut stream = Resampler::new(Arc::clone(plan));
-    let mut keep = |block: &[f32]| out.extend_from_slice(block);
-    stream.push(samples, &mut keep);
-    stream.finish(&mut keep);
-    out
-}
-
-/// The dot product of two slices whose lengths are the same multiple of [`LANES`].
-///
-/// `f32` throughout: 32 partial sums of a few dozen products each stay within -140 dB of the exact sum, far below
-/// both the filter's stopband and the bottom of the mel scale.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let sums = lane_sums(a, b);
-    let [s0, s1, s2, s3] =
-        sums.as_chunks::<4>().0.iter().fold([0.0; 4], |all, part| std::array::from_fn(|lane| all[lane] + part[lane]));
-    (s0 + s2) + (s1 + s3)
-}
-
-/// Not inlined: merged with the sums' reduction, the loop is vectorised to suit that instead, at half the speed.
-#[inline(never)]
-fn lane_sums(a: &[f32], b: &[f32]) -> [f32; LANES] {
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for lane in 0..LANES {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    sums
 }

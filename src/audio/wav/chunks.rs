@@ -1,5 +1,7 @@
 //! The RIFF layer: finds the two chunks that matter and skips the rest.
 
+use std::ops::Range;
+
 use super::error::{FourCc, WavError};
 
 /// Programs that write to a pipe cannot go back to fill in the length: ffmpeg leaves `0xFFFF_FFFF`, SoX and
@@ -9,33 +11,38 @@ const PIPED_LENGTH: u32 = 0x7FFF_F000;
 const RIFF_HEADER_BYTES: usize = 12;
 const CHUNK_HEADER_BYTES: usize = 8;
 
-/// The bodies of the `fmt ` and `data` chunks.
+/// The two chunks that matter.
 pub(super) struct Parts<'a> {
+    /// The body of the `fmt ` chunk.
     pub format: &'a [u8],
-    pub data: &'a [u8],
+    /// Where in the file the body of the `data` chunk lies; within the file.
+    pub data: Range<usize>,
 }
 
-/// The format and the samples of a WAVE file; whatever follows the samples is not looked at.
-pub(super) fn find(bytes: &[u8]) -> Result<Parts<'_>, WavError> {
-    let riff_length = riff_header(bytes)?;
-    let mut rest = &bytes[RIFF_HEADER_BYTES..];
+/// The format and the samples of a WAVE file of `file_bytes` that starts with `head`; whatever follows the samples is
+/// not looked at. When the samples start past `head`, the error is [`WavError::NoData`].
+pub(super) fn find(head: &[u8], file_bytes: usize) -> Result<Parts<'_>, WavError> {
+    let riff_length = riff_header(head)?;
+    let mut at = RIFF_HEADER_BYTES;
     let mut format = None;
-    while let Some((header, body)) = rest.split_first_chunk::<CHUNK_HEADER_BYTES>() {
+    while let Some((header, body)) = head.get(at..).and_then(<[u8]>::split_first_chunk::<CHUNK_HEADER_BYTES>) {
+        at += CHUNK_HEADER_BYTES;
         let [n0, n1, n2, n3, l0, l1, l2, l3] = *header;
         let name = [n0, n1, n2, n3];
         let declared = u32::from_le_bytes([l0, l1, l2, l3]);
+        let rest_bytes = file_bytes.saturating_sub(at);
         if &name == b"data" {
-            let complete = u64::from(riff_length) + 8 == bytes.len() as u64;
-            let data = data_body(body, declared, complete)?;
+            let complete = u64::from(riff_length) + 8 == file_bytes as u64;
+            let length = data_bytes(rest_bytes, declared, complete)?;
             let format = format.ok_or(WavError::NoFormat)?;
-            return Ok(Parts { format, data });
+            return Ok(Parts { format, data: at..at + length });
         }
-        let length = held(name, declared, body)?;
+        let length = held(name, declared, rest_bytes)?;
         if &name == b"fmt " && format.is_none() {
-            format = Some(&body[..length]);
+            format = body.get(..length);
         }
         // Chunks start at even offsets; a writer may leave out the last pad byte of the file.
-        rest = body.get(length + length % 2..).unwrap_or_default();
+        at = at.saturating_add(length + length % 2);
     }
     Err(WavError::NoData)
 }
@@ -56,24 +63,21 @@ fn riff_header(bytes: &[u8]) -> Result<u32, WavError> {
     Ok(u32::from_le_bytes([l0, l1, l2, l3]))
 }
 
-/// The samples: as many bytes as declared, or all that follow when the header was written to a pipe.
+/// Length of the samples: as many bytes as declared, or the `rest_bytes` when the header was written to a pipe.
 ///
 /// A declared length of 0 with bytes behind it is ambiguous: an empty sound with tags after it, or a header
 /// never filled in. `complete` (the outer length matches the file) tells the first from the second.
-fn data_body(body: &[u8], declared: u32, complete: bool) -> Result<&[u8], WavError> {
+fn data_bytes(rest_bytes: usize, declared: u32, complete: bool) -> Result<usize, WavError> {
     let unfilled = declared == 0 && !complete;
-    let piped = declared >= PIPED_LENGTH && (body.len() as u64) < u64::from(declared);
-    if unfilled || piped {
-        return Ok(body);
-    }
-    held(*b"data", declared, body).map(|length| &body[..length])
+    let piped = declared >= PIPED_LENGTH && (rest_bytes as u64) < u64::from(declared);
+    if unfilled || piped { Ok(rest_bytes) } else { held(*b"data", declared, rest_bytes) }
 }
 
-/// `declared` as a length, once `body` is known to hold that much.
-fn held(name: [u8; 4], declared: u32, body: &[u8]) -> Result<usize, WavError> {
-    usize::try_from(declared).ok().filter(|&length| length <= body.len()).ok_or(WavError::Truncated {
+/// `declared` as a length, once the `rest_bytes` are known to hold that much.
+fn held(name: [u8; 4], declared: u32, rest_bytes: usize) -> Result<usize, WavError> {
+    usize::try_from(declared).ok().filter(|&length| length <= rest_bytes).ok_or(WavError::Truncated {
         chunk: FourCc(name),
         declared,
-        held: body.len(),
+        held: rest_bytes,
     })
 }

@@ -1,4 +1,4 @@
-//! RIFF/WAVE files, read whole into mono `f32`.
+//! RIFF/WAVE files, whole or piece by piece, as mono `f32`.
 //!
 //! Reads PCM of 8, 16, 24 and 32 bits, float of 32 and 64 bits, plain or `WAVE_FORMAT_EXTENSIBLE`, 1 to 8
 //! channels, 1 Hz to 768 kHz. Values are scaled as libsndfile does (full scale is -1..1) and channels are
@@ -13,6 +13,7 @@
 mod chunks;
 mod decode;
 mod error;
+mod file;
 mod format;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ mod tests;
 use std::path::Path;
 
 pub use error::{FourCc, WavError, WavFileError};
+pub use file::WavFile;
 
 /// Most channels a file may have; past 7.1 a file is a recording session, not speech.
 pub const MAX_CHANNELS: u16 = 8;
@@ -41,8 +43,7 @@ pub struct Pcm {
 /// # Errors
 /// When the file cannot be read, or for any reason [`parse_wav`] gives; both name the path.
 pub fn read_wav(path: &Path) -> Result<Pcm, WavFileError> {
-    let bytes = std::fs::read(path).map_err(|source| WavFileError::Read { path: path.to_owned(), source })?;
-    parse_wav(&bytes).map_err(|source| WavFileError::Parse { path: path.to_owned(), source })
+    WavFile::open(path)?.pcm()
 }
 
 /// The sound of a whole RIFF/WAVE file held in `bytes`, mixed to mono (mean of the channels).
@@ -50,8 +51,8 @@ pub fn read_wav(path: &Path) -> Result<Pcm, WavFileError> {
 /// # Errors
 /// One [`WavError`] per way a file can be wrong; nothing is guessed except the length of a piped file.
 pub fn parse_wav(bytes: &[u8]) -> Result<Pcm, WavError> {
-    let parts = chunks::find(bytes)?;
-    let format = format::parse(parts.format)?;
-    let samples = decode::mono(parts.data, &format)?;
+    let (format, data) = file::headers(bytes, bytes.len())?;
+    let mut samples = Vec::with_capacity(data.len() / format.block_bytes);
+    decode::append(&bytes[data], &format, 0, &mut samples)?;
     Ok(Pcm { sample_rate_hz: format.sample_rate_hz, samples })
 }

@@ -5,6 +5,7 @@ mod spoilt;
 mod whole;
 
 use super::*;
+use crate::audio::Sound as _;
 
 const PCM: u16 = 1;
 const FLOAT: u16 = 3;

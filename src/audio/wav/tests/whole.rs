@@ -67,3 +67,42 @@ fn an_empty_sound_with_tags_behind_it_is_empty() {
     let bytes = riff(&[chunk(b"fmt ", &fmt(PCM, 1, 8000, 16)), chunk(b"data", &[]), chunk(b"LIST", &[1; 8])]);
     assert_eq!(parse_wav(&bytes), Err(WavError::NoSamples));
 }
+
+#[test]
+fn parts_of_a_file_are_parts_of_the_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("sound.wav");
+    let data: Vec<u8> = (0..60_000_u32).map(|n| (n * n % 251) as u8).collect();
+    let tags = chunk(b"LIST", &vec![7; 10_001]);
+    // Headers at the front, and so far behind others that they are not found at first.
+    for bytes in
+        [wav(PCM, 2, 48_000, 24, &data), riff(&[tags, chunk(b"fmt ", &fmt(PCM, 1, 8000, 16)), chunk(b"data", &data)])]
+    {
+        std::fs::write(&path, &bytes).unwrap();
+        let whole = parse_wav(&bytes).unwrap();
+        let file = WavFile::open(&path).unwrap();
+        assert_eq!(file.pcm().unwrap(), whole);
+        assert_eq!(file.samples(), whole.samples.len());
+        for range in [0..1, 0..0, 8191..8193, 500..file.samples()] {
+            let mut part = Vec::new();
+            file.read(range.clone(), &mut |block| part.extend_from_slice(block)).unwrap();
+            assert_eq!(part, whole.samples[range]);
+        }
+    }
+}
+
+#[test]
+fn a_bad_sample_is_named_by_its_place_in_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bad.wav");
+    let mut data: Vec<u8> = vec![0; 8 * 20_000];
+    data[8 * 9000 + 4..][..4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&path, wav(FLOAT, 2, 16_000, 32, &data)).unwrap();
+    let file = WavFile::open(&path).unwrap();
+    let WavFileError::Parse { source, .. } = file.read(8999..9001, &mut |_| {}).unwrap_err() else {
+        panic!("no parse error")
+    };
+    let value = crate::audio::NotFiniteValue::Nan;
+    assert_eq!(source, WavError::NotFinite { sample: 9000, second: 0.5625, channel: 1, value });
+    assert_eq!(file.read(9001..20_000, &mut |_| {}).map_err(|_| ()), Ok(()));
+}
