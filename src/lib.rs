@@ -14,7 +14,7 @@
 //! # The plumbing
 //! [`avatar`] reads bundles and keeps them loaded, [`onnxruntime`] finds and drives the CPU engine,
 //! [`media`] writes video files, [`config`] and [`telemetry`] are what operators touch, [`commands`] what
-//! they type.
+//! they type; [`load`] plays many viewers at once.
 //!
 //! # Words
 //! An *avatar* is one character: pictures in a loop, a face *box* in each, two networks. The *crop* is the
@@ -34,6 +34,7 @@ pub mod avatar;
 pub mod chain;
 pub mod commands;
 pub mod config;
+pub mod load;
 pub mod media;
 pub mod onnxruntime;
 pub mod paths;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or bad input.
 
 mod avatar;
+mod bench;
 mod completions;
 mod doctor;
 mod engine;
@@ -40,6 +41,8 @@ enum Command {
     /// Build TensorRT plans ahead of time
     #[command(subcommand)]
     Engine(engine::Command),
+    /// Put live streams on a running daemon and measure what their viewers would see
+    Bench(bench::Args),
     /// Say what was found on this machine and what would be used
     Doctor(doctor::Args),
     /// Print a completion script for a shell
@@ -55,6 +58,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Mel(args) => mel::run(&args),
         Command::Avatar(command) => avatar::run(&command),
         Command::Engine(command) => engine::run(&command),
+        Command::Bench(args) => bench::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
     };

@@ -10,7 +10,7 @@
 //! | `synthesize` | whole audio in, a stream of frames out |
 //! | `converse` | live audio in, live frames out |
 //! | `monolithic` | `monolithic.MonolithicService`, as existing clients know it |
-//! | [`client`] | the other end, for `synth --server` |
+//! | [`client`] | the other end, for `synth --server` and `bench` |
 //! | [`server`] | the listening server, from start to drained |
 //!
 //! The generated types stay inside this module.

@@ -5,7 +5,7 @@ use super::{Args, CommandError, frame_count, progress};
 use crate::audio::Pcm;
 use crate::backend::FrameFormat;
 use crate::commands::error::FileError;
-use crate::rpc::client::Client;
+use crate::rpc::client::{Client, ClientOptions};
 
 /// Room for the whole WAV in one message; the daemon has a limit of its own.
 const MAX_MESSAGE_BYTES: usize = u32::MAX as usize;
@@ -19,7 +19,8 @@ pub(super) fn run(args: &Args, server: &str, pcm: &Pcm, format: FrameFormat) -> 
     let wav = std::fs::read(&args.audio).map_err(FileError::at(&args.audio)).map_err(CommandError::input)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::failed)?;
     runtime.block_on(async {
-        let mut client = Client::connect(server, MAX_MESSAGE_BYTES).await.map_err(CommandError::failed)?;
+        let options = ClientOptions { max_message_bytes: MAX_MESSAGE_BYTES, stream_window_bytes: None };
+        let mut client = Client::connect(server, options).await.map_err(CommandError::failed)?;
         let avatar = client.avatar(id).await.map_err(CommandError::failed)?;
         let mut frames = client
             .synthesize(id, wav, args.start_position, args.quality.unwrap_or(0))

@@ -1,0 +1,50 @@
+//! Why a daemon did not answer as asked.
+
+use tonic::{Code, Status};
+
+/// A call that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The address cannot be one, or nobody answers there.
+    #[error("{server}: {source}; start a daemon with `lipsyncd serve`, or correct the address")]
+    Connect {
+        /// The address given.
+        server: String,
+        /// The transport's reason.
+        source: tonic::transport::Error,
+    },
+    /// The daemon refused; its own sentence.
+    #[error("the daemon answered: {}", .0.message())]
+    Refused(Status),
+    /// The connection broke, or the daemon is stopping.
+    #[error("the daemon is gone: {}", .0.message())]
+    Gone(Status),
+    /// A call ended where the protocol has one more message.
+    #[error("the daemon ended the call without {missing}")]
+    Ended {
+        /// What should have come.
+        missing: &'static str,
+    },
+}
+
+impl ClientError {
+    /// What a failed call means.
+    pub(super) fn of(status: Status) -> Self {
+        // A connection that breaks comes as UNKNOWN or CANCELLED from below gRPC, with the cause kept as source.
+        let broken = std::error::Error::source(&status).is_some();
+        if status.code() == Code::Unavailable || broken { Self::Gone(status) } else { Self::Refused(status) }
+    }
+
+    /// The daemon has no room for one more session.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Refused(status) if status.code() == Code::ResourceExhausted)
+    }
+
+    /// What was asked for cannot be, on this daemon, however often it is asked.
+    #[must_use]
+    pub fn is_bad_request(&self) -> bool {
+        let bad = [Code::NotFound, Code::InvalidArgument, Code::FailedPrecondition];
+        matches!(self, Self::Refused(status) if bad.contains(&status.code()))
+    }
+}
