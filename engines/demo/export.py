@@ -34,11 +34,28 @@ def load(cache):
     finished = cache / "mouth.pt" if (cache / "mouth.pt").exists() else cache / "picture.pt"
     picture = torch.load(finished, map_location="cpu")["smooth"]
     part = lambda state, name: {k[len(name) + 1 :]: v for k, v in state.items() if k.startswith(name + ".")}
-    encoder, listener, painter = AudioEncoder(), Listener(), Painter()
-    encoder.load_state_dict(part(sound, "encoder"))
-    listener.load_state_dict(part(sound, "listener"))
-    painter.load_state_dict(part(picture, "painter"))
-    return encoder.eval(), Generator(listener, painter).eval()
+    restored = lambda module, state: fit(module, state).eval()
+    encoder = restored(AudioEncoder(), part(sound, "encoder"))
+    listener = restored(Listener(), part(sound, "listener"))
+    painter = restored(Painter(), part(picture, "painter"))
+    return encoder, Generator(listener, painter).eval()
+
+
+def fit(module, state):
+    """`module` with the weights of `state`, folded first when they are a folded module's."""
+    if set(state) != set(module.state_dict()):
+        fold(module.eval())
+    module.load_state_dict(state)
+    return module
+
+
+def bundle_state(bundle):
+    """The weights of a bundle's networks by parameter name: `encoder.*`, `listener.*`, `painter.*`, all folded."""
+    state = {}
+    for name, prefix in (("audio_encoder.onnx", "encoder."), ("generator.onnx", "")):
+        for tensor in onnx.load(Path(bundle) / name).graph.initializer:
+            state[prefix + tensor.name] = torch.from_numpy(onnx.numpy_helper.to_array(tensor).copy())
+    return state
 
 
 def write(module, path, inputs, names, output):

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 import mel
 import recipe
+from export import bundle_state, fit
 from networks import AudioEncoder, Listener, Painter
 
 ROI = (128, 64, 192)  # y, x, size: where the lower face is inside the 320x320; multiples of 32
@@ -47,6 +48,8 @@ class Run:
         self.optimiser = torch.optim.AdamW([{"params": p} for _, p in groups if p], lr=options.rate, weight_decay=options.decay)
         self.path = options.cache / f"{name}.pt"
         self.step, self.spent = 0, 0.0
+        if options.bundle and not self.path.exists():
+            self.log(f"begun with the networks of {options.bundle}, batch norm folded")
         if options.warm and not self.path.exists():
             saved = torch.load(options.warm)["model"]
             known = self.model.state_dict()
@@ -103,6 +106,14 @@ class Run:
                 self.log(f"step {self.step}/{options.steps} {self.spent / 60:.1f} min rate {rate:.2e} {mean} | {validate()}")
                 sums, count = {}, 0
                 self.save()
+
+
+def begin(name, module, options):
+    """`module`, or with `--bundle` its folded form with the bundle's weights, to go on from what was shipped."""
+    if not options.bundle:
+        return module
+    state = {k.removeprefix(name + "."): v for k, v in bundle_state(options.bundle).items() if k.startswith(name + ".")}
+    return fit(module, state)
 
 
 # --- sound ---------------------------------------------------------------------------------------------------
@@ -171,7 +182,8 @@ def correlation(a, b):
 def train_sound(options):
     corpus = Corpus(options.cache / "corpus.npz")
     held_out = held_out_speech(options.cache / "held_out.npz")
-    run = Run("sound", {"encoder": AudioEncoder(), "listener": Listener()}, options)
+    halves = {"encoder": AudioEncoder(), "listener": Listener()}
+    run = Run("sound", {name: begin(name, module, options) for name, module in halves.items()}, options)
     run.model["encoder"].to(memory_format=torch.channels_last)
 
     def loss_of(step):
@@ -295,7 +307,13 @@ def train_picture(options):
 
 # --- mouth ---------------------------------------------------------------------------------------------------
 
-AREAS = ((160, 96, 128, 128), (160, 64, 160, 192), (160, 96, 128, 128), (0, 0, 320, 320))  # y, x, height, width
+AREAS = ((176, 96, 96, 128), (160, 64, 160, 192), (176, 96, 96, 128), (0, 0, 320, 320))  # y, x, height, width
+
+
+def teeth(truth):
+    """1 where the drawing shows teeth: bright and hardly coloured, which skin, lips and tongue never are."""
+    low, high = truth.amin(1, keepdim=True), truth.amax(1, keepdim=True)
+    return ((low > 0.42) & (high - low < 0.16)).float()
 
 
 def train_mouth(options):
@@ -307,9 +325,10 @@ def train_mouth(options):
     targets = np.load(options.cache / "targets.npy", mmap_mode="r")
     codes, places = np.load(options.cache / "codes.npy"), np.load(options.cache / "places.npy")
     kept = len(targets) - 64
-    painter = Painter()
-    begun = torch.load(options.warm or options.cache / "picture.pt")["smooth"]
-    painter.load_state_dict({k.removeprefix("painter."): v for k, v in begun.items()})
+    painter = begin("painter", Painter(), options)
+    if not options.bundle:
+        begun = torch.load(options.warm or options.cache / "picture.pt")["smooth"]
+        painter.load_state_dict({k.removeprefix("painter."): v for k, v in begun.items()})
     looking = [painter.stem, painter.down1, painter.down2, painter.down3, painter.down4]
     for module in looking:
         module.requires_grad_(False)
@@ -334,15 +353,17 @@ def train_mouth(options):
     def loss_of(step):
         rng = np.random.default_rng((options.seed, 1, step))
         area = AREAS[step % len(AREAS)]
-        count = max(4, options.batch * 128 * 128 // (area[2] * area[3]))
+        count = max(4, options.batch * 96 * 128 // (area[2] * area[3]))
         painted, truth = paint(run.model["painter"], np.sort(rng.choice(kept, count, replace=False)), area, options.bf16)
         y, x, height, width = area
-        w = weight[:, :, y : y + height, x : x + width]
+        flat = weight[:, :, y : y + height, x : x + width]
+        # a few hundred pixels of teeth would be outvoted by thousands of pixels of skin: grown by a pixel, for their outlines
+        w = flat * (1 + options.teeth * F.max_pool2d(teeth(truth), 3, 1, 1))
         error = painted.float() - truth
-        plain = (error.abs() * w).sum() / (w.sum() * 3 * len(error))
-        edges = sum(((error.diff(dim=d)).abs() * w.narrow(d, 1, w.shape[d] - 1)).mean() for d in (2, 3)) / w.mean()
+        plain = (error.abs() * w).sum() / (flat.sum() * 3 * len(error))
+        edges = sum(((error.diff(dim=d)).abs() * w.narrow(d, 1, w.shape[d] - 1)).mean() for d in (2, 3)) / flat.mean()
         mouth = {"l1": plain.detach(), "edges": edges.detach()} if step % 2 == 0 else {}
-        return plain + 0.5 * edges, mouth
+        return plain + options.edges * edges, mouth
 
     def validate():
         squares = []
@@ -368,12 +389,15 @@ def main():
     parser.add_argument("--decay", type=float, default=1e-4)
     parser.add_argument("--every", type=int, default=200, help="steps between log lines and checkpoints")
     parser.add_argument("--whole", type=float, default=0.12, help="last part of the picture run on nothing but whole 320x320 crops")
+    parser.add_argument("--teeth", type=float, default=6.0, help="how much more a pixel of teeth counts (mouth)")
+    parser.add_argument("--edges", type=float, default=1.0, help="how much the differences of neighbours count (mouth)")
     parser.add_argument("--warm", type=Path, help="begin with the fitting weights of this checkpoint")
+    parser.add_argument("--bundle", type=Path, help="begin with the networks of this bundle, batch norm folded")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     options = parser.parse_args()
-    default = {"sound": (2200, 10, 2e-3), "picture": (2500, 16, 3e-3), "mouth": (2000, 24, 1.5e-3)}[options.half]
+    default = {"sound": (2200, 10, 2e-3), "picture": (2500, 16, 3e-3), "mouth": (14000, 24, 1.5e-3)}[options.half]
     for name, value in zip(("steps", "batch", "rate"), default):
         if getattr(options, name) is None:
             setattr(options, name, value)
