@@ -53,7 +53,7 @@ $(VENV)/requirements: tests/python/requirements.txt | $(VENV)/pip
 	@cp $< $@
 
 python-test: build onnxruntime $(VENV)/requirements ## The outside judge: librosa, OpenCV, ONNX Runtime, grpcio, Chromium
-	@scripts/system-packages.sh chromium
+	@scripts/system-packages.sh chromium haproxy
 	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) \
 	    PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/python
 	@scripts/system-packages.sh ffmpeg

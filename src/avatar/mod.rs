@@ -48,4 +48,4 @@ pub use manifest::{
 pub use order::FrameOrder;
 pub use path::{BundlePath, PathError};
 pub use probe::{MAX_FRAME_SIDE_PX, PictureSize, ProbeError, probe, probe_file};
-pub use registry::{Acquired, Registry, RegistryError, ResidencyLimits};
+pub use registry::{Acquired, LoadCounts, Registry, RegistryError, ResidencyLimits};

@@ -78,6 +78,20 @@ struct State {
     loading: HashMap<AvatarId, LoadLock>,
     /// Bytes promised to loads under way.
     promised: u64,
+    counts: LoadCounts,
+}
+
+/// What has become of loads since the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LoadCounts {
+    /// Avatars loaded.
+    pub loaded: u64,
+    /// Bundles or networks that were faulty.
+    pub failed: u64,
+    /// Loads for which there was no room.
+    pub no_room: u64,
+    /// Avatars let go to make room.
+    pub evicted: u64,
 }
 
 /// The avatars of one folder, loaded on demand.
@@ -140,6 +154,12 @@ impl Registry {
         all
     }
 
+    /// What has become of loads since the start.
+    #[must_use]
+    pub fn loads(&self) -> LoadCounts {
+        self.lock().counts
+    }
+
     /// The avatar, loaded if need be; loads of one id wait for each other, loads of two ids do not.
     ///
     /// # Errors
@@ -158,7 +178,12 @@ impl Registry {
         let registry = Arc::clone(self);
         let wanted = id.clone();
         // A load that is no longer awaited still completes and is kept: the next viewer wants it too.
-        let result = tokio::task::spawn_blocking(move || registry.load(wanted, &dir)).await;
+        let result = tokio::task::spawn_blocking(move || {
+            let result = registry.load(wanted, &dir);
+            registry.count(&result);
+            result
+        })
+        .await;
         drop(guard);
         self.lock().loading.remove(id);
         let avatar = result.map_err(|_| RegistryError::Stopping { id: id.clone() })??;
@@ -197,6 +222,15 @@ impl Registry {
         Ok(avatar)
     }
 
+    fn count(&self, result: &Result<Arc<LoadedAvatar>, RegistryError>) {
+        let counts = &mut self.lock().counts;
+        match result {
+            Ok(_) => counts.loaded += 1,
+            Err(RegistryError::NoRoom { .. }) => counts.no_room += 1,
+            Err(_) => counts.failed += 1,
+        }
+    }
+
     /// Evicts idle avatars until `needed` more bytes fit, and promises them to the caller.
     fn make_room(&self, id: &AvatarId, needed: u64) -> Result<(), RegistryError> {
         let mut state = self.lock();
@@ -212,6 +246,7 @@ impl Registry {
             for victim in victims {
                 tracing::info!(avatar = %victim, "evicted to make room for {id}");
                 state.loaded.remove(&victim);
+                state.counts.evicted += 1;
             }
         }
         state.promised += needed;

@@ -15,6 +15,7 @@ use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{LoadedAvatar, MAX_CONTEXT, MAX_MELS};
 use crate::backend::{Backend, BackendError};
 use crate::session::{FrameReader, Intake, SessionOptions};
+use crate::telemetry::Recorder;
 
 /// How many batches may be in flight and how large they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +32,6 @@ pub struct EngineStats {
     frames: AtomicU64,
     windows: AtomicU64,
     batches: AtomicU64,
-    late: AtomicU64,
     sessions: AtomicU64,
     broken: AtomicBool,
     broke: Notify,
@@ -65,16 +65,6 @@ impl EngineStats {
     #[must_use]
     pub fn batches(&self) -> u64 {
         self.batches.load(Ordering::Relaxed)
-    }
-
-    /// Live frames that were ready after they were due.
-    #[must_use]
-    pub fn late(&self) -> u64 {
-        self.late.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn frame_late(&self) {
-        self.late.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Sessions opened.
@@ -114,7 +104,7 @@ impl Engine {
             let guard = PanicGuard { queue: Arc::clone(&engine.queue), stats: Arc::clone(&engine.stats) };
             let thread = std::thread::Builder::new()
                 .name(format!("lane-{index}"))
-                .spawn(move || lanes::run(&guard.queue, &guard.stats, lane, slot))
+                .spawn(move || lanes::run(&guard, lane, slot))
                 .map_err(BackendError::Thread)?;
             engine.threads.push(thread);
         }
@@ -157,6 +147,12 @@ impl Engine {
     #[must_use]
     pub fn stats(&self) -> &EngineStats {
         &self.stats
+    }
+
+    /// What the queue, the lanes and the sessions have recorded.
+    #[must_use]
+    pub fn recorder(&self) -> &Arc<Recorder> {
+        self.queue.recorder()
     }
 
     /// Completes if a lane breaks, after which the process can only end.

@@ -13,24 +13,58 @@ use super::slot::{Filled, Free, Ready, Slot, StageTimes};
 use super::work::WorkKind;
 use crate::audio::WINDOW_MEL_FRAMES;
 use crate::backend::Lane;
+use crate::telemetry::label::Label as _;
+use crate::telemetry::{Recorder, Stage, WorkClass};
 
 /// Carries batches until the queue stops.
-pub(super) fn run(queue: &WorkQueue, stats: &EngineStats, mut lane: Box<dyn Lane>, mut slot: Slot<Free>) {
+pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Free>) {
+    let recorder = whole.queue.recorder();
+    let mut meter = recorder.open_lane();
     // Gathers a window's mel frames from the session's ring before they are transposed.
     let mut scratch = vec![0.0; slot.shape().window_len];
-    while let Some(key) = queue.take(slot.work_mut()) {
-        let start = Instant::now();
+    while let Some(key) = whole.queue.take(slot.work_mut()) {
+        meter.begin();
+        let _span = span_of(key, &slot).entered();
+        let taken = Instant::now();
+        note_waits(key, &mut slot, recorder, taken);
         let filled = stage(slot, key, &mut scratch);
+        recorder.stage_done(Stage::Stage, taken.elapsed());
         slot = if filled.is_empty() {
             filled.abandon()
         } else {
             let flying = lane.submit(filled);
             let mut ready = lane.complete(flying);
-            deliver(&mut ready, stats);
-            queue.costs().note(key, ready.len(), start.elapsed());
+            let start = Instant::now();
+            deliver(&mut ready, &whole.stats, recorder);
+            recorder.stage_done(Stage::Deliver, start.elapsed());
+            whole.queue.costs().note(key, ready.len(), taken.elapsed());
             ready.recycle()
         };
-        queue.done();
+        meter.end();
+        whole.queue.done();
+    }
+}
+
+/// The span of one batch, at level debug; where that is off, its fields are not even looked at.
+fn span_of(key: BatchKey, slot: &Slot<Free>) -> tracing::Span {
+    tracing::debug_span!(
+        "batch",
+        kind = class_of(key).word(),
+        items = slot.len(),
+        avatar = slot.first_avatar().as_ref().map(|avatar| tracing::field::display(avatar.id())),
+    )
+}
+
+fn class_of(key: BatchKey) -> WorkClass {
+    match key {
+        BatchKey::Encode(_) => WorkClass::Window,
+        BatchKey::Render(_) => WorkClass::Frame,
+    }
+}
+
+fn note_waits(key: BatchKey, slot: &mut Slot<Free>, recorder: &Recorder, now: Instant) {
+    for work in slot.work_mut().iter() {
+        recorder.waited(class_of(key), now.saturating_duration_since(work.queued_at));
     }
 }
 
@@ -51,10 +85,13 @@ fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
     }
 }
 
-fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats) {
+fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) {
+    let counts = ready.kind_counts();
+    let class = if counts.1 > 0 { WorkClass::Frame } else { WorkClass::Window };
     match ready.outcome() {
         Err(error) => {
             tracing::error!("a batch of {} failed: {error}", ready.len());
+            recorder.batch_failed(class);
             for work in ready.work() {
                 work.session.fail(work, error);
             }
@@ -62,7 +99,8 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats) {
         Ok(times) => {
             let share = share_of(times, ready.len());
             // Counted first: whoever has the frame finds it in the figures.
-            stats.batch_done(ready.kind_counts());
+            stats.batch_done(counts);
+            record(recorder, class, ready.len(), times);
             ready.each_feature(|work, feature| {
                 if let WorkKind::Window(index) = work.kind {
                     work.session.add_times(share);
@@ -72,14 +110,25 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats) {
             let now = Instant::now();
             ready.each_frame(|work, picture| {
                 if let WorkKind::Frame(index) = work.kind {
-                    if work.due.is_some_and(|due| now > due) {
-                        stats.frame_late();
+                    if let Some(due) = work.due {
+                        recorder.frame_due(now.saturating_duration_since(due));
                     }
                     work.session.add_times(share);
                     work.session.avatar().frame_done(share);
                     work.session.put_frame(work, index, picture);
                 }
             });
+        }
+    }
+}
+
+fn record(recorder: &Recorder, class: WorkClass, items: usize, times: StageTimes) {
+    recorder.batch_done(class, items);
+    match class {
+        WorkClass::Window => recorder.stage_done(Stage::Encode, times.network),
+        WorkClass::Frame => {
+            recorder.stage_done(Stage::Generate, times.network);
+            recorder.stage_done(Stage::Composite, times.composite);
         }
     }
 }

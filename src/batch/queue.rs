@@ -10,11 +10,13 @@ use super::costs::Costs;
 use super::policy::{self, BatchKey, BatchPlan, Decision, Limits, Situation};
 use super::work::{Work, WorkKind};
 use crate::session::SessionCore;
+use crate::telemetry::Recorder;
 
 /// Windows and frames waiting for a slot.
 pub struct WorkQueue {
     limits: Limits,
     costs: Costs,
+    recorder: Arc<Recorder>,
     state: Mutex<State>,
     arrived: Condvar,
 }
@@ -44,7 +46,13 @@ impl WorkQueue {
             last_whole: Instant::now(),
             stopping: false,
         };
-        Arc::new(Self { limits, costs: Costs::default(), state: Mutex::new(state), arrived: Condvar::new() })
+        Arc::new(Self {
+            limits,
+            costs: Costs::default(),
+            recorder: Recorder::new(),
+            state: Mutex::new(state),
+            arrived: Condvar::new(),
+        })
     }
 
     /// The largest batches it forms.
@@ -57,6 +65,12 @@ impl WorkQueue {
     #[must_use]
     pub fn costs(&self) -> &Costs {
         &self.costs
+    }
+
+    /// Where the queue, its lanes and its sessions record what they do.
+    #[must_use]
+    pub fn recorder(&self) -> &Arc<Recorder> {
+        &self.recorder
     }
 
     /// Makes room for a session's work, so that queueing never allocates, and notes whether it is live.

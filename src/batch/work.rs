@@ -26,6 +26,8 @@ pub struct Work {
     pub kind: WorkKind,
     /// When it is due, of live sessions.
     pub due: Option<Instant>,
+    /// When it was queued.
+    pub queued_at: Instant,
 }
 
 impl Work {

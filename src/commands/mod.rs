@@ -12,6 +12,7 @@ mod mel;
 mod progress;
 mod serve;
 mod synth;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -1,5 +1,6 @@
 //! `lipsyncd serve`: the daemon.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,14 +9,16 @@ use clap::Args as ClapArgs;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::CommandError;
-use crate::avatar::{Keep, Registry, ResidencyLimits, TemplateOptions};
+use super::{CommandError, watch};
+use crate::avatar::{AvatarId, Keep, Registry, ResidencyLimits, TemplateOptions};
 use crate::backend::{Backend, CpuBackend};
 use crate::batch::{Engine, EngineOptions, Limits};
 use crate::config::{BackendChoice, Config};
 use crate::picture::template::OnDemandTemplates;
 use crate::rpc::{self, Daemon, DaemonOptions, ServerOptions};
-use crate::telemetry;
+use crate::telemetry::metrics::{MetricsPort, Page};
+use crate::telemetry::systemd::Notifier;
+use crate::telemetry::{self, LogOptions};
 
 /// Windows an encoder batch may hold: enough to amortise a queue visit, few enough to keep frames flowing.
 const MAX_WINDOWS: usize = 8;
@@ -33,10 +36,15 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let config = Config::load(args.config.as_deref()).map_err(CommandError::input)?;
-    telemetry::start(&config.log, config.log_format)
-        .map_err(|error| CommandError::input(format!("log: \"{}\": {error}", config.log)))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::failed)?;
-    runtime.block_on(serve(config))
+    let traces = {
+        let _within = runtime.enter();
+        let options = LogOptions { filter: &config.log, format: config.log_format, otlp: config.otlp.as_ref() };
+        telemetry::start(options).map_err(CommandError::input)?
+    };
+    let result = runtime.block_on(serve(config));
+    traces.flush();
+    result
 }
 
 async fn serve(config: Config) -> Result<(), CommandError> {
@@ -59,12 +67,12 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         on_demand: Arc::new(OnDemandTemplates::new(ON_DEMAND_TEMPLATE_BYTES)),
     });
     let registry = Arc::new(Registry::new(config.avatars.clone(), backend, residency, keep));
-    for id in &config.preload {
-        registry.acquire(id).await.map_err(CommandError::input)?;
-    }
-    if let Some(address) = config.metrics {
-        tracing::warn!("metrics = \"{address}\": this version does not serve metrics yet");
-    }
+    let notifier = Notifier::from_env().unwrap_or_else(|error| {
+        tracing::warn!("{error}");
+        None
+    });
+    let notifier = notifier.map(Arc::new);
+    preload(&registry, &config.preload, notifier.as_ref()).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| CommandError::failed(format!("listen: {}: {error}; set `listen`", config.listen)))?;
@@ -75,9 +83,17 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         latency_budget: Duration::from_millis(config.latency_budget_ms),
     };
     let daemon = Arc::new(Daemon::new(engine, registry, options));
+    let _metrics = open_metrics(config.metrics, &daemon).await?;
     tracing::info!("listening on {address}");
-    let server =
-        ServerOptions { max_message_bytes: config.max_message_bytes, drain: Duration::from_secs(config.drain_seconds) };
+    let drain = Duration::from_secs(config.drain_seconds);
+    let server = ServerOptions { max_message_bytes: config.max_message_bytes, drain };
+    let _watch = notifier.as_ref().map(|notifier| watch::serving(notifier, &daemon));
+    let shutdown = async move {
+        shutdown.await;
+        if let Some(notifier) = notifier {
+            watch::stopping(&notifier, drain);
+        }
+    };
     let broken = Arc::clone(&daemon);
     tokio::select! {
         result = rpc::run(daemon, listener, server, shutdown) => result.map_err(CommandError::failed)?,
@@ -87,6 +103,25 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn preload(
+    registry: &Arc<Registry>,
+    ids: &[AvatarId],
+    notifier: Option<&Arc<Notifier>>,
+) -> Result<(), CommandError> {
+    for id in ids {
+        let _telling = notifier.map(|notifier| watch::starting(notifier, format!("loading avatar {id}")));
+        registry.acquire(id).await.map_err(CommandError::input)?;
+    }
+    Ok(())
+}
+
+async fn open_metrics(address: Option<SocketAddr>, daemon: &Arc<Daemon>) -> Result<Option<MetricsPort>, CommandError> {
+    let Some(address) = address else { return Ok(None) };
+    let port = MetricsPort::open(address, Page::new(daemon)).await.map_err(CommandError::failed)?;
+    tracing::info!("metrics on {}", port.address());
+    Ok(Some(port))
 }
 
 fn open_backend(config: &Config) -> Result<Arc<dyn Backend>, CommandError> {

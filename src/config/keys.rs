@@ -18,6 +18,7 @@ pub const KEYS: &[&str] = &[
     "onnxruntime",
     "max_sessions",
     "metrics",
+    "otlp",
     "max_message_bytes",
     "drain_seconds",
     "latency_budget_ms",

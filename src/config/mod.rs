@@ -4,6 +4,7 @@
 
 mod error;
 mod keys;
+mod otlp;
 mod values;
 
 use std::net::SocketAddr;
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
 pub use keys::KEYS;
+pub use otlp::{NotAnEndpoint, OtlpEndpoint};
 
 use self::values::Values;
 use crate::avatar::{AvatarId, EvictPolicy};
@@ -67,6 +69,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// Where to serve Prometheus metrics.
     pub metrics: Option<SocketAddr>,
+    /// Collector of spans.
+    pub otlp: Option<OtlpEndpoint>,
     /// Largest gRPC message taken or sent.
     pub max_message_bytes: usize,
     /// Seconds that running calls are given to end when the daemon stops.
@@ -117,6 +121,7 @@ impl Config {
             onnxruntime: values.text("onnxruntime")?.map(PathBuf::from),
             max_sessions: values.number("max_sessions", 1..=1_000_000)?.map_or(1000, |n| n as usize),
             metrics: values.parsed("metrics", "an address such as \"127.0.0.1:9090\"")?,
+            otlp: values.parsed("otlp", "a URL such as \"http://127.0.0.1:4317\", without a path")?,
             max_message_bytes: values
                 .number("max_message_bytes", 1024..=u64::from(u32::MAX))?
                 .map_or(keys::DEFAULT_MESSAGE_BYTES, |n| n as usize),

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
-use tonic::{Status, Streaming};
+use tokio::sync::{oneshot, watch};
+use tonic::{Code, Status, Streaming};
 
-use super::daemon::{Admitted, Daemon};
+use super::daemon::{Admitted, Call, Daemon};
 use super::frames::{FrameMessages, format_of};
 use super::proto::lipsync::converse_request::Message as In;
 use super::proto::lipsync::converse_response::Message as Out;
@@ -26,6 +26,7 @@ use super::synthesize::{AbortOnDrop, rate_hz};
 use crate::audio::{PcmFormat, decode_pcm};
 use crate::avatar::LoadedAvatar;
 use crate::session::{Cut, Event, FrameReader, Intake, SessionEnded, SessionOptions};
+use crate::telemetry::{CallEnd, CallInfo, CallRecord};
 
 /// Seconds of audio that may wait; beyond that the client's sending is held back.
 const BACKLOG_SECONDS: usize = 60;
@@ -34,11 +35,12 @@ pub(super) type ConverseStream = Pin<Box<dyn Stream<Item = Result<ConverseRespon
 
 pub(super) async fn converse(
     daemon: &Daemon,
-    mut messages: Streaming<ConverseRequest>,
-) -> Result<ConverseStream, Status> {
-    let first = messages.message().await?.and_then(|request| request.message);
-    let Some(In::Start(start)) = first else {
-        return Err(RpcError::Order("the first message of Converse must be `start`").into());
+    info: &CallInfo,
+    first: Option<ConverseRequest>,
+    messages: Streaming<ConverseRequest>,
+) -> Result<ConverseStream, RpcError> {
+    let Some(In::Start(start)) = first.and_then(|request| request.message) else {
+        return Err(RpcError::Order("the first message of Converse must be `start`"));
     };
     let pcm = pcm_format(&start)?;
     let rate = rate_hz("start.sample_rate_hz", start.sample_rate_hz)?;
@@ -50,7 +52,7 @@ pub(super) async fn converse(
         pace: daemon.live(),
         ..SessionOptions::new(format, rate)
     };
-    let Admitted { intake, reader, place } = daemon.admit(Arc::clone(&avatar), options)?;
+    let Admitted { intake, reader, call } = daemon.admit(info, Arc::clone(&avatar), options)?;
     let (failed, failure) = oneshot::channel();
     let backlog = Backlog { items: VecDeque::new(), used: 0, samples: 0, most: BACKLOG_SECONDS * rate as usize };
     let task = tokio::spawn(async move {
@@ -66,7 +68,7 @@ pub(super) async fn converse(
         rate,
         failure: Some(failure),
         stopping: daemon.stopping(),
-        _place: place,
+        call,
         _listener: AbortOnDrop(task),
     };
     Ok(Box::pin(unfold(Some(running), |running| async { next_message(running?).await })))
@@ -107,7 +109,7 @@ struct Running {
     rate: u32,
     failure: Option<oneshot::Receiver<Status>>,
     stopping: watch::Receiver<bool>,
-    _place: OwnedSemaphorePermit,
+    call: Call,
     _listener: AbortOnDrop,
 }
 
@@ -117,16 +119,23 @@ async fn next_message(mut running: Running) -> Option<Step> {
     if let Some(greeting) = running.greeting.take() {
         return Some((Ok(greeting), Some(running)));
     }
-    let Running { messages, reader, rate, failure, stopping, .. } = &mut running;
+    let Running { messages, reader, rate, failure, stopping, call, .. } = &mut running;
     let mut told_to_stop = false;
     let event = loop {
         tokio::select! {
             biased;
-            Some(status) = failed(failure) => return Some((Err(status), None)),
+            Some(status) = failed(failure) => {
+                call.record.ends(end_of(&status));
+                return Some((Err(status), None));
+            }
             event = reader.next() => match event {
                 Some(event) => break event,
                 // The listener lets go of the session before it can say why.
-                None => return failed_at_last(failure).await.map(|status| (Err(status), None)),
+                None => {
+                    let failure = failed_at_last(failure).await;
+                    call.record.ends(failure.as_ref().map_or(CallEnd::Done, end_of));
+                    return failure.map(|status| (Err(status), None));
+                }
             },
             () = stop_signal(stopping), if !told_to_stop => {
                 // A running utterance is finished first; the check comes round again after it.
@@ -139,10 +148,31 @@ async fn next_message(mut running: Running) -> Option<Step> {
     };
     match event {
         Ok(event) => {
+            note(&event, &call.record);
             let message = message_of(event, messages, reader, *rate);
             Some((Ok(message), Some(running)))
         }
-        Err(error) => Some((Err(RpcError::from(error).into()), None)),
+        Err(error) => {
+            call.record.ends(CallEnd::Failed);
+            Some((Err(RpcError::from(error).into()), None))
+        }
+    }
+}
+
+fn note(event: &Event, record: &CallRecord) {
+    match event {
+        Event::Frame(_) => {}
+        Event::UtteranceDone { utterance, frames, samples } => record.utterance_done(*utterance, *frames, *samples),
+        Event::Interrupted(cut) => record.utterance_cut(cut.utterance, cut.frames),
+    }
+}
+
+/// What a listener that stopped at `status` makes of its call: a client that goes, or whose connection breaks,
+/// has cancelled it; our own refusals are failures.
+fn end_of(status: &Status) -> CallEnd {
+    match status.code() {
+        Code::Cancelled | Code::Unknown => CallEnd::Cancelled,
+        _ => CallEnd::Failed,
     }
 }
 

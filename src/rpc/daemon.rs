@@ -10,6 +10,7 @@ use crate::avatar::{Acquired, AvatarId, LoadedAvatar, Registry};
 use crate::batch::Engine;
 use crate::picture::Quality;
 use crate::session::{FrameReader, Intake, Pace, SessionOptions};
+use crate::telemetry::{CallInfo, CallRecord};
 
 /// What the daemon decides for clients that do not.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +37,13 @@ pub struct Daemon {
 pub(super) struct Admitted {
     pub intake: Intake,
     pub reader: FrameReader,
-    pub place: OwnedSemaphorePermit,
+    pub call: Call,
+}
+
+/// What a call holds for as long as it lasts: its place, and the record of how it ends.
+pub(super) struct Call {
+    pub record: CallRecord,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Daemon {
@@ -82,6 +89,12 @@ impl Daemon {
         self.stopping.send_replace(true);
     }
 
+    /// Whether [`Self::stop`] has been called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
     /// Tells when [`Self::stop`] is called.
     pub(super) fn stopping(&self) -> watch::Receiver<bool> {
         self.stopping.subscribe()
@@ -94,15 +107,28 @@ impl Daemon {
     }
 
     /// A place and a session, if there is one more.
-    pub(super) fn admit(&self, avatar: Arc<LoadedAvatar>, options: SessionOptions) -> Result<Admitted, RpcError> {
-        if *self.stopping.borrow() {
+    pub(super) fn admit(
+        &self,
+        info: &CallInfo,
+        avatar: Arc<LoadedAvatar>,
+        options: SessionOptions,
+    ) -> Result<Admitted, RpcError> {
+        if self.is_stopping() {
             return Err(RpcError::Stopping);
         }
         let place = Arc::clone(&self.places)
             .try_acquire_owned()
             .map_err(|_| RpcError::Full { max_sessions: self.options.max_sessions })?;
-        let (intake, reader) = self.engine.open_session(avatar, options)?;
-        Ok(Admitted { intake, reader, place })
+        let (intake, reader) = self.engine.open_session(Arc::clone(&avatar), options)?;
+        let record = CallRecord::open(Arc::clone(self.engine.recorder()), info, avatar.id());
+        Ok(Admitted { intake, reader, call: Call { record, _place: place } })
+    }
+
+    /// Counts a call that is answered with `error` before it had a session.
+    pub(super) fn refused(&self, error: &RpcError) {
+        if let Some(reason) = error.refusal() {
+            self.engine.recorder().refused(reason);
+        }
     }
 
     /// How live sessions are paced.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::backgrounds::{BackgroundStream, get_avatar_frames};
@@ -16,6 +17,7 @@ use super::proto::lipsync::{
 use super::status::RpcError;
 use super::synthesize::{FrameStream, synthesize};
 use crate::avatar::{AvatarId, LoadedAvatar, Registry, RegistryError, check};
+use crate::telemetry::{CallInfo, CallKind};
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -30,11 +32,17 @@ impl LipSync for LipSyncService {
     type GetAvatarFramesStream = BackgroundStream;
 
     async fn synthesize(&self, request: Request<SynthesizeRequest>) -> Result<Response<FrameStream>, Status> {
-        Ok(Response::new(synthesize(&self.daemon, request.into_inner()).await?))
+        let info = call_info(CallKind::Whole, request.metadata());
+        let stream = synthesize(&self.daemon, &info, request.into_inner()).await;
+        Ok(Response::new(stream.inspect_err(|error| self.daemon.refused(error))?))
     }
 
     async fn converse(&self, request: Request<Streaming<ConverseRequest>>) -> Result<Response<ConverseStream>, Status> {
-        Ok(Response::new(converse(&self.daemon, request.into_inner()).await?))
+        let info = call_info(CallKind::Live, request.metadata());
+        let mut messages = request.into_inner();
+        let first = messages.message().await?;
+        let stream = converse(&self.daemon, &info, first, messages).await;
+        Ok(Response::new(stream.inspect_err(|error| self.daemon.refused(error))?))
     }
 
     async fn get_avatar_frames(
@@ -94,10 +102,19 @@ impl LipSync for LipSyncService {
             batches_total: stats.batches(),
             windows_total: stats.windows(),
             slots: u32::try_from(engine.options().slots).unwrap_or(u32::MAX),
-            late_frames_total: stats.late(),
+            late_frames_total: engine.recorder().deadline_misses(),
             avatars: daemon.registry().all_loaded().iter().map(|avatar| avatar_stats(avatar)).collect(),
         }))
     }
+}
+
+/// Longest request id that is taken up in the log and in spans.
+const MAX_REQUEST_ID: usize = 128;
+
+/// What a call is recorded as; the client may name it in `x-request-id`.
+pub(super) fn call_info(kind: CallKind, metadata: &MetadataMap) -> CallInfo {
+    let id = metadata.get("x-request-id").and_then(|id| id.to_str().ok());
+    CallInfo { kind, request_id: id.filter(|id| id.len() <= MAX_REQUEST_ID).map(str::to_owned) }
 }
 
 fn parse_id(id: &str) -> Result<AvatarId, RpcError> {

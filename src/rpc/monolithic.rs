@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use super::daemon::{Admitted, Daemon};
-use super::lipsync::blocking;
+use super::lipsync::{blocking, call_info};
 use super::proto::monolithic::monolithic_service_server::MonolithicService;
 use super::proto::monolithic::{
     CompositeBatchRequest, CompositeBatchResponse, GetModelStatsRequest, GetModelStatsResponse, HealthRequest,
@@ -20,6 +20,7 @@ use crate::audio::{Pcm, PcmFormat, decode_pcm};
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar};
 use crate::backend::FrameFormat;
 use crate::session::{Event, SessionOptions};
+use crate::telemetry::{CallEnd, CallInfo, CallKind};
 
 /// What the protocol has always allowed.
 const MAX_BATCH: i32 = 32;
@@ -37,7 +38,9 @@ impl MonolithicService for Monolithic {
         request: Request<CompositeBatchRequest>,
     ) -> Result<Response<CompositeBatchResponse>, Status> {
         let start = Instant::now();
-        let mut response = infer(&self.daemon, request.into_inner()).await.unwrap_or_else(|error| {
+        let info = call_info(CallKind::Monolithic, request.metadata());
+        let mut response = infer(&self.daemon, &info, request.into_inner()).await.unwrap_or_else(|error| {
+            self.daemon.refused(&error);
             CompositeBatchResponse { success: false, error: error.sentence(), ..CompositeBatchResponse::default() }
         });
         response.total_time_ms = ms(start.elapsed());
@@ -136,7 +139,11 @@ impl Monolithic {
 }
 
 /// One batch, checked and drawn.
-async fn infer(daemon: &Daemon, request: CompositeBatchRequest) -> Result<CompositeBatchResponse, RpcError> {
+async fn infer(
+    daemon: &Daemon,
+    info: &CallInfo,
+    request: CompositeBatchRequest,
+) -> Result<CompositeBatchResponse, RpcError> {
     let batch = in_range("batch_size", request.batch_size, 1, MAX_BATCH)?.unsigned_abs() as usize;
     let start_position = in_range("start_frame_idx", request.start_frame_idx, 0, i32::MAX)?;
     let rate = rate_hz("sample_rate", in_range("sample_rate", request.sample_rate, 0, i32::MAX)?.unsigned_abs())?;
@@ -151,7 +158,7 @@ async fn infer(daemon: &Daemon, request: CompositeBatchRequest) -> Result<Compos
         fixed_context: speech.context,
         ..SessionOptions::new(FrameFormat::Jpeg(daemon.quality(0)?), rate)
     };
-    let Admitted { intake, mut reader, place: _place } = daemon.admit(avatar, options)?;
+    let Admitted { intake, mut reader, mut call } = daemon.admit(info, avatar, options)?;
     let pcm = Pcm { sample_rate_hz: rate, samples: speech.samples };
     let _speech = AbortOnDrop(tokio::spawn(speak(intake, pcm)));
     let mut frames = Vec::with_capacity(batch);
@@ -159,9 +166,13 @@ async fn infer(daemon: &Daemon, request: CompositeBatchRequest) -> Result<Compos
         match reader.next().await {
             Some(Ok(Event::Frame(frame))) => frames.push(Bytes::from_owner(frame.data)),
             Some(Ok(Event::UtteranceDone { .. } | Event::Interrupted(_))) | None => break,
-            Some(Err(error)) => return Err(error.into()),
+            Some(Err(error)) => {
+                call.record.ends(CallEnd::Failed);
+                return Err(error.into());
+            }
         }
     }
+    call.record.ends(CallEnd::Done);
     let times = reader.times();
     Ok(CompositeBatchResponse {
         composited_frames: frames,

@@ -8,6 +8,7 @@ use crate::backend::BackendError;
 use crate::chain::sentence;
 use crate::picture::JpegError;
 use crate::session::SessionError;
+use crate::telemetry::Refusal;
 
 /// Why a call is refused or fails.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,20 @@ impl RpcError {
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Code::Unavailable,
             Self::Session(_) | Self::Background(_) => Code::Internal,
         }
+    }
+
+    /// What a call that this error keeps from having a session is counted as; `None` for what only happens to
+    /// running ones.
+    pub(super) fn refusal(&self) -> Option<Refusal> {
+        Some(match self {
+            Self::Registry(RegistryError::NotFound { .. }) => Refusal::UnknownAvatar,
+            Self::Registry(RegistryError::NoRoom { .. }) => Refusal::NoMemory,
+            Self::Registry(RegistryError::Load { .. }) => Refusal::FaultyAvatar,
+            Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Refusal::Stopping,
+            Self::Full { .. } => Refusal::Full,
+            Self::Session(_) => return None,
+            _ => Refusal::BadRequest,
+        })
     }
 
     /// The error and its causes in one sentence.

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
-use super::daemon::{Admitted, Daemon};
+use super::daemon::{Admitted, Call, Daemon};
 use super::frames::{FrameMessages, format_of};
 use super::proto::lipsync::{AudioFormat, SynthesizeRequest, SynthesizeResponse};
 use super::status::RpcError;
 use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
 use crate::audio::{Pcm, PcmFormat, decode_pcm, parse_wav};
 use crate::session::{Event, FrameReader, Intake, SessionOptions};
+use crate::telemetry::{CallEnd, CallInfo};
 
 /// Hz of raw PCM when the client says 0.
 const DEFAULT_RATE_HZ: u32 = 16_000;
@@ -35,7 +35,11 @@ pub(super) fn rate_hz(field: &'static str, asked: u32) -> Result<u32, RpcError> 
 
 pub(super) type FrameStream = Pin<Box<dyn Stream<Item = Result<SynthesizeResponse, Status>> + Send>>;
 
-pub(super) async fn synthesize(daemon: &Daemon, request: SynthesizeRequest) -> Result<FrameStream, RpcError> {
+pub(super) async fn synthesize(
+    daemon: &Daemon,
+    info: &CallInfo,
+    request: SynthesizeRequest,
+) -> Result<FrameStream, RpcError> {
     let pcm = read_audio(&request)?;
     let quality = daemon.quality(request.jpeg_quality)?;
     let avatar = daemon.acquire(&request.avatar_id).await?.avatar;
@@ -45,24 +49,32 @@ pub(super) async fn synthesize(daemon: &Daemon, request: SynthesizeRequest) -> R
         outbox_frames: SessionOptions::LIVE_OUTBOX,
         ..SessionOptions::new(format, pcm.sample_rate_hz)
     };
-    let Admitted { intake, reader, place } = daemon.admit(Arc::clone(&avatar), options)?;
+    let Admitted { intake, reader, call } = daemon.admit(info, Arc::clone(&avatar), options)?;
     let messages = FrameMessages::new(avatar, format, pcm.sample_rate_hz);
-    let stream = Running { reader, messages, _place: place, _speech: AbortOnDrop(tokio::spawn(speak(intake, pcm))) };
+    let stream = Running { reader, messages, call, _speech: AbortOnDrop(tokio::spawn(speak(intake, pcm))) };
     Ok(Box::pin(unfold(stream, next_frame)))
 }
 
 struct Running {
     reader: FrameReader,
     messages: FrameMessages,
-    _place: OwnedSemaphorePermit,
+    call: Call,
     _speech: AbortOnDrop,
 }
 
 async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, Status>, Running)> {
     let item = match running.reader.next().await? {
         Ok(Event::Frame(frame)) => Ok(SynthesizeResponse { frame: Some(running.messages.of(frame)) }),
-        Ok(Event::UtteranceDone { .. } | Event::Interrupted(_)) => return None,
-        Err(error) => Err(RpcError::from(error).into()),
+        Ok(Event::UtteranceDone { utterance, frames, samples }) => {
+            running.call.record.utterance_done(utterance, frames, samples);
+            running.call.record.ends(CallEnd::Done);
+            return None;
+        }
+        Ok(Event::Interrupted(_)) => return None,
+        Err(error) => {
+            running.call.record.ends(CallEnd::Failed);
+            Err(RpcError::from(error).into())
+        }
     };
     Some((item, running))
 }

@@ -16,6 +16,7 @@ use crate::batch::pool::Reservation;
 use crate::batch::slot::{FrameJob, StageTimes};
 use crate::batch::work::WorkKind;
 use crate::batch::{BufferPool, PooledBuf, Work, WorkQueue};
+use crate::telemetry::{SessionMeter, SessionState};
 
 /// Buffers beyond the outbox that can be in use at once: one with the reader, one per slot in flight.
 const BUFFERS_BEYOND_OUTBOX: usize = 4;
@@ -75,6 +76,8 @@ pub struct SessionCore {
     /// When it was last served: a count of batches.
     served: AtomicU64,
     pub(super) state: Mutex<State>,
+    /// What is recorded of it.
+    pub(super) meter: SessionMeter,
     /// Something for the reader: a frame, an end, a cut, a failure.
     pub(super) event: Notify,
     /// Something for the intake: room, or the end of an utterance.
@@ -106,6 +109,7 @@ impl SessionCore {
         let reserved_items = windows + options.outbox_frames;
         queue.reserve(reserved_items, options.pace != Pace::Whole);
         avatar.session_opened();
+        let meter = SessionMeter::new(Arc::clone(queue.recorder()));
         let state = State {
             generation: 0,
             phase: Phase::Idle,
@@ -128,6 +132,7 @@ impl SessionCore {
             reserved_items,
             served: AtomicU64::new(0),
             state: Mutex::new(state),
+            meter,
             event: Notify::new(),
             room: Notify::new(),
             audio_ns: AtomicU64::new(0),
@@ -165,8 +170,8 @@ impl SessionCore {
 
     /// Queues every window and frame that has become possible.
     pub(super) fn pump(self: &Arc<Self>, state: &mut State) {
-        let (generation, anchor) = (state.generation, state.anchor);
-        let work = |kind, due| Work { session: Arc::clone(self), generation, kind, due };
+        let (generation, anchor, queued_at) = (state.generation, state.anchor, Instant::now());
+        let work = |kind, due| Work { session: Arc::clone(self), generation, kind, due, queued_at };
         // A window is due one frame before the first frame that sees it.
         let ahead = self.avatar.context().rows() / 2;
         while let Some(index) = state.utterance.next_window() {
@@ -212,12 +217,22 @@ impl SessionCore {
     /// Drops what is queued and whatever comes back of it, and empties the utterance.
     pub(super) fn forget(self: &Arc<Self>, state: &mut State) {
         state.generation = state.generation.wrapping_add(1);
-        state.phase = Phase::Idle;
+        self.set_phase(state, Phase::Idle);
         state.samples = 0;
         state.anchor = None;
         self.queue.forget(self);
         self.reset(state);
         self.room.notify_one();
+    }
+
+    /// Moves the utterance on.
+    pub(super) fn set_phase(&self, state: &mut State, phase: Phase) {
+        state.phase = phase;
+        self.meter.set_state(match phase {
+            Phase::Idle => SessionState::Idle,
+            Phase::Speaking => SessionState::Speaking,
+            Phase::Finishing => SessionState::Finishing,
+        });
     }
 
     /// Makes the utterance ready for the next one's sound.

@@ -164,6 +164,9 @@ impl Intake {
         let utterance = state.number;
         state.position = state.position.wrapping_add(frames);
         state.number = utterance.wrapping_add(u32::from(running));
+        if running {
+            self.core.meter.recorder().interrupted();
+        }
         let cut = Cut { utterance, frames, next_position: state.position };
         if state.cuts.len() == MAX_UNANSWERED_CUTS {
             state.cuts.pop_front();
@@ -189,15 +192,16 @@ impl Intake {
     fn publish(&self, samples: usize, end: Option<usize>) {
         let mut state = self.core.lock();
         if state.phase == Phase::Idle {
-            state.phase = Phase::Speaking;
+            self.core.set_phase(&mut state, Phase::Speaking);
             self.core.reset(&mut state);
         }
         state.samples += samples as u64;
         self.core.heard(&mut state);
+        self.core.meter.recorder().audio_taken(samples, self.core.options.sample_rate_hz);
         state.utterance.push_mel(&self.scratch);
         if let Some(frames) = end {
             state.utterance.finish(frames);
-            state.phase = Phase::Finishing;
+            self.core.set_phase(&mut state, Phase::Finishing);
             self.core.event.notify_one();
         }
         self.core.pump(&mut state);

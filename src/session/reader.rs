@@ -115,6 +115,7 @@ impl FrameReader {
             return Step::Event(Event::Interrupted(cut));
         }
         if let Some((index, data)) = state.utterance.take_frame() {
+            self.core.meter.frame_taken(index, data.len());
             self.core.pump(&mut state);
             self.core.room.notify_one();
             let position = state.position.wrapping_add(index as u64);

@@ -1,26 +1,35 @@
-//! The log.
+//! What operators see of a running daemon: the log, spans, metrics, and what the service manager is told.
+//!
+//! | file | gives |
+//! | --- | --- |
+//! | `log` | `tracing` to stderr, and the spans to a collector when one is named |
+//! | `otlp` | the exporter of spans (feature `otlp`) |
+//! | [`label`] | the words metrics are broken down by |
+//! | [`histogram`] | counts by size without a lock |
+//! | [`recorder`] | the one place where the pipeline counts what it does |
+//! | [`lane`] | what a lane is doing, for its busy time and the watchdog |
+//! | [`session`] | a session's state and first frame; a call's span and end |
+//! | [`heap`] | an allocator that counts |
+//! | [`metrics`] | the Prometheus page and the port it is served on |
+//! | [`systemd`] | readiness and the watchdog over `$NOTIFY_SOCKET` |
+//!
+//! Recording is always on: it is a few atomic additions a batch, allocates nothing and takes no lock.
 
-use std::io::IsTerminal as _;
+pub mod heap;
+pub mod histogram;
+pub mod label;
+pub mod lane;
+pub mod metrics;
+pub mod recorder;
+pub mod session;
+pub mod systemd;
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::ParseError;
+mod log;
+#[cfg(feature = "otlp")]
+mod otlp;
 
-use crate::config::LogFormat;
-
-/// Sends `tracing` events that pass `filter` to stderr, so that stdout stays a command's own.
-///
-/// # Errors
-/// When `filter` is not in `tracing`'s form, such as `info` or `lipsyncd=debug,warn`.
-pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(filter)?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal());
-    // A second start in one process (tests) keeps the first log.
-    let _ = match format {
-        LogFormat::Text => builder.with_target(false).try_init(),
-        LogFormat::Json => builder.json().try_init(),
-    };
-    Ok(())
-}
+pub use label::{CallEnd, CallKind, Refusal, SessionState, Stage, WorkClass};
+pub use lane::LaneMeter;
+pub use log::{LogOptions, StartError, Traces, start};
+pub use recorder::Recorder;
+pub use session::{CallInfo, CallRecord, SessionMeter};

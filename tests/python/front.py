@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 
 from daemon import ROOT
 
@@ -42,6 +43,17 @@ class Front:
         self.log: list[str] = []
         self._reader = threading.Thread(target=lambda: self.log.extend(self.process.stdout))
         self._reader.start()
+        self._wait_for_port()
+
+    def _wait_for_port(self) -> None:
+        host, port = self.address.split(":")
+        for _ in range(1000):
+            assert self.process.poll() is None, f"haproxy ended: {self.log}"
+            try:
+                return socket.create_connection((host, int(port)), timeout=5).close()
+            except ConnectionRefusedError:
+                time.sleep(0.01)
+        raise AssertionError("haproxy does not listen")
 
     def __enter__(self) -> Front:
         return self

@@ -21,6 +21,8 @@ PER_FRAME = RATE // 25
 CHUNK = RATE // 25
 AVATAR = "single"
 STREAMS = 6
+# HAProxy ends the calls of a server that died with RST_STREAM(CANCEL), which gRPC reports as CANCELLED.
+BROKEN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 
 class Viewer:
@@ -155,7 +157,7 @@ def test_one_daemon_is_killed_and_viewers_go_on(cluster):
     for viewer in viewers[a]:
         viewer.join()
         assert viewer.error is not None, "its daemon was killed in the middle of speech"
-        assert viewer.error.code() == grpc.StatusCode.UNAVAILABLE, viewer.error
+        assert viewer.error.code() in BROKEN, viewer.error
         assert 10 <= len(viewer.frames) < len(expected[viewer])
         assert jpegs(viewer) == expected[viewer][: len(viewer.frames)]
     resumed = [(viewer, resume(proxy.address, viewer)) for viewer in viewers[a]]

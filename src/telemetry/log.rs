@@ -1,0 +1,110 @@
+//! The log, and the spans of sessions and batches.
+
+use std::io::IsTerminal as _;
+use std::time::Duration;
+
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+
+use crate::config::{LogFormat, OtlpEndpoint};
+
+/// Longest that the last spans are waited for when the program ends.
+const FLUSH: Duration = Duration::from_secs(3);
+
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// What is logged, how, and where spans go.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions<'a> {
+    /// `tracing`'s filter, such as `info` or `lipsyncd=debug,warn`; it holds for the log and for spans.
+    pub filter: &'a str,
+    /// How lines look.
+    pub format: LogFormat,
+    /// The collector of spans.
+    pub otlp: Option<&'a OtlpEndpoint>,
+}
+
+/// Why the log cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The filter is not in `tracing`'s form.
+    #[error("log: \"{filter}\": {source}")]
+    Filter {
+        /// The filter given.
+        filter: String,
+        /// The parser's reason.
+        source: ParseError,
+    },
+    /// This build has no exporter.
+    #[cfg(not(feature = "otlp"))]
+    #[error("otlp = \"{0}\" was asked for, but this build has no exporter; build with the feature `otlp`, or unset it")]
+    NotBuilt(OtlpEndpoint),
+    /// The exporter cannot be made.
+    #[cfg(feature = "otlp")]
+    #[error("otlp: {endpoint}: {source}")]
+    Exporter {
+        /// The collector's address.
+        endpoint: OtlpEndpoint,
+        /// The exporter's reason.
+        source: opentelemetry_otlp::ExporterBuildError,
+    },
+}
+
+/// The exporter, if there is one. [`Self::flush`] it before the program ends.
+#[must_use]
+pub struct Traces {
+    #[cfg(feature = "otlp")]
+    provider: Option<opentelemetry_sdk::trace::SdkTracerProvider>,
+}
+
+impl Traces {
+    /// Sends what is left, for at most 3 s. Blocks; the runtime the log was started in must still run.
+    pub fn flush(self) {
+        #[cfg(feature = "otlp")]
+        if let Some(provider) = self.provider {
+            // A collector that does not answer has been complained of already.
+            let _ = provider.shutdown_with_timeout(FLUSH);
+        }
+    }
+}
+
+/// Sends `tracing` events that pass the filter to stderr, so that stdout stays a command's own, and spans to
+/// the collector. With a collector it must be called within a `tokio` runtime.
+///
+/// # Errors
+/// [`StartError`], naming the key.
+pub fn start(options: LogOptions) -> Result<Traces, StartError> {
+    let filter = EnvFilter::try_new(options.filter)
+        .map_err(|source| StartError::Filter { filter: options.filter.to_owned(), source })?;
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let lines: BoxedLayer = match options.format {
+        LogFormat::Text => lines.with_target(false).boxed(),
+        // One level of keys: what a session's lines have in common is under `span`.
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    };
+    #[cfg_attr(not(feature = "otlp"), allow(unused_mut))] // One layer, without it.
+    let mut layers = vec![lines];
+    let traces = exporter(options.otlp, &mut layers)?;
+    // A second start in one process (tests) keeps the first log.
+    let _ = tracing_subscriber::registry().with(layers.with_filter(filter)).try_init();
+    Ok(traces)
+}
+
+#[cfg(feature = "otlp")]
+fn exporter(endpoint: Option<&OtlpEndpoint>, layers: &mut Vec<BoxedLayer>) -> Result<Traces, StartError> {
+    let Some(endpoint) = endpoint else { return Ok(Traces { provider: None }) };
+    let (layer, provider) =
+        super::otlp::layer(endpoint).map_err(|source| StartError::Exporter { endpoint: endpoint.clone(), source })?;
+    layers.push(layer);
+    Ok(Traces { provider: Some(provider) })
+}
+
+#[cfg(not(feature = "otlp"))]
+fn exporter(endpoint: Option<&OtlpEndpoint>, _layers: &mut Vec<BoxedLayer>) -> Result<Traces, StartError> {
+    match endpoint {
+        Some(endpoint) => Err(StartError::NotBuilt(endpoint.clone())),
+        None => Ok(Traces {}),
+    }
+}

@@ -1,0 +1,59 @@
+//! What the loaded avatars hold and have been used for. Their ids are the only labels that are not words of
+//! ours; an avatar's series end when it is unloaded, so there are never more of them than avatars in memory.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::encode::Encoder;
+use crate::avatar::{LoadedAvatar, Registry};
+use crate::telemetry::recorder::Recorder;
+
+pub(super) fn encode(to: &mut Encoder, registry: &Registry, recorder: &Recorder) -> fmt::Result {
+    let loaded = registry.all_loaded();
+    let frames = loaded.iter().map(|avatar| (label(avatar), avatar.usage().frames));
+    to.counters("lipsyncd_frames", "Frames made, since the avatar was loaded", frames)?;
+    let resident = loaded.iter().map(|avatar| (label(avatar), avatar.resident_bytes()));
+    to.gauges("lipsyncd_resident_bytes", "Memory of the avatar's pictures and crops", resident)?;
+    to.gauge("lipsyncd_avatars_loaded", "Avatars in memory", loaded.len() as u64)?;
+    let loads = registry.loads();
+    let results = [
+        ([("result", "loaded")], loads.loaded),
+        ([("result", "failed")], loads.failed),
+        ([("result", "no_room")], loads.no_room),
+    ];
+    to.counters("lipsyncd_avatar_loads", "Avatars loaded or not", results)?;
+    let evictions = "Avatars let go to make room for others";
+    to.counter("lipsyncd_avatar_evictions", evictions, loads.evicted)?;
+    pools(to, &loaded)?;
+    capacity(to, &loaded, recorder)
+}
+
+fn pools(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>]) -> fmt::Result {
+    let (mut free, mut lent, mut bytes) = (0, 0, 0);
+    for avatar in loaded {
+        let pool = avatar.jpeg_pool();
+        let (pool_free, pool_lent) = pool.usage();
+        free += pool_free;
+        lent += pool_lent;
+        bytes += (pool_free + pool_lent) * pool.buffer_bytes();
+    }
+    let buffers = [([("state", "free")], free as u64), ([("state", "lent")], lent as u64)];
+    to.gauges("lipsyncd_pool_buffers", "Buffers for JPEGs, by whether one holds a frame", buffers)?;
+    let size = "Address space of these buffers; only what is written takes memory";
+    to.gauge("lipsyncd_pool_bytes", size, bytes as u64)
+}
+
+/// Figures of avatars that are no longer loaded are forgotten here.
+fn capacity(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>], recorder: &Recorder) -> fmt::Result {
+    let mut capacity = recorder.capacity();
+    capacity.frames_per_second.retain(|id, _| loaded.iter().any(|avatar| avatar.id() == id));
+    if capacity.frames_per_second.is_empty() {
+        return Ok(());
+    }
+    let figures = capacity.frames_per_second.iter().map(|(id, figure)| ([("avatar", id.as_str())], *figure));
+    to.gauges("lipsyncd_capacity_frames_per_second", "Frames a second this machine makes, as measured", figures)
+}
+
+fn label(avatar: &LoadedAvatar) -> [(&'static str, &str); 1] {
+    [("avatar", avatar.id().as_str())]
+}

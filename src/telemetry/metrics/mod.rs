@@ -1,0 +1,14 @@
+//! The Prometheus page, in OpenMetrics' text form, and the port it is served on.
+//!
+//! Figures are read when somebody asks: most live where they are kept anyway (the registry, the queue, the
+//! pools), the rest in the [`Recorder`](super::Recorder).
+
+mod avatars;
+mod encode;
+mod page;
+mod pipeline;
+mod process;
+mod server;
+
+pub use page::Page;
+pub use server::{BindError, MetricsPort};
