@@ -8,10 +8,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{TINY, avatars_dir, cpu_backend, engine, eventually, templates, within};
+use common::{TINY, avatars_dir, cpu_backend, daemon_options, engine, eventually, templates, within};
 use lipsyncd::avatar::{EvictPolicy, Registry, ResidencyLimits};
-use lipsyncd::picture::Quality;
-use lipsyncd::rpc::{self, Daemon, DaemonOptions, ServerOptions};
+use lipsyncd::rpc::{self, Daemon, ServerOptions};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -29,8 +28,7 @@ impl TestServer {
         let backend = cpu_backend();
         let limits = ResidencyLimits { max_resident_bytes: None, evict: EvictPolicy::default() };
         let registry = Arc::new(Registry::new(avatars_dir(), Arc::clone(&backend), limits, templates()));
-        let options =
-            DaemonOptions { jpeg_quality: Quality::DEFAULT, max_sessions, latency_budget: Duration::from_millis(150) };
+        let options = daemon_options(max_sessions);
         let daemon = Arc::new(Daemon::new(engine(&backend, 2, 8, 1), registry, options));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -11,6 +11,9 @@ const BUCKETS: usize = 7;
 /// Weight of a new measurement: some hundred batches change an estimate for good, one or two seconds of a busy device.
 const WEIGHT: f64 = 0.02;
 
+/// The first measurements weigh more: the n-th 1 / (n + this).
+const EARLY: u32 = 8;
+
 /// Networks with an estimate; beyond them the one known longest is given up.
 const MAX_NETWORKS: usize = 256;
 
@@ -20,7 +23,26 @@ const OUTLIER: f64 = 4.0;
 /// Estimated seconds per item, by kind, network and batch size.
 #[derive(Debug, Default)]
 pub struct Costs {
-    known: Mutex<Vec<(BatchKey, [Option<f64>; BUCKETS])>>,
+    known: Mutex<Vec<(BatchKey, [Option<Estimate>; BUCKETS])>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Estimate {
+    seconds: f64,
+    measurements: u32,
+}
+
+impl Estimate {
+    fn follow(self, seconds: f64) -> Self {
+        let measurements = self.measurements.saturating_add(1);
+        // The first batches of a network warm its caches, so a much better one counts at once.
+        if seconds < self.seconds / 2.0 {
+            return Self { seconds, measurements };
+        }
+        let weight = WEIGHT.max(1.0 / f64::from(measurements.saturating_add(EARLY)));
+        let change = seconds.min(self.seconds * OUTLIER) - self.seconds;
+        Self { seconds: self.seconds + weight * change, measurements }
+    }
 }
 
 impl Costs {
@@ -36,12 +58,7 @@ impl Costs {
             known.len() - 1
         });
         let estimate = &mut known[at].1[bucket(len)];
-        *estimate = Some(match *estimate {
-            // The first batches of a network warm its caches, so a better one counts at once until there are some.
-            None => seconds,
-            Some(old) if seconds < old / 2.0 => seconds,
-            Some(old) => old + WEIGHT * (seconds.min(old * OUTLIER) - old),
-        });
+        *estimate = Some(estimate.map_or(Estimate { seconds, measurements: 1 }, |old| old.follow(seconds)));
     }
 
     /// Seconds a batch of `len` takes, all items together; zero when nothing is known of the network. A size that was never
@@ -55,10 +72,17 @@ impl Costs {
         let known = self.lock();
         let (_, estimates) = known.iter().find(|(other, _)| *other == key)?;
         let at = bucket(len);
-        estimates[..=at].iter().rev().chain(&estimates[at..]).find_map(|estimate| *estimate)
+        estimates[..=at].iter().rev().chain(&estimates[at..]).find_map(|estimate| Some((*estimate)?.seconds))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(BatchKey, [Option<f64>; BUCKETS])>> {
+    /// Seconds per item in batches of the size that takes the fewest.
+    pub fn best_per_item(&self, key: BatchKey) -> Option<f64> {
+        let known = self.lock();
+        let (_, estimates) = known.iter().find(|(other, _)| *other == key)?;
+        estimates.iter().flatten().map(|estimate| estimate.seconds).min_by(f64::total_cmp)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(BatchKey, [Option<Estimate>; BUCKETS])>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -84,7 +108,7 @@ mod tests {
         assert_eq!(costs.batch(KEY, 1), 20 * MS, "the first run only warmed up");
         costs.note(KEY, 1, 10_000 * MS);
         assert!(costs.batch(KEY, 1) <= 26 * MS);
-        (0..600).for_each(|_| costs.note(KEY, 1, 30 * MS));
+        (0..900).for_each(|_| costs.note(KEY, 1, 30 * MS));
         let settled = costs.per_item(KEY, 1).unwrap();
         assert!((settled - 0.030).abs() < 1e-4, "{settled}");
     }

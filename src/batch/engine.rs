@@ -1,21 +1,22 @@
 //! The whole: a queue, a backend's lanes and their threads, started and stopped.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 
 use tokio::sync::Notify;
 
+use super::admission::{self, AdmissionLimits, Demand, Overload};
 use super::lanes::{self, PanicGuard};
-use super::policy::Limits;
+use super::policy::{BatchKey, Limits};
 use super::queue::WorkQueue;
 use super::slot::{Slot, SlotShape};
 use crate::audio::{ResampleError, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{LoadedAvatar, MAX_CONTEXT, MAX_MELS};
 use crate::backend::{Backend, BackendError};
-use crate::session::{FrameReader, Intake, SessionOptions};
-use crate::telemetry::Recorder;
+use crate::session::{FrameReader, Intake, Pace, SessionCore, SessionOptions};
+use crate::telemetry::{Recorder, WorkClass};
 
 /// How many batches may be in flight and how large they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,17 @@ pub struct EngineOptions {
     pub slots: usize,
     /// Largest batches.
     pub limits: Limits,
+}
+
+/// Why a live session was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The sample rate cannot be.
+    #[error(transparent)]
+    Rate(#[from] ResampleError),
+    /// The device has no room.
+    #[error(transparent)]
+    Overload(#[from] Overload),
 }
 
 /// Counters since the start.
@@ -38,10 +50,13 @@ pub struct EngineStats {
 }
 
 impl EngineStats {
-    pub(super) fn batch_done(&self, (windows, frames): (usize, usize)) {
+    pub(super) fn batch_done(&self, class: WorkClass, items: usize) {
         self.batches.fetch_add(1, Ordering::Relaxed);
-        self.windows.fetch_add(windows as u64, Ordering::Relaxed);
-        self.frames.fetch_add(frames as u64, Ordering::Relaxed);
+        let items_done = match class {
+            WorkClass::Window => &self.windows,
+            WorkClass::Frame => &self.frames,
+        };
+        items_done.fetch_add(items as u64, Ordering::Relaxed);
     }
 
     pub(super) fn mark_broken(&self) {
@@ -80,6 +95,7 @@ pub struct Engine {
     stats: Arc<EngineStats>,
     backend: Arc<dyn Backend>,
     options: EngineOptions,
+    live: Mutex<Vec<Weak<SessionCore>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -97,11 +113,12 @@ impl Engine {
             window_len: MAX_MELS * WINDOW_MEL_FRAMES,
             context_len: MAX_CONTEXT * FEATURE_LEN,
         };
-        let mut engine = Self { queue, stats, backend, options, threads: Vec::new() };
+        let mut engine = Self { queue, stats, backend, options, live: Mutex::default(), threads: Vec::new() };
         for index in 0..options.slots.max(1) {
             let lane = engine.backend.open_lane()?;
             let slot = Slot::new(shape);
-            let guard = PanicGuard { queue: Arc::clone(&engine.queue), stats: Arc::clone(&engine.stats) };
+            let slots = options.slots.max(1);
+            let guard = PanicGuard { queue: Arc::clone(&engine.queue), stats: Arc::clone(&engine.stats), slots };
             let thread = std::thread::Builder::new()
                 .name(format!("lane-{index}"))
                 .spawn(move || lanes::run(&guard, lane, slot))
@@ -120,9 +137,70 @@ impl Engine {
         avatar: Arc<LoadedAvatar>,
         options: SessionOptions,
     ) -> Result<(Intake, FrameReader), ResampleError> {
+        let counted = options.pace != Pace::Rehearsal;
         let ends = Intake::open(avatar, Arc::clone(&self.queue), options)?;
-        self.stats.sessions.fetch_add(1, Ordering::Relaxed);
+        self.stats.sessions.fetch_add(u64::from(counted), Ordering::Relaxed);
         Ok(ends)
+    }
+
+    /// As [`Self::open_session`], if within `limits` the device has room for one more live stream.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open_live_session(
+        &self,
+        avatar: Arc<LoadedAvatar>,
+        options: SessionOptions,
+        limits: AdmissionLimits,
+    ) -> Result<(Intake, FrameReader), OpenError> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        live.retain(|session| session.strong_count() > 0);
+        self.check_room(&live, &avatar, limits)?;
+        let ends = self.open_session(avatar, options)?;
+        live.push(Arc::downgrade(ends.0.core()));
+        Ok(ends)
+    }
+
+    /// Whether a live stream of `avatar` would be let in now.
+    ///
+    /// # Errors
+    /// [`Overload`] when not.
+    pub fn has_room(&self, avatar: &LoadedAvatar, limits: AdmissionLimits) -> Result<(), Overload> {
+        self.check_room(&self.live.lock().unwrap_or_else(PoisonError::into_inner), avatar, limits)
+    }
+
+    fn check_room(
+        &self,
+        live: &[Weak<SessionCore>],
+        avatar: &LoadedAvatar,
+        limits: AdmissionLimits,
+    ) -> Result<(), Overload> {
+        // What was never measured is let in: the first to draw it measures it.
+        let Some(lanes) = self.lanes_per_stream(avatar) else { return Ok(()) };
+        let open: Vec<Demand> = live
+            .iter()
+            .filter_map(Weak::upgrade)
+            .filter_map(|session| {
+                let lanes = self.lanes_per_stream(session.avatar())?;
+                Some(Demand { lanes, speech: session.speech(limits.expected_speech) })
+            })
+            .collect();
+        let one_more = Demand { lanes, speech: limits.expected_speech };
+        admission::admit(open.iter().copied(), one_more, self.options.slots, limits)
+    }
+
+    /// Lanes that a stream of `avatar` keeps busy while it speaks, as measured; `None` before it has been.
+    fn lanes_per_stream(&self, avatar: &LoadedAvatar) -> Option<f64> {
+        let (costs, models) = (self.queue.crowded_costs(), avatar.models());
+        let frame = costs.best_per_item(BatchKey::Render(models.generator))?;
+        let window = costs.best_per_item(BatchKey::Encode(models.encoder)).unwrap_or_default();
+        Some((frame + window) * f64::from(avatar.fps()))
+    }
+
+    /// Frames of `avatar` a second that all lanes make together, as measured; `None` before it has been.
+    #[must_use]
+    pub fn frames_per_second(&self, avatar: &LoadedAvatar) -> Option<f64> {
+        Some(self.options.slots as f64 * f64::from(avatar.fps()) / self.lanes_per_stream(avatar)?)
     }
 
     /// What runs the batches.

@@ -24,29 +24,42 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
     let mut scratch = vec![0.0; slot.shape().window_len];
     while let Some(key) = whole.queue.take(slot.work_mut()) {
         meter.begin();
-        let _span = span_of(key, &slot).entered();
+        let _span = span_of(key, &mut slot).entered();
         let taken = Instant::now();
         note_waits(key, &mut slot, recorder, taken);
         let filled = stage(slot, key, &mut scratch);
-        recorder.stage_done(Stage::Stage, taken.elapsed());
+        let staged = taken.elapsed();
+        let mut ran = 0;
         slot = if filled.is_empty() {
             filled.abandon()
         } else {
             let flying = lane.submit(filled);
             let mut ready = lane.complete(flying);
             let start = Instant::now();
-            deliver(&mut ready, &whole.stats, recorder);
-            recorder.stage_done(Stage::Deliver, start.elapsed());
-            whole.queue.costs().note(key, ready.len(), taken.elapsed());
+            if deliver(&mut ready, &whole.stats, recorder) {
+                recorder.stage_done(Stage::Stage, staged);
+                recorder.stage_done(Stage::Deliver, start.elapsed());
+            }
+            ran = ready.len();
             ready.recycle()
         };
         meter.end();
-        whole.queue.done();
+        let elapsed = taken.elapsed();
+        let in_flight = whole.queue.done();
+        if ran > 0 {
+            whole.queue.costs().note(key, ran, elapsed);
+            if in_flight >= whole.slots {
+                whole.queue.crowded_costs().note(key, ran, elapsed);
+            }
+        }
     }
 }
 
-/// The span of one batch, at level debug; where that is off, its fields are not even looked at.
-fn span_of(key: BatchKey, slot: &Slot<Free>) -> tracing::Span {
+/// The span of one batch, at level debug; where that is off, its fields are not even looked at. Rehearsals have none.
+fn span_of(key: BatchKey, slot: &mut Slot<Free>) -> tracing::Span {
+    if slot.work_mut().iter().all(|work| work.session.is_rehearsal()) {
+        return tracing::Span::none();
+    }
     tracing::debug_span!(
         "batch",
         kind = class_of(key).word(),
@@ -63,7 +76,7 @@ fn class_of(key: BatchKey) -> WorkClass {
 }
 
 fn note_waits(key: BatchKey, slot: &mut Slot<Free>, recorder: &Recorder, now: Instant) {
-    for work in slot.work_mut().iter() {
+    for work in slot.work_mut().iter().filter(|work| !work.session.is_rehearsal()) {
         recorder.waited(class_of(key), now.saturating_duration_since(work.queued_at));
     }
 }
@@ -85,9 +98,11 @@ fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
     }
 }
 
-fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) {
-    let counts = ready.kind_counts();
-    let class = if counts.1 > 0 { WorkClass::Frame } else { WorkClass::Window };
+/// Hands out what the batch made. False when nobody wanted it but rehearsals, which are counted nowhere.
+fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) -> bool {
+    let (_, frames) = ready.kind_counts();
+    let class = if frames > 0 { WorkClass::Frame } else { WorkClass::Window };
+    let real = ready.work().iter().filter(|work| !work.session.is_rehearsal()).count();
     match ready.outcome() {
         Err(error) => {
             tracing::error!("a batch of {} failed: {error}", ready.len());
@@ -99,8 +114,10 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) {
         Ok(times) => {
             let share = share_of(times, ready.len());
             // Counted first: whoever has the frame finds it in the figures.
-            stats.batch_done(counts);
-            record(recorder, class, ready.len(), times);
+            if real > 0 {
+                stats.batch_done(class, real);
+                record(recorder, class, real, times);
+            }
             ready.each_feature(|work, feature| {
                 if let WorkKind::Window(index) = work.kind {
                     work.session.add_times(share);
@@ -114,12 +131,15 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) {
                         recorder.frame_due(now.saturating_duration_since(due));
                     }
                     work.session.add_times(share);
-                    work.session.avatar().frame_done(share);
+                    if !work.session.is_rehearsal() {
+                        work.session.avatar().frame_done(share);
+                    }
                     work.session.put_frame(work, index, picture);
                 }
             });
         }
     }
+    real > 0
 }
 
 fn record(recorder: &Recorder, class: WorkClass, items: usize, times: StageTimes) {
@@ -144,6 +164,8 @@ fn share_of(times: StageTimes, items: usize) -> StageTimes {
 pub(super) struct PanicGuard {
     pub(super) queue: Arc<WorkQueue>,
     pub(super) stats: Arc<EngineStats>,
+    /// Lanes of the engine.
+    pub(super) slots: usize,
 }
 
 impl Drop for PanicGuard {

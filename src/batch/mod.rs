@@ -2,6 +2,7 @@
 //!
 //! | file | gives |
 //! | --- | --- |
+//! | [`admission`] | whether there is room for one more live stream: pure |
 //! | [`pool`] | buffers made ahead of time, handed out and returned by ownership |
 //! | [`work`] | one unit of work: a window to encode or a frame to draw |
 //! | [`policy`] | which waiting work makes the next batch: a pure function |
@@ -9,21 +10,26 @@
 //! | [`queue`] | the waiting work of all sessions, behind one lock |
 //! | [`slot`] | the buffers of one batch in flight, moved by value through their states |
 //! | `lanes` | one thread per slot: stage, submit, complete, deliver |
+//! | [`rehearsal`] | a new avatar's first frames, for nobody |
 //! | [`engine`] | the whole, started and stopped |
 
+pub mod admission;
 pub mod costs;
 pub mod engine;
 mod lanes;
 pub mod policy;
 pub mod pool;
 pub mod queue;
+pub mod rehearsal;
 pub mod slot;
 pub mod work;
 
+pub use admission::{AdmissionLimits, Overload};
 pub use costs::Costs;
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, OpenError};
 pub use policy::{BatchKey, BatchPlan, Limits};
 pub use pool::{BufferPool, PooledBuf};
 pub use queue::WorkQueue;
+pub use rehearsal::rehearse;
 pub use slot::{Filled, Free, InFlight, Ready, Slot};
 pub use work::Work;

@@ -16,6 +16,7 @@ use crate::telemetry::Recorder;
 pub struct WorkQueue {
     limits: Limits,
     costs: Costs,
+    crowded_costs: Costs,
     recorder: Arc<Recorder>,
     state: Mutex<State>,
     arrived: Condvar,
@@ -49,6 +50,7 @@ impl WorkQueue {
         Arc::new(Self {
             limits,
             costs: Costs::default(),
+            crowded_costs: Costs::default(),
             recorder: Recorder::new(),
             state: Mutex::new(state),
             arrived: Condvar::new(),
@@ -65,6 +67,12 @@ impl WorkQueue {
     #[must_use]
     pub fn costs(&self) -> &Costs {
         &self.costs
+    }
+
+    /// What batches have cost that ran while every lane had one: what they cost when the device is full.
+    #[must_use]
+    pub fn crowded_costs(&self) -> &Costs {
+        &self.crowded_costs
     }
 
     /// Where the queue, its lanes and its sessions record what they do.
@@ -136,12 +144,14 @@ impl WorkQueue {
         }
     }
 
-    /// A batch that [`Self::take`] gave has been delivered.
-    pub(crate) fn done(&self) {
+    /// A batch that [`Self::take`] gave has been delivered. Gives how many were in flight, it included.
+    pub(crate) fn done(&self) -> usize {
         let mut state = self.lock();
-        state.in_flight = state.in_flight.saturating_sub(1);
+        let in_flight = state.in_flight;
+        state.in_flight = in_flight.saturating_sub(1);
         drop(state);
         self.arrived.notify_one();
+        in_flight
     }
 
     /// Lets the lanes end once nothing waits.

@@ -12,10 +12,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{CommandError, watch};
 use crate::avatar::{AvatarId, Keep, Registry, ResidencyLimits, TemplateOptions};
 use crate::backend::{Backend, CpuBackend};
-use crate::batch::{Engine, EngineOptions, Limits};
+use crate::batch::{AdmissionLimits, Engine, EngineOptions, Limits};
 use crate::config::{BackendChoice, Config};
 use crate::picture::template::OnDemandTemplates;
-use crate::rpc::{self, Daemon, DaemonOptions, ServerOptions};
+use crate::rpc::{self, Daemon, DaemonOptions, DoorOptions, ServerOptions};
 use crate::telemetry::metrics::{MetricsPort, Page};
 use crate::telemetry::systemd::Notifier;
 use crate::telemetry::{self, LogOptions};
@@ -72,17 +72,18 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         None
     });
     let notifier = notifier.map(Arc::new);
-    preload(&registry, &config.preload, notifier.as_ref()).await?;
+    let options = DaemonOptions {
+        jpeg_quality: config.jpeg_quality,
+        doors: doors(&config),
+        admission: admission(&config),
+        latency_budget: Duration::from_millis(config.latency_budget_ms),
+    };
+    let daemon = Arc::new(Daemon::new(engine, registry, options));
+    preload(&daemon, &config.preload, notifier.as_ref()).await?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| CommandError::failed(format!("listen: {}: {error}; set `listen`", config.listen)))?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
-    let options = DaemonOptions {
-        jpeg_quality: config.jpeg_quality,
-        max_sessions: config.max_sessions,
-        latency_budget: Duration::from_millis(config.latency_budget_ms),
-    };
-    let daemon = Arc::new(Daemon::new(engine, registry, options));
     let _metrics = open_metrics(config.metrics, &daemon).await?;
     tracing::info!("listening on {address}");
     let drain = Duration::from_secs(config.drain_seconds);
@@ -105,14 +106,27 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     Ok(())
 }
 
-async fn preload(
-    registry: &Arc<Registry>,
-    ids: &[AvatarId],
-    notifier: Option<&Arc<Notifier>>,
-) -> Result<(), CommandError> {
+fn doors(config: &Config) -> DoorOptions {
+    DoorOptions {
+        max_sessions: config.max_sessions,
+        max_sessions_per_client: (config.max_sessions_per_client > 0).then_some(config.max_sessions_per_client),
+        max_synth: config.max_synth,
+        max_queued_synth: config.max_queued_synth,
+    }
+}
+
+fn admission(config: &Config) -> Option<AdmissionLimits> {
+    let part = |percent: u64| percent as f64 / 100.0;
+    (config.utilisation_percent > 0).then(|| AdmissionLimits {
+        utilisation: part(config.utilisation_percent),
+        expected_speech: part(config.expected_speech_percent),
+    })
+}
+
+async fn preload(daemon: &Daemon, ids: &[AvatarId], notifier: Option<&Arc<Notifier>>) -> Result<(), CommandError> {
     for id in ids {
         let _telling = notifier.map(|notifier| watch::starting(notifier, format!("loading avatar {id}")));
-        registry.acquire(id).await.map_err(CommandError::input)?;
+        daemon.acquire(id.as_str()).await.map_err(|error| CommandError::input(error.sentence()))?;
     }
     Ok(())
 }

@@ -67,6 +67,16 @@ pub struct Config {
     pub onnxruntime: Option<PathBuf>,
     /// Sessions open at once.
     pub max_sessions: usize,
+    /// Sessions of one IP address; 0 for as many as it likes.
+    pub max_sessions_per_client: usize,
+    /// Whole files drawn at a time.
+    pub max_synth: usize,
+    /// Whole files that may wait.
+    pub max_queued_synth: usize,
+    /// Percent of the measured capacity that live streams may take; 0 for no such bound.
+    pub utilisation_percent: u64,
+    /// Percent of the time that a new live stream is expected to speak.
+    pub expected_speech_percent: u64,
     /// Where to serve Prometheus metrics.
     pub metrics: Option<SocketAddr>,
     /// Collector of spans.
@@ -98,6 +108,7 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let values = Values::read(file, environment)?;
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let slots = values.number("slots", 1..=256)?.map_or(cores.max(2), |n| n as usize);
         Ok(Self {
             listen: values.parsed("listen", "an address such as \"[::]:50053\"")?.unwrap_or(keys::DEFAULT_LISTEN),
             avatars: values.text("avatars")?.map_or_else(|| "avatars".into(), Into::into),
@@ -116,10 +127,15 @@ impl Config {
                 .unwrap_or_default(),
             template_cache: values.text("template_cache")?.map(PathBuf::from),
             max_batch: values.number("max_batch", 1..=64)?.map_or(1, |n| n as usize),
-            slots: values.number("slots", 1..=256)?.map_or(cores.max(2), |n| n as usize),
+            slots,
             threads_per_slot: values.number("threads_per_slot", 1..=256)?.map_or(1, |n| n as usize),
             onnxruntime: values.text("onnxruntime")?.map(PathBuf::from),
             max_sessions: values.number("max_sessions", 1..=1_000_000)?.map_or(1000, |n| n as usize),
+            max_sessions_per_client: values.number("max_sessions_per_client", 0..=1_000_000)?.unwrap_or(0) as usize,
+            max_synth: values.number("max_synth", 1..=100_000)?.map_or(4 * slots, |n| n as usize),
+            max_queued_synth: values.number("max_queued_synth", 0..=100_000)?.unwrap_or(256) as usize,
+            utilisation_percent: values.number("utilisation_percent", 0..=100)?.unwrap_or(95),
+            expected_speech_percent: values.number("expected_speech_percent", 1..=100)?.unwrap_or(100),
             metrics: values.parsed("metrics", "an address such as \"127.0.0.1:9090\"")?,
             otlp: values.parsed("otlp", "a URL such as \"http://127.0.0.1:4317\", without a path")?,
             max_message_bytes: values

@@ -32,8 +32,10 @@ impl Process {
             .map(|inode| format!("socket:[{inode}]"))
             .collect();
         let processes = std::fs::read_dir("/proc").ok()?;
-        let holder = processes.flatten().map(|entry| entry.path()).find(|dir| holds_one_of(dir, &sockets))?;
-        Some(Self { stat: holder.join("stat") })
+        let pids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+        // A child that has just been forked holds its parent's sockets too, until it becomes another program.
+        let holder = pids.filter(|pid| holds_one_of(&process(*pid), &sockets)).min()?;
+        Some(Self { stat: process(holder).join("stat") })
     }
 
     /// Seconds of processor time so far, in user and kernel mode together; `None` when it has ended.
@@ -61,6 +63,10 @@ fn listening_inodes(table: &str, port: u16) -> Vec<u64> {
     rows.filter(|row| row.len() > 9 && row[3] == LISTENING && row[1].rsplit(':').next() == Some(&port))
         .filter_map(|row| row[9].parse().ok())
         .collect()
+}
+
+fn process(pid: u32) -> PathBuf {
+    Path::new("/proc").join(pid.to_string())
 }
 
 fn holds_one_of(process: &Path, sockets: &[String]) -> bool {

@@ -45,6 +45,7 @@ pub(super) async fn converse(
     let pcm = pcm_format(&start)?;
     let rate = rate_hz("start.sample_rate_hz", start.sample_rate_hz)?;
     let quality = daemon.quality(start.jpeg_quality)?;
+    let place = daemon.enter(info, &start.avatar_id).await?;
     let avatar = daemon.acquire(&start.avatar_id).await?.avatar;
     let format = format_of("start.output", start.output, quality, &avatar)?;
     let options = SessionOptions {
@@ -52,7 +53,7 @@ pub(super) async fn converse(
         pace: daemon.live(),
         ..SessionOptions::new(format, rate)
     };
-    let Admitted { intake, reader, call } = daemon.admit(info, Arc::clone(&avatar), options)?;
+    let Admitted { intake, reader, call } = daemon.admit(info, place, Arc::clone(&avatar), options)?;
     let (failed, failure) = oneshot::channel();
     let backlog = Backlog { items: VecDeque::new(), used: 0, samples: 0, most: BACKLOG_SECONDS * rate as usize };
     let task = tokio::spawn(async move {

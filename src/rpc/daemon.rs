@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
+use super::doors::{DoorOptions, Doors, Place};
 use super::status::RpcError;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar, Registry};
-use crate::batch::Engine;
+use crate::backend::FrameFormat;
+use crate::batch::{AdmissionLimits, Engine, rehearse};
 use crate::picture::Quality;
 use crate::session::{FrameReader, Intake, Pace, SessionOptions};
-use crate::telemetry::{CallInfo, CallRecord};
+use crate::telemetry::{CallInfo, CallKind, CallRecord};
 
 /// What the daemon decides for clients that do not.
 #[derive(Debug, Clone, Copy)]
 pub struct DaemonOptions {
     /// JPEG quality where none is asked for.
     pub jpeg_quality: Quality,
-    /// Sessions open at once.
-    pub max_sessions: usize,
+    /// How many may come in.
+    pub doors: DoorOptions,
+    /// How full live streams may make the device; `None` lets everybody in.
+    pub admission: Option<AdmissionLimits>,
     /// Time from the sound to a live frame that a viewer does not notice.
     pub latency_budget: Duration,
 }
@@ -28,12 +32,12 @@ pub struct Daemon {
     engine: Engine,
     registry: Arc<Registry>,
     options: DaemonOptions,
-    places: Arc<Semaphore>,
+    doors: Doors,
     stopping: watch::Sender<bool>,
     started: Instant,
 }
 
-/// A session and its place among `max_sessions`.
+/// A session and its place.
 pub(super) struct Admitted {
     pub intake: Intake,
     pub reader: FrameReader,
@@ -43,7 +47,7 @@ pub(super) struct Admitted {
 /// What a call holds for as long as it lasts: its place, and the record of how it ends.
 pub(super) struct Call {
     pub record: CallRecord,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Daemon {
@@ -54,7 +58,7 @@ impl Daemon {
             engine,
             registry,
             options,
-            places: Arc::new(Semaphore::new(options.max_sessions.min(Semaphore::MAX_PERMITS))),
+            doors: Doors::new(options.doors),
             stopping: watch::Sender::new(false),
             started: Instant::now(),
         }
@@ -81,7 +85,7 @@ impl Daemon {
     /// Sessions open now.
     #[must_use]
     pub fn sessions(&self) -> usize {
-        self.options.max_sessions - self.places.available_permits()
+        self.doors.taken()
     }
 
     /// Refuses new sessions and ends those that are between utterances.
@@ -100,26 +104,47 @@ impl Daemon {
         self.stopping.subscribe()
     }
 
-    /// The avatar a client names, loaded if need be.
-    pub(super) async fn acquire(&self, id: &str) -> Result<Acquired, RpcError> {
+    /// The avatar a client names, loaded and rehearsed if need be.
+    ///
+    /// # Errors
+    /// [`RpcError::Id`], [`RpcError::Registry`].
+    pub async fn acquire(&self, id: &str) -> Result<Acquired, RpcError> {
         let id: AvatarId = id.parse()?;
-        Ok(self.registry.acquire(&id).await?)
+        let acquired = self.registry.acquire(&id).await?;
+        if acquired.loading.is_some() {
+            rehearse(&self.engine, &acquired.avatar, FrameFormat::Jpeg(self.options.jpeg_quality)).await;
+        }
+        Ok(acquired)
     }
 
-    /// A place and a session, if there is one more.
+    /// A place, before anything is loaded for the call: whoever is refused for lack of room is told so at once.
+    pub(super) async fn enter(&self, info: &CallInfo, id: &str) -> Result<Place, RpcError> {
+        let place = self.doors.enter(info, self.stopping()).await?;
+        if let (CallKind::Live, Some(limits)) = (info.kind, self.options.admission)
+            && let Some(avatar) = self.registry.loaded(&id.parse()?)
+        {
+            self.engine.has_room(&avatar, limits)?;
+        }
+        Ok(place)
+    }
+
+    /// A session in `place`, if the device has room for it.
     pub(super) fn admit(
         &self,
         info: &CallInfo,
+        place: Place,
         avatar: Arc<LoadedAvatar>,
         options: SessionOptions,
     ) -> Result<Admitted, RpcError> {
         if self.is_stopping() {
             return Err(RpcError::Stopping);
         }
-        let place = Arc::clone(&self.places)
-            .try_acquire_owned()
-            .map_err(|_| RpcError::Full { max_sessions: self.options.max_sessions })?;
-        let (intake, reader) = self.engine.open_session(Arc::clone(&avatar), options)?;
+        let (intake, reader) = match self.options.admission {
+            Some(limits) if info.kind == CallKind::Live => {
+                self.engine.open_live_session(Arc::clone(&avatar), options, limits)?
+            }
+            _ => self.engine.open_session(Arc::clone(&avatar), options)?,
+        };
         let record = CallRecord::open(Arc::clone(self.engine.recorder()), info, avatar.id());
         Ok(Admitted { intake, reader, call: Call { record, _place: place } })
     }
@@ -129,6 +154,13 @@ impl Daemon {
         if let Some(reason) = error.refusal() {
             self.engine.recorder().refused(reason);
         }
+    }
+
+    /// Streams of `avatar` that speak all the time which the daemon carries, as measured; `None` before it has been.
+    #[must_use]
+    pub fn capacity_streams(&self, avatar: &LoadedAvatar) -> Option<f64> {
+        let streams = self.engine.frames_per_second(avatar)? / f64::from(avatar.fps());
+        Some(streams * self.options.admission.map_or(1.0, |limits| limits.utilisation))
     }
 
     /// How live sessions are paced.

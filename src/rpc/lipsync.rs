@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::backgrounds::{BackgroundStream, get_avatar_frames};
@@ -32,13 +31,13 @@ impl LipSync for LipSyncService {
     type GetAvatarFramesStream = BackgroundStream;
 
     async fn synthesize(&self, request: Request<SynthesizeRequest>) -> Result<Response<FrameStream>, Status> {
-        let info = call_info(CallKind::Whole, request.metadata());
+        let info = call_info(CallKind::Whole, &request);
         let stream = synthesize(&self.daemon, &info, request.into_inner()).await;
         Ok(Response::new(stream.inspect_err(|error| self.daemon.refused(error))?))
     }
 
     async fn converse(&self, request: Request<Streaming<ConverseRequest>>) -> Result<Response<ConverseStream>, Status> {
-        let info = call_info(CallKind::Live, request.metadata());
+        let info = call_info(CallKind::Live, &request);
         let mut messages = request.into_inner();
         let first = messages.message().await?;
         let stream = converse(&self.daemon, &info, first, messages).await;
@@ -112,9 +111,13 @@ impl LipSync for LipSyncService {
 const MAX_REQUEST_ID: usize = 128;
 
 /// What a call is recorded as; the client may name it in `x-request-id`.
-pub(super) fn call_info(kind: CallKind, metadata: &MetadataMap) -> CallInfo {
-    let id = metadata.get("x-request-id").and_then(|id| id.to_str().ok());
-    CallInfo { kind, request_id: id.filter(|id| id.len() <= MAX_REQUEST_ID).map(str::to_owned) }
+pub(super) fn call_info<T>(kind: CallKind, request: &Request<T>) -> CallInfo {
+    let id = request.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
+    CallInfo {
+        kind,
+        request_id: id.filter(|id| id.len() <= MAX_REQUEST_ID).map(str::to_owned),
+        peer: request.remote_addr().map(|peer| peer.ip()),
+    }
 }
 
 fn parse_id(id: &str) -> Result<AvatarId, RpcError> {

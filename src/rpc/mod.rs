@@ -3,6 +3,7 @@
 //! | file | gives |
 //! | --- | --- |
 //! | [`daemon`] | what every call shares: engine, avatars, admission, the stop signal |
+//! | [`doors`] | places: of all, of one client, of whole files |
 //! | [`status`] | errors to status codes, in one place |
 //! | `frames` | a finished frame as a message |
 //! | `lipsync` | `lipsync.v1.LipSync`: the calls about avatars, and the way into the three below |
@@ -17,6 +18,7 @@
 
 pub mod client;
 pub mod daemon;
+pub mod doors;
 pub mod server;
 pub mod status;
 
@@ -28,6 +30,7 @@ mod monolithic;
 mod synthesize;
 
 pub use daemon::{Daemon, DaemonOptions};
+pub use doors::DoorOptions;
 pub use server::{ServerError, ServerOptions, run};
 
 /// The generated messages and services.

@@ -38,7 +38,7 @@ impl MonolithicService for Monolithic {
         request: Request<CompositeBatchRequest>,
     ) -> Result<Response<CompositeBatchResponse>, Status> {
         let start = Instant::now();
-        let info = call_info(CallKind::Monolithic, request.metadata());
+        let info = call_info(CallKind::Monolithic, &request);
         let mut response = infer(&self.daemon, &info, request.into_inner()).await.unwrap_or_else(|error| {
             self.daemon.refused(&error);
             CompositeBatchResponse { success: false, error: error.sentence(), ..CompositeBatchResponse::default() }
@@ -147,6 +147,7 @@ async fn infer(
     let batch = in_range("batch_size", request.batch_size, 1, MAX_BATCH)?.unsigned_abs() as usize;
     let start_position = in_range("start_frame_idx", request.start_frame_idx, 0, i32::MAX)?;
     let rate = rate_hz("sample_rate", in_range("sample_rate", request.sample_rate, 0, i32::MAX)?.unsigned_abs())?;
+    let place = daemon.enter(info, &request.model_id).await?;
     let Acquired { avatar, loading } = daemon.acquire(&request.model_id).await?;
     let pictures = read_pictures(&request.visual_frames, batch, &avatar)?;
     let speech = read_speech(&request, batch, rate, &avatar)?;
@@ -158,7 +159,7 @@ async fn infer(
         fixed_context: speech.context,
         ..SessionOptions::new(FrameFormat::Jpeg(daemon.quality(0)?), rate)
     };
-    let Admitted { intake, mut reader, mut call } = daemon.admit(info, avatar, options)?;
+    let Admitted { intake, mut reader, mut call } = daemon.admit(info, place, avatar, options)?;
     let pcm = Pcm { sample_rate_hz: rate, samples: speech.samples };
     let _speech = AbortOnDrop(tokio::spawn(speak(intake, pcm)));
     let mut frames = Vec::with_capacity(batch);

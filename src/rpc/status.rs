@@ -1,14 +1,24 @@
 //! Errors to status codes: the one place where that is decided.
 
+use std::time::Duration;
+
 use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::audio::{PcmError, ResampleError, WavError};
 use crate::avatar::{IdError, RegistryError};
 use crate::backend::BackendError;
+use crate::batch::{OpenError, Overload};
 use crate::chain::sentence;
 use crate::picture::JpegError;
 use crate::session::SessionError;
 use crate::telemetry::Refusal;
+
+/// Hint to whom is refused for lack of room: a conversation's pause, after which one may have ended.
+const RETRY_FULL: Duration = Duration::from_secs(2);
+
+/// Hint to whom meets a daemon that is stopping: a load balancer has noticed by then.
+const RETRY_STOPPING: Duration = Duration::from_secs(1);
 
 /// Why a call is refused or fails.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +65,24 @@ pub enum RpcError {
         /// The bound.
         max_sessions: usize,
     },
+    /// Every place of this client is taken.
+    #[error(
+        "this client has {max_sessions_per_client} sessions, as many as one may; retry when one has ended, or raise \
+         max_sessions_per_client"
+    )]
+    ClientFull {
+        /// The bound.
+        max_sessions_per_client: usize,
+    },
+    /// As many whole files wait as may.
+    #[error("{max_queued_synth} whole files are waiting already; retry in a few seconds, or raise max_queued_synth")]
+    QueueFull {
+        /// The bound.
+        max_queued_synth: usize,
+    },
+    /// The device has no room for one more live stream.
+    #[error(transparent)]
+    Overload(#[from] Overload),
     /// The daemon is going.
     #[error("the daemon is stopping; connect again in a few seconds")]
     Stopping,
@@ -73,7 +101,11 @@ impl RpcError {
                 Code::InvalidArgument
             }
             Self::Registry(RegistryError::NotFound { .. }) => Code::NotFound,
-            Self::Registry(RegistryError::NoRoom { .. }) | Self::Full { .. } => Code::ResourceExhausted,
+            Self::Registry(RegistryError::NoRoom { .. })
+            | Self::Full { .. }
+            | Self::ClientFull { .. }
+            | Self::QueueFull { .. }
+            | Self::Overload(_) => Code::ResourceExhausted,
             Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Code::Unavailable,
             Self::Session(_) | Self::Background(_) => Code::Internal,
@@ -89,9 +121,24 @@ impl RpcError {
             Self::Registry(RegistryError::Load { .. }) => Refusal::FaultyAvatar,
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Refusal::Stopping,
             Self::Full { .. } => Refusal::Full,
+            Self::ClientFull { .. } => Refusal::ClientLimit,
+            Self::QueueFull { .. } => Refusal::Queue,
+            Self::Overload(_) => Refusal::Capacity,
             Self::Session(_) => return None,
             _ => Refusal::BadRequest,
         })
+    }
+
+    /// When it may be worth trying again, for what time alone can mend.
+    fn retry(&self) -> Option<Duration> {
+        match self {
+            Self::Full { .. } | Self::ClientFull { .. } | Self::QueueFull { .. } | Self::Overload(_) => {
+                Some(RETRY_FULL)
+            }
+            Self::Registry(RegistryError::NoRoom { .. }) => Some(RETRY_FULL),
+            Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Some(RETRY_STOPPING),
+            _ => None,
+        }
     }
 
     /// The error and its causes in one sentence.
@@ -101,8 +148,24 @@ impl RpcError {
     }
 }
 
+impl From<OpenError> for RpcError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Rate(error) => Self::Rate(error),
+            OpenError::Overload(overload) => Self::Overload(overload),
+        }
+    }
+}
+
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
-        Self::new(error.code(), error.sentence())
+        match error.retry() {
+            // google.rpc.RetryInfo, in the status details, as clients' libraries read it.
+            Some(delay) => {
+                let details = ErrorDetails::with_retry_info(Some(delay));
+                Self::with_error_details(error.code(), error.sentence(), details)
+            }
+            None => Self::new(error.code(), error.sentence()),
+        }
     }
 }

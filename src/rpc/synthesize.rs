@@ -42,6 +42,7 @@ pub(super) async fn synthesize(
 ) -> Result<FrameStream, RpcError> {
     let pcm = read_audio(&request)?;
     let quality = daemon.quality(request.jpeg_quality)?;
+    let place = daemon.enter(info, &request.avatar_id).await?;
     let avatar = daemon.acquire(&request.avatar_id).await?.avatar;
     let format = format_of("output", request.output, quality, &avatar)?;
     let options = SessionOptions {
@@ -49,7 +50,7 @@ pub(super) async fn synthesize(
         outbox_frames: SessionOptions::LIVE_OUTBOX,
         ..SessionOptions::new(format, pcm.sample_rate_hz)
     };
-    let Admitted { intake, reader, call } = daemon.admit(info, Arc::clone(&avatar), options)?;
+    let Admitted { intake, reader, call } = daemon.admit(info, place, Arc::clone(&avatar), options)?;
     let messages = FrameMessages::new(avatar, format, pcm.sample_rate_hz);
     let stream = Running { reader, messages, call, _speech: AbortOnDrop(tokio::spawn(speak(intake, pcm))) };
     Ok(Box::pin(unfold(stream, next_frame)))

@@ -12,11 +12,12 @@ use super::reader::{Cut, SessionError};
 use super::utterance::{Limits, Utterance};
 use crate::avatar::LoadedAvatar;
 use crate::backend::{BackendError, FrameFormat};
+use crate::batch::admission;
 use crate::batch::pool::Reservation;
 use crate::batch::slot::{FrameJob, StageTimes};
 use crate::batch::work::WorkKind;
 use crate::batch::{BufferPool, PooledBuf, Work, WorkQueue};
-use crate::telemetry::{SessionMeter, SessionState};
+use crate::telemetry::{Recorder, SessionMeter, SessionState};
 
 /// Buffers beyond the outbox that can be in use at once: one with the reader, one per slot in flight.
 const BUFFERS_BEYOND_OUTBOX: usize = 4;
@@ -75,6 +76,9 @@ pub struct SessionCore {
     reserved_items: usize,
     /// When it was last served: a count of batches.
     served: AtomicU64,
+    opened: Instant,
+    /// Frames that were drawn for it.
+    drawn: AtomicU64,
     pub(super) state: Mutex<State>,
     /// What is recorded of it.
     pub(super) meter: SessionMeter,
@@ -107,9 +111,12 @@ impl SessionCore {
         let limits = Limits { outbox_frames: options.outbox_frames, block_mel_frames };
         let windows = Utterance::<PooledBuf>::feature_capacity(avatar.context(), options.outbox_frames);
         let reserved_items = windows + options.outbox_frames;
-        queue.reserve(reserved_items, options.pace != Pace::Whole);
-        avatar.session_opened();
-        let meter = SessionMeter::new(Arc::clone(queue.recorder()));
+        queue.reserve(reserved_items, is_live(options.pace));
+        let rehearsal = options.pace == Pace::Rehearsal;
+        if !rehearsal {
+            avatar.session_opened();
+        }
+        let meter = SessionMeter::new(if rehearsal { Recorder::new() } else { Arc::clone(queue.recorder()) });
         let state = State {
             generation: 0,
             phase: Phase::Idle,
@@ -131,6 +138,8 @@ impl SessionCore {
             _buffers: buffers,
             reserved_items,
             served: AtomicU64::new(0),
+            opened: Instant::now(),
+            drawn: AtomicU64::new(0),
             state: Mutex::new(state),
             meter,
             event: Notify::new(),
@@ -195,7 +204,7 @@ impl SessionCore {
     /// Notes that the utterance's sound has come so far: sound that is late moves the utterance's clock, sound that is early does
     /// not.
     pub(super) fn heard(&self, state: &mut State) {
-        if self.options.pace == Pace::Whole {
+        if !is_live(self.options.pace) {
             return;
         }
         let now = Instant::now();
@@ -203,6 +212,18 @@ impl SessionCore {
         let sound = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
         let natural = now.checked_sub(sound).unwrap_or(now);
         state.anchor = Some(state.anchor.map_or(now, |anchor| anchor.max(natural)));
+    }
+
+    /// Whether nobody sees its frames.
+    pub(crate) fn is_rehearsal(&self) -> bool {
+        self.options.pace == Pace::Rehearsal
+    }
+
+    /// Part of the time that it speaks, [`admission::speech`] of what was seen of it.
+    pub(crate) fn speech(&self, expected: f64) -> f64 {
+        let drawn = self.drawn.load(Ordering::Relaxed) as f64;
+        let spoken = Duration::from_secs_f64(drawn / f64::from(self.avatar.fps()));
+        admission::speech(expected, spoken, self.opened.elapsed())
     }
 
     /// When it was last served: a count of batches, smaller is longer ago.
@@ -284,6 +305,7 @@ impl SessionCore {
         let mut state = self.lock();
         if state.generation == work.generation {
             state.utterance.put_frame(index, frame);
+            self.drawn.fetch_add(1, Ordering::Relaxed);
             self.event.notify_one();
         }
     }
@@ -307,9 +329,15 @@ impl SessionCore {
 
 impl Drop for SessionCore {
     fn drop(&mut self) {
-        self.queue.release(self.reserved_items, self.options.pace != Pace::Whole);
-        self.avatar.session_closed();
+        self.queue.release(self.reserved_items, is_live(self.options.pace));
+        if !self.is_rehearsal() {
+            self.avatar.session_closed();
+        }
     }
+}
+
+fn is_live(pace: Pace) -> bool {
+    matches!(pace, Pace::Live { .. })
 }
 
 fn add(counter: &AtomicU64, elapsed: Duration) {

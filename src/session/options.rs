@@ -11,6 +11,8 @@ use crate::backend::FrameFormat;
 pub enum Pace {
     /// Nobody waits for a single frame: the work fills what live sessions leave.
     Whole,
+    /// As [`Pace::Whole`], for nobody at all: a new avatar is tried out, and what it does is counted nowhere.
+    Rehearsal,
     /// Frame i is due when the sound it depends on could have been there at the earliest, at its natural pace, plus `budget`.
     Live {
         /// Time from the sound to the frame that a viewer does not notice.

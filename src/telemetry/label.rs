@@ -107,6 +107,8 @@ labels! {
         Capacity = "capacity",
         /// The client has as many streams as one client may.
         ClientLimit = "client_limit",
+        /// As many whole files wait as may.
+        Queue = "queue",
         /// The daemon is stopping.
         Stopping = "stopping",
         /// `max_resident_bytes` has no room for the avatar.

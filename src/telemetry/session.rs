@@ -1,5 +1,6 @@
 //! What is recorded of one session and of the call it belongs to.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -70,6 +71,8 @@ pub struct CallInfo {
     pub kind: CallKind,
     /// The client's own name for it, where it gave one.
     pub request_id: Option<String>,
+    /// Where it came from.
+    pub peer: Option<IpAddr>,
 }
 
 /// One call with a session, from its admission to its end: counted once, with a span of its own. A call that
@@ -167,7 +170,7 @@ mod tests {
     #[test]
     fn a_call_counts_once_under_its_last_word_or_as_cancelled() {
         let recorder = Recorder::new();
-        let info = CallInfo { kind: CallKind::Live, request_id: None };
+        let info = CallInfo { kind: CallKind::Live, request_id: None, peer: None };
         let avatar: AvatarId = "demo".parse().unwrap();
         let mut done = CallRecord::open(Arc::clone(&recorder), &info, &avatar);
         done.ends(CallEnd::Done);

@@ -14,6 +14,7 @@ use lipsyncd::backend::{Backend, CpuBackend, FrameFormat};
 use lipsyncd::batch::{Engine, EngineOptions, Limits};
 use lipsyncd::picture::Quality;
 use lipsyncd::picture::template::OnDemandTemplates;
+use lipsyncd::rpc::{DaemonOptions, DoorOptions};
 use lipsyncd::session::{Event, FrameReader, Intake, SessionError, SessionOptions};
 
 /// The golden bundle's id in [`avatars_dir`].
@@ -46,6 +47,21 @@ pub fn cpu_backend() -> Arc<dyn Backend> {
 pub fn templates() -> Keep {
     let on_demand = Arc::new(OnDemandTemplates::new(1 << 20));
     Keep::Templates(TemplateOptions { quality: Quality::DEFAULT, cache_dir: None, on_demand })
+}
+
+/// A daemon that lets in `max_sessions`, whatever the machine carries.
+pub fn daemon_options(max_sessions: usize) -> DaemonOptions {
+    DaemonOptions {
+        jpeg_quality: Quality::DEFAULT,
+        doors: DoorOptions {
+            max_sessions,
+            max_sessions_per_client: None,
+            max_synth: max_sessions,
+            max_queued_synth: 0,
+        },
+        admission: None,
+        latency_budget: Duration::from_millis(150),
+    }
 }
 
 /// The bundle loaded on `backend`.

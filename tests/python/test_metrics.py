@@ -20,7 +20,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from stubs import lipsync, monolithic
 
 DEPLOY = daemon.ROOT / "deploy"
-# Measured by the scheduler only; not there before it has.
+# Measured when an avatar is loaded; not there before.
 CAPACITY = {"lipsyncd_capacity_sessions", "lipsyncd_capacity_frames_per_second"}
 
 

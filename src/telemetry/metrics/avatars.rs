@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use super::encode::Encoder;
 use crate::avatar::{LoadedAvatar, Registry};
-use crate::telemetry::recorder::Recorder;
+use crate::batch::Engine;
 
-pub(super) fn encode(to: &mut Encoder, registry: &Registry, recorder: &Recorder) -> fmt::Result {
+pub(super) fn encode(to: &mut Encoder, registry: &Registry, engine: &Engine) -> fmt::Result {
     let loaded = registry.all_loaded();
     let frames = loaded.iter().map(|avatar| (label(avatar), avatar.usage().frames));
     to.counters("lipsyncd_frames", "Frames made, since the avatar was loaded", frames)?;
@@ -25,7 +25,7 @@ pub(super) fn encode(to: &mut Encoder, registry: &Registry, recorder: &Recorder)
     let evictions = "Avatars let go to make room for others";
     to.counter("lipsyncd_avatar_evictions", evictions, loads.evicted)?;
     pools(to, &loaded)?;
-    capacity(to, &loaded, recorder)
+    capacity(to, &loaded, engine)
 }
 
 fn pools(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>]) -> fmt::Result {
@@ -43,15 +43,14 @@ fn pools(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>]) -> fmt::Result {
     to.gauge("lipsyncd_pool_bytes", size, bytes as u64)
 }
 
-/// Figures of avatars that are no longer loaded are forgotten here.
-fn capacity(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>], recorder: &Recorder) -> fmt::Result {
-    let mut capacity = recorder.capacity();
-    capacity.frames_per_second.retain(|id, _| loaded.iter().any(|avatar| avatar.id() == id));
-    if capacity.frames_per_second.is_empty() {
+fn capacity(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>], engine: &Engine) -> fmt::Result {
+    let figures: Vec<_> =
+        loaded.iter().filter_map(|avatar| Some((label(avatar), engine.frames_per_second(avatar)?))).collect();
+    if figures.is_empty() {
         return Ok(());
     }
-    let figures = capacity.frames_per_second.iter().map(|(id, figure)| ([("avatar", id.as_str())], *figure));
-    to.gauges("lipsyncd_capacity_frames_per_second", "Frames a second this machine makes, as measured", figures)
+    let help = "Frames a second that all lanes make together, as measured";
+    to.gauges("lipsyncd_capacity_frames_per_second", help, figures)
 }
 
 fn label(avatar: &LoadedAvatar) -> [(&'static str, &str); 1] {

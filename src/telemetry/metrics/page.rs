@@ -67,7 +67,7 @@ impl Collector for Figures {
             let recorder = daemon.engine().recorder();
             pipeline::sessions(&mut to, &daemon, recorder)?;
             pipeline::batches(&mut to, &daemon, recorder)?;
-            avatars::encode(&mut to, daemon.registry(), recorder)?;
+            avatars::encode(&mut to, daemon.registry(), daemon.engine())?;
         }
         process::encode(&mut to)
     }

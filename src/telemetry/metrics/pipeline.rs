@@ -53,9 +53,11 @@ pub(super) fn sessions(to: &mut Encoder, daemon: &Daemon, recorder: &Recorder) -
     to.histogram("lipsyncd_lateness_seconds", lateness, &recorder.lateness)?;
     let first = "Time from an utterance's first sample to its first frame";
     to.histogram("lipsyncd_first_frame_seconds", first, &recorder.first_frame)?;
-    match recorder.capacity().sessions {
-        Some(sessions) => {
-            to.gauge("lipsyncd_capacity_sessions", "Live streams this machine carries, as measured", sessions)
+    let loaded = daemon.registry().all_loaded();
+    match loaded.iter().filter_map(|avatar| daemon.capacity_streams(avatar)).min_by(f64::total_cmp) {
+        Some(streams) => {
+            let help = "Live streams that speak all the time which this machine carries of its dearest loaded avatar, as measured";
+            to.gauge("lipsyncd_capacity_sessions", help, streams)
         }
         None => Ok(()),
     }

@@ -1,0 +1,65 @@
+//! A second of noise through the whole pipeline when an avatar is loaded: its networks and buffers are warm before the
+//! first viewer comes, and what its frames cost is known to admission.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::engine::Engine;
+use crate::avatar::LoadedAvatar;
+use crate::backend::FrameFormat;
+use crate::session::{Event, FrameReader, Intake, Pace, SessionEnded, SessionOptions};
+
+/// Noise that is sent, seconds.
+const SOUND_SECONDS: usize = 2;
+
+/// Rounds of all lanes that are run at least, the first of which warms up.
+const LEAST_ROUNDS: usize = 3;
+
+/// After this, `LEAST_ROUNDS` are enough.
+const ENOUGH: Duration = Duration::from_millis(300);
+
+/// After this, whatever was measured has to do: others keep the device busy.
+const LONGEST: Duration = Duration::from_secs(3);
+
+/// Draws some frames of `avatar` as `format` with what live sessions leave of `engine`, which notes what they cost.
+pub async fn rehearse(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) {
+    let rate = avatar.sample_rate_hz();
+    let options = SessionOptions {
+        pace: Pace::Rehearsal,
+        outbox_frames: SessionOptions::BULK_OUTBOX,
+        ..SessionOptions::new(format, rate)
+    };
+    let Ok((intake, reader)) = engine.open_session(Arc::clone(avatar), options) else { return };
+    let least = LEAST_ROUNDS * engine.options().slots * engine.options().limits.max_frames;
+    let sound = noise(SOUND_SECONDS * rate as usize);
+    let rehearsal = async { tokio::join!(watch(reader, least), speak(intake, &sound)) };
+    // What it has not drawn by then is dropped with it.
+    let _ = tokio::time::timeout(LONGEST, rehearsal).await;
+}
+
+async fn speak(mut intake: Intake, sound: &[f32]) -> Result<(), SessionEnded> {
+    intake.push(sound).await?;
+    intake.finish().await
+}
+
+/// Takes frames until there are `least` and it has taken [`ENOUGH`].
+async fn watch(mut reader: FrameReader, least: usize) {
+    let begun = Instant::now();
+    let mut frames = 0;
+    while let Some(Ok(Event::Frame(_))) = reader.next().await {
+        frames += 1;
+        if frames >= least && begun.elapsed() >= ENOUGH {
+            return;
+        }
+    }
+}
+
+/// Uniform noise, so that no frame is one of silence. A linear congruential generator (Knuth's MMIX constants) will do.
+fn noise(samples: usize) -> Vec<f32> {
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1_u64 << 24) as f32 - 0.5
+    };
+    (0..samples).map(|_| next()).collect()
+}
