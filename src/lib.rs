@@ -12,7 +12,7 @@
 //! | [`rpc`] | frames in order | gRPC messages |
 //!
 //! # The plumbing
-//! [`avatar`] reads bundles and keeps them loaded, [`onnxruntime`] finds and drives the CPU engine,
+//! [`avatar`] reads bundles and keeps them loaded, [`onnxruntime`] finds and drives the CPU engine, [`cuda`] the GPU,
 //! [`media`] writes video files, [`config`] and [`telemetry`] are what operators touch, [`commands`] what
 //! they type; [`load`] plays many viewers at once.
 //!
@@ -34,6 +34,7 @@ pub mod avatar;
 pub mod chain;
 pub mod commands;
 pub mod config;
+pub mod cuda;
 pub mod load;
 pub mod media;
 pub mod onnxruntime;

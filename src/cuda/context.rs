@@ -1,0 +1,83 @@
+//! One GPU's primary context, made current on the threads that work with it.
+
+use std::sync::Arc;
+
+use cudarc::driver::{result, sys};
+
+use super::driver::{Driver, Gpu, device};
+use super::error::{CudaError, at};
+
+/// The primary context of one GPU: the one that TensorRT, cuBLAS, nvJPEG and ONNX Runtime use too, so that buffers and streams
+/// can be passed between them.
+#[derive(Debug)]
+pub struct Context {
+    raw: sys::CUcontext,
+    device: sys::CUdevice,
+    gpu: Gpu,
+}
+
+// SAFETY: a context is not tied to a thread: any thread may make it current, and the driver's calls on it are thread-safe (CUDA
+// Driver API, context management).
+unsafe impl Send for Context {}
+// SAFETY: as above.
+unsafe impl Sync for Context {}
+
+impl Context {
+    /// Takes hold of GPU `ordinal` and makes it current on the calling thread.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn open(driver: &Driver, ordinal: u32) -> Result<Arc<Self>, CudaError> {
+        let gpu = driver.gpu(ordinal)?;
+        let device = device(ordinal)?;
+        // SAFETY: `device` came from cuDeviceGet.
+        let raw = unsafe { result::primary_ctx::retain(device) }.map_err(at("cuDevicePrimaryCtxRetain"))?;
+        let context = Arc::new(Self { raw, device, gpu });
+        context.bind()?;
+        Ok(context)
+    }
+
+    /// Makes it current on the calling thread, which must be done once on every thread before any other call.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn bind(&self) -> Result<(), CudaError> {
+        // SAFETY: the context is retained until `self` drops.
+        unsafe { result::ctx::set_current(self.raw) }.map_err(at("cuCtxSetCurrent"))
+    }
+
+    /// The GPU.
+    #[must_use]
+    pub fn gpu(&self) -> &Gpu {
+        &self.gpu
+    }
+
+    /// Bytes of its memory that are free now, of all.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn memory(&self) -> Result<(u64, u64), CudaError> {
+        self.bind()?;
+        let (free, total) = result::mem_get_info().map_err(at("cuMemGetInfo"))?;
+        Ok((free as u64, total as u64))
+    }
+
+    /// Waits for everything that was enqueued on the GPU. Never in steady state.
+    ///
+    /// # Errors
+    /// [`CudaError`], also of work that failed earlier.
+    pub fn synchronize(&self) -> Result<(), CudaError> {
+        self.bind()?;
+        result::ctx::synchronize().map_err(at("cuCtxSynchronize"))
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        // SAFETY: retained in `open`, released once. Everything that lives in it holds an `Arc` to it.
+        let released = unsafe { result::primary_ctx::release(self.device) };
+        if let Err(error) = released.map_err(at("cuDevicePrimaryCtxRelease")) {
+            tracing::debug!("{error}");
+        }
+    }
+}
