@@ -7,9 +7,10 @@
 
 pub mod cpu;
 pub mod cuda;
+mod table;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use cpu::CpuBackend;
@@ -191,8 +192,4 @@ impl fmt::Display for BackendInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.name, self.engine)
     }
-}
-
-pub(crate) fn read_network(path: &Path) -> Result<Vec<u8>, BackendError> {
-    std::fs::read(path).map_err(|source| BackendError::Read { path: path.to_owned(), source })
 }

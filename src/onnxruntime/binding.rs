@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::ptr;
 
 use ort::AsPointer as _;
+use ort::session::Session;
 use ort::sys;
 
 use super::network::one_line;
@@ -77,7 +78,21 @@ pub struct BoundNetwork {
     network: Network,
 }
 
-struct Binding(*mut sys::OrtIoBinding);
+/// Which buffer each input and output of a session is.
+pub(super) struct Binding(pub(super) *mut sys::OrtIoBinding);
+
+// SAFETY: ONNX Runtime does not tie a binding to a thread.
+unsafe impl Send for Binding {}
+
+impl Binding {
+    /// Nothing bound yet. The session must outlive the binding.
+    pub(super) fn new(session: &Session) -> ort::Result<Self> {
+        let mut raw = ptr::null_mut();
+        // SAFETY: the session is live; the call writes one pointer.
+        unsafe { check((ort::api().CreateIoBinding)(session.ptr().cast_mut(), &raw mut raw))? };
+        Ok(Self(raw))
+    }
+}
 
 impl Drop for Binding {
     fn drop(&mut self) {
@@ -101,13 +116,10 @@ impl BoundNetwork {
     /// # Errors
     /// [`OnnxError::Bind`] naming the tensor that ONNX Runtime refused.
     pub fn new(network: &Network, inputs: &[TensorSpec], outputs: &[TensorSpec]) -> Result<Self, OnnxError> {
-        let memory = CpuMemory::new().map_err(|error| bind_error(&TensorSpec::new("", &[]), &error))?;
-        let mut raw = ptr::null_mut();
-        // SAFETY: the session pointer is valid while `network` lives, which this value keeps.
-        unsafe { check((ort::api().CreateIoBinding)(network.session.ptr().cast_mut(), &raw mut raw)) }
-            .map_err(|error| bind_error(&TensorSpec::new("", &[]), &error))?;
-        let mut bound =
-            Self { binding: Binding(raw), inputs: Vec::new(), outputs: Vec::new(), network: network.clone() };
+        let unnamed = |error| bind_error(&TensorSpec::new("", &[]), &error);
+        let memory = MemoryInfo::cpu().map_err(unnamed)?;
+        let binding = Binding::new(&network.session).map_err(unnamed)?;
+        let mut bound = Self { binding, inputs: Vec::new(), outputs: Vec::new(), network: network.clone() };
         for spec in inputs {
             let tensor = bound.bind(spec, memory.0, ort::api().BindInput)?;
             bound.inputs.push(tensor);
@@ -165,10 +177,11 @@ type BindCall = unsafe extern "system" fn(
     *const sys::OrtValue,
 ) -> sys::OrtStatusPtr;
 
-struct CpuMemory(*mut sys::OrtMemoryInfo);
+/// Where a tensor's memory lies.
+pub(super) struct MemoryInfo(pub(super) *mut sys::OrtMemoryInfo);
 
-impl CpuMemory {
-    fn new() -> ort::Result<Self> {
+impl MemoryInfo {
+    fn cpu() -> ort::Result<Self> {
         let mut info = ptr::null_mut();
         // SAFETY: a plain constructor writing one pointer.
         unsafe {
@@ -180,11 +193,27 @@ impl CpuMemory {
         }
         Ok(Self(info))
     }
+
+    /// The memory of GPU `gpu`.
+    pub(super) fn cuda(gpu: u32) -> ort::Result<Self> {
+        let mut info = ptr::null_mut();
+        // SAFETY: a plain constructor that copies the name and writes one pointer.
+        unsafe {
+            check((ort::api().CreateMemoryInfo)(
+                c"Cuda".as_ptr(),
+                sys::OrtAllocatorType::OrtDeviceAllocator,
+                i32::try_from(gpu).unwrap_or(i32::MAX),
+                sys::OrtMemType::OrtMemTypeDefault,
+                &raw mut info,
+            ))?;
+        }
+        Ok(Self(info))
+    }
 }
 
-impl Drop for CpuMemory {
+impl Drop for MemoryInfo {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from CreateCpuMemoryInfo and is released once.
+        // SAFETY: the pointer came from one of the constructors and is released once.
         unsafe { (ort::api().ReleaseMemoryInfo)(self.0) }
     }
 }
@@ -193,7 +222,7 @@ impl Drop for CpuMemory {
 ///
 /// # Safety
 /// `status` must come straight from a call of ONNX Runtime's C interface.
-unsafe fn check(status: sys::OrtStatusPtr) -> ort::Result<()> {
+pub(super) unsafe fn check(status: sys::OrtStatusPtr) -> ort::Result<()> {
     // SAFETY: promised by the caller.
     unsafe { ort::Error::result_from_status(status) }
 }

@@ -1,4 +1,4 @@
-//! ONNX Runtime, the CPU engine: found, loaded and driven without a copy or an allocation per run.
+//! ONNX Runtime, the CPU engine and one of the GPU engines: found, loaded and driven without a copy or an allocation per run.
 //!
 //! | file | gives |
 //! | --- | --- |
@@ -6,11 +6,13 @@
 //! | [`runtime`] | the library, loaded once per process |
 //! | [`network`] | an ONNX file as a session that many threads may run |
 //! | [`binding`] | one thread's input and output buffers, bound once to a network |
+//! | [`device`] | a network on a GPU's stream, with buffers there |
 //!
 //! Sessions are built through the `ort` crate; the run itself goes through `ort-sys`, because `ort`
 //! collects the outputs of every run into fresh vectors.
 
 pub mod binding;
+pub mod device;
 pub mod locate;
 pub mod network;
 pub mod runtime;
@@ -18,6 +20,7 @@ pub mod runtime;
 use std::path::PathBuf;
 
 pub use binding::BoundNetwork;
+pub use device::{DeviceBinding, DeviceNetwork, DeviceTensor, Element};
 pub use locate::locate;
 pub use network::{Network, TensorSpec};
 pub use runtime::{OnnxRuntime, RuntimeInfo};

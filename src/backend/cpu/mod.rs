@@ -14,13 +14,14 @@ use std::sync::Arc;
 pub use models::{EncoderModel, GeneratorModel};
 
 use self::lane::CpuLane;
-use self::models::Table;
+use self::models::{Loader, Table};
 use super::{Backend, BackendError, BackendInfo, Lane, Models};
 use crate::avatar::Bundle;
 use crate::onnxruntime::{OnnxRuntime, RuntimeInfo};
 
 /// ONNX Runtime on the CPU.
 pub struct CpuBackend {
+    loader: Loader,
     table: Arc<Table>,
     info: RuntimeInfo,
 }
@@ -33,7 +34,8 @@ impl CpuBackend {
     pub fn new(library: Option<&Path>, threads_per_slot: usize) -> Result<Self, BackendError> {
         let runtime = OnnxRuntime::load(library)?;
         let info = runtime.info().clone();
-        Ok(Self { table: Arc::new(Table::new(runtime, threads_per_slot.max(1))), info })
+        let loader = Loader { runtime, threads: threads_per_slot.max(1) };
+        Ok(Self { loader, table: Arc::new(Table::new()), info })
     }
 }
 
@@ -44,11 +46,12 @@ impl Backend for CpuBackend {
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
-        self.table.load(bundle)
+        let generator = self.loader.generator(bundle)?;
+        self.table.insert(generator, &bundle.audio_encoder.path, |_| self.loader.encoder(bundle))
     }
 
     fn unload(&self, models: Models) {
-        self.table.unload(models);
+        self.table.remove(models);
     }
 
     fn open_lane(&self) -> Result<Box<dyn Lane>, BackendError> {

@@ -1,14 +1,9 @@
-//! The loaded networks of the CPU backend, by id.
+//! The networks of the CPU backend.
 
-use std::collections::HashMap;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use sha2::{Digest, Sha256};
 
 use crate::avatar::Bundle;
-use crate::backend::{BackendError, ModelId, Models, read_network};
+use crate::backend::BackendError;
 use crate::onnxruntime::{BoundNetwork, Network, OnnxError, OnnxRuntime, TensorSpec};
 
 /// An audio encoder: mel window `[1, 1, mels, 16]` to feature `[1, 512]`.
@@ -50,67 +45,16 @@ impl GeneratorModel {
     }
 }
 
-struct SharedEncoder {
-    id: ModelId,
-    hash: [u8; 32],
-    users: usize,
-    model: Arc<EncoderModel>,
+/// Loads networks into the table of the CPU backend.
+pub(super) struct Loader {
+    pub(super) runtime: OnnxRuntime,
+    pub(super) threads: usize,
 }
 
-#[derive(Default)]
-struct Loaded {
-    encoders: Vec<SharedEncoder>,
-    generators: HashMap<ModelId, Arc<GeneratorModel>>,
-}
+pub(super) type Table = crate::backend::table::Table<EncoderModel, GeneratorModel>;
 
-/// Every loaded network. Lanes look a model up when they first meet its id.
-pub(super) struct Table {
-    runtime: OnnxRuntime,
-    threads: usize,
-    next_id: AtomicU64,
-    /// Changes with every unload, so that lanes know when to let go.
-    epoch: AtomicU64,
-    loaded: Mutex<Loaded>,
-}
-
-impl Table {
-    pub(super) fn new(runtime: OnnxRuntime, threads: usize) -> Self {
-        Self { runtime, threads, next_id: AtomicU64::new(1), epoch: AtomicU64::new(0), loaded: Mutex::default() }
-    }
-
-    pub(super) fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
-        let generator = self.load_generator(bundle)?;
-        let encoder = self.encoder(bundle)?;
-        let id = self.fresh_id();
-        self.lock().generators.insert(id, Arc::new(generator));
-        Ok(Models { encoder, generator: id })
-    }
-
-    pub(super) fn unload(&self, models: Models) {
-        let mut loaded = self.lock();
-        loaded.generators.remove(&models.generator);
-        if let Some(at) = loaded.encoders.iter().position(|shared| shared.id == models.encoder) {
-            loaded.encoders[at].users -= 1;
-            if loaded.encoders[at].users == 0 {
-                loaded.encoders.swap_remove(at);
-            }
-        }
-        self.epoch.fetch_add(1, Ordering::Release);
-    }
-
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
-    }
-
-    pub(super) fn find_encoder(&self, id: ModelId) -> Option<Arc<EncoderModel>> {
-        self.lock().encoders.iter().find(|shared| shared.id == id).map(|shared| Arc::clone(&shared.model))
-    }
-
-    pub(super) fn find_generator(&self, id: ModelId) -> Option<Arc<GeneratorModel>> {
-        self.lock().generators.get(&id).map(Arc::clone)
-    }
-
-    fn load_generator(&self, bundle: &Bundle) -> Result<GeneratorModel, BackendError> {
+impl Loader {
+    pub(super) fn generator(&self, bundle: &Bundle) -> Result<GeneratorModel, BackendError> {
         let shape = &bundle.generator.shape;
         let size = bundle.manifest.generator.size_px as usize;
         let [channels, height, width] = shape.audio_dims;
@@ -126,13 +70,8 @@ impl Table {
         Ok(model)
     }
 
-    /// The encoder of the bundle: the one that is there when another avatar has the same file.
-    fn encoder(&self, bundle: &Bundle) -> Result<ModelId, BackendError> {
+    pub(super) fn encoder(&self, bundle: &Bundle) -> Result<EncoderModel, BackendError> {
         let path = &bundle.audio_encoder.path;
-        let hash: [u8; 32] = Sha256::digest(read_network(path)?).into();
-        if let Some(id) = self.share_encoder(&hash) {
-            return Ok(id);
-        }
         let shape = &bundle.audio_encoder.shape;
         let mels = bundle.manifest.audio.mels;
         let model = EncoderModel {
@@ -141,28 +80,7 @@ impl Table {
             feature: TensorSpec::new(&shape.feature.name, &[1, shape.feature_len]),
         };
         try_run(path, model.bind()?)?;
-        // Another avatar may have loaded the same file meanwhile; then its copy serves both.
-        if let Some(id) = self.share_encoder(&hash) {
-            return Ok(id);
-        }
-        let id = self.fresh_id();
-        self.lock().encoders.push(SharedEncoder { id, hash, users: 1, model: Arc::new(model) });
-        Ok(id)
-    }
-
-    fn share_encoder(&self, hash: &[u8; 32]) -> Option<ModelId> {
-        let mut loaded = self.lock();
-        let shared = loaded.encoders.iter_mut().find(|shared| &shared.hash == hash)?;
-        shared.users += 1;
-        Some(shared.id)
-    }
-
-    fn fresh_id(&self) -> ModelId {
-        ModelId(self.next_id.fetch_add(1, Ordering::Relaxed))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Loaded> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(model)
     }
 }
 

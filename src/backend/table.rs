@@ -1,0 +1,143 @@
+//! The loaded networks of a backend, by id; an encoder is shared by all avatars that have the same file.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use super::{BackendError, ModelId, Models};
+
+/// Encoders as `E` and generators as `G`. Lanes look a network up when they first meet its id.
+pub(super) struct Table<E, G> {
+    next_id: AtomicU64,
+    /// Changes with every unload, so that lanes know when to let go.
+    epoch: AtomicU64,
+    loaded: Mutex<Loaded<E, G>>,
+}
+
+struct Loaded<E, G> {
+    encoders: Vec<SharedEncoder<E>>,
+    generators: Vec<(ModelId, Arc<G>)>,
+}
+
+struct SharedEncoder<E> {
+    id: ModelId,
+    hash: [u8; 32],
+    users: usize,
+    model: Arc<E>,
+}
+
+impl<E, G> Table<E, G> {
+    /// Nothing loaded.
+    pub(super) fn new() -> Self {
+        let loaded = Mutex::new(Loaded { encoders: Vec::new(), generators: Vec::new() });
+        Self { next_id: AtomicU64::new(1), epoch: AtomicU64::new(0), loaded }
+    }
+
+    /// Takes in a generator and the encoder at `encoder_path`: the one that is there when another avatar has the same file, or
+    /// else what `load_encoder` makes of its content.
+    pub(super) fn insert(
+        &self,
+        generator: G,
+        encoder_path: &Path,
+        load_encoder: impl FnOnce(&[u8]) -> Result<E, BackendError>,
+    ) -> Result<Models, BackendError> {
+        let content = read_network(encoder_path)?;
+        let hash: [u8; 32] = Sha256::digest(&content).into();
+        let encoder = match self.share_encoder(&hash) {
+            Some(id) => id,
+            None => {
+                let model = load_encoder(&content)?;
+                // Another avatar may have loaded the same file meanwhile; then its copy serves both.
+                self.share_encoder(&hash).unwrap_or_else(|| self.keep_encoder(hash, model))
+            }
+        };
+        let id = self.fresh_id();
+        self.lock().generators.push((id, Arc::new(generator)));
+        Ok(Models { encoder, generator: id })
+    }
+
+    /// Lets go of a generator, and of its encoder with the last that used it.
+    pub(super) fn remove(&self, models: Models) {
+        let mut loaded = self.lock();
+        loaded.generators.retain(|(id, _)| *id != models.generator);
+        if let Some(at) = loaded.encoders.iter().position(|shared| shared.id == models.encoder) {
+            loaded.encoders[at].users -= 1;
+            if loaded.encoders[at].users == 0 {
+                loaded.encoders.swap_remove(at);
+            }
+        }
+        self.epoch.fetch_add(1, Ordering::Release);
+    }
+
+    /// A number that is another after every [`Self::remove`].
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    pub(super) fn find_encoder(&self, id: ModelId) -> Option<Arc<E>> {
+        self.lock().encoders.iter().find(|shared| shared.id == id).map(|shared| Arc::clone(&shared.model))
+    }
+
+    pub(super) fn find_generator(&self, id: ModelId) -> Option<Arc<G>> {
+        self.lock().generators.iter().find(|(known, _)| *known == id).map(|(_, model)| Arc::clone(model))
+    }
+
+    fn share_encoder(&self, hash: &[u8; 32]) -> Option<ModelId> {
+        let mut loaded = self.lock();
+        let shared = loaded.encoders.iter_mut().find(|shared| &shared.hash == hash)?;
+        shared.users += 1;
+        Some(shared.id)
+    }
+
+    fn keep_encoder(&self, hash: [u8; 32], model: E) -> ModelId {
+        let id = self.fresh_id();
+        self.lock().encoders.push(SharedEncoder { id, hash, users: 1, model: Arc::new(model) });
+        id
+    }
+
+    fn fresh_id(&self) -> ModelId {
+        ModelId(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Loaded<E, G>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The content of a network's file.
+pub(super) fn read_network(path: &Path) -> Result<Vec<u8>, BackendError> {
+    std::fs::read(path).map_err(|source| BackendError::Read { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn avatars_with_the_same_encoder_share_it_until_the_last_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (name, content) in [("a", "same"), ("b", "same"), ("c", "other")] {
+            std::fs::write(path(name), content).unwrap();
+        }
+        let table = Table::<String, u32>::new();
+        let load = |content: &[u8]| Ok(String::from_utf8(content.to_vec()).unwrap());
+        let [a, b, c] =
+            [("a", 1), ("b", 2), ("c", 3)].map(|(name, generator)| table.insert(generator, &path(name), load).unwrap());
+        assert_eq!(a.encoder, b.encoder);
+        assert_ne!(a.encoder, c.encoder);
+        assert_eq!(*table.find_encoder(c.encoder).unwrap(), "other");
+        assert_eq!(*table.find_generator(b.generator).unwrap(), 2);
+        let before = table.epoch();
+        table.remove(a);
+        assert_ne!(table.epoch(), before);
+        assert!(table.find_generator(a.generator).is_none());
+        assert!(table.find_encoder(b.encoder).is_some());
+        table.remove(b);
+        assert!(table.find_encoder(b.encoder).is_none());
+        let missing = table.insert(4, &path("missing"), load).unwrap_err();
+        assert!(missing.to_string().contains("missing"), "{missing}");
+    }
+}
