@@ -154,7 +154,7 @@ impl LoadedAvatar {
         let frames = FrameStore::load(bundle, &geometry, keep, progress)?;
         let compositor = Compositor::new(geometry, frames.boxes())?;
         let (width_px, height_px) = frames.size_px();
-        Ok(Self {
+        let avatar = Self {
             id,
             name: manifest.name.clone(),
             fps: manifest.fps,
@@ -169,7 +169,9 @@ impl LoadedAvatar {
             lease,
             loaded_at_ns: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos(),
             use_stats: UseStats::default(),
-        })
+        };
+        avatar.lease.backend().show(&avatar)?;
+        Ok(avatar)
     }
 
     /// Its id: the name of its bundle's folder.

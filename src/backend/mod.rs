@@ -7,6 +7,7 @@
 
 pub mod cpu;
 pub mod cuda;
+mod draw;
 mod table;
 
 use std::fmt;
@@ -15,7 +16,8 @@ use std::sync::Arc;
 
 pub use cpu::CpuBackend;
 
-use crate::avatar::Bundle;
+use crate::avatar::{Bundle, LoadedAvatar};
+use crate::batch::slot::{SlotShape, Staging};
 use crate::batch::{Filled, InFlight, Ready, Slot};
 use crate::onnxruntime::OnnxError;
 use crate::picture::template::{BuildError, PatchError, SpliceError, StripError};
@@ -143,17 +145,40 @@ pub trait Backend: Send + Sync + 'static {
     /// Lets go of what [`Self::load`] gave; lanes drop their buffers for it before their next batch.
     fn unload(&self, models: Models);
 
-    /// A lane of its own for the calling engine's next thread.
+    /// Brings to the device what it needs of an avatar's pictures, once they are there: after [`Self::load`], before any
+    /// batch of its frames.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the device has no room for them; the avatar is then not loaded, and nothing else is disturbed.
+    fn show(&self, _avatar: &LoadedAvatar) -> Result<(), BackendError> {
+        Ok(())
+    }
+
+    /// A lane of its own for the calling engine's next thread, for slots of `shape`.
     ///
     /// # Errors
     /// [`BackendError`] when the device has no room for one more.
-    fn open_lane(&self) -> Result<Box<dyn Lane>, BackendError>;
+    fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError>;
 }
 
 /// One slot's worth of device: streams, contexts, scratch. Driven by one thread.
 pub trait Lane: Send {
+    /// Memory for the lane's slot to stage its inputs in.
+    ///
+    /// # Errors
+    /// [`BackendError`] when there is none left.
+    fn staging(&mut self, floats: usize) -> Result<Box<dyn Staging>, BackendError> {
+        Ok(Box::new(vec![0.0; floats]))
+    }
+
     /// Starts the batch. The slot comes back through [`Self::complete`], failures included.
     fn submit(&mut self, slot: Slot<Filled>) -> Slot<InFlight>;
+
+    /// Waits until the device is free for other batches, though the host may have work left on this one, and says true; false
+    /// where only [`Self::complete`] frees it.
+    fn settle(&mut self, _slot: &Slot<InFlight>) -> bool {
+        false
+    }
 
     /// Waits for the batch and gives its results or the reason there are none.
     fn complete(&mut self, slot: Slot<InFlight>) -> Slot<Ready>;
@@ -173,6 +198,12 @@ impl ModelLease {
     pub fn load(backend: Arc<dyn Backend>, bundle: &Bundle) -> Result<Self, BackendError> {
         let models = backend.load(bundle)?;
         Ok(Self { backend, models })
+    }
+
+    /// What holds them.
+    #[must_use]
+    pub fn backend(&self) -> &Arc<dyn Backend> {
+        &self.backend
     }
 
     /// The networks' ids.

@@ -115,8 +115,8 @@ impl Engine {
         };
         let mut engine = Self { queue, stats, backend, options, live: Mutex::default(), threads: Vec::new() };
         for index in 0..options.slots.max(1) {
-            let lane = engine.backend.open_lane()?;
-            let slot = Slot::new(shape);
+            let mut lane = engine.backend.open_lane(shape)?;
+            let slot = Slot::new(shape, lane.staging(shape.staged_len())?);
             let slots = options.slots.max(1);
             let guard = PanicGuard { queue: Arc::clone(&engine.queue), stats: Arc::clone(&engine.stats), slots };
             let thread = std::thread::Builder::new()

@@ -29,11 +29,13 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
         note_waits(key, &mut slot, recorder, taken);
         let filled = stage(slot, key, &mut scratch);
         let staged = taken.elapsed();
-        let mut ran = 0;
+        let (mut ran, mut in_flight) = (0, None);
         slot = if filled.is_empty() {
             filled.abandon()
         } else {
             let flying = lane.submit(filled);
+            // The next batch may have the device while this one is encoded.
+            in_flight = lane.settle(&flying).then(|| whole.queue.done());
             let mut ready = lane.complete(flying);
             let start = Instant::now();
             if deliver(&mut ready, &whole.stats, recorder) {
@@ -45,7 +47,7 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
         };
         meter.end();
         let elapsed = taken.elapsed();
-        let in_flight = whole.queue.done();
+        let in_flight = in_flight.unwrap_or_else(|| whole.queue.done());
         if ran > 0 {
             whole.queue.costs().note(key, ran, elapsed);
             if in_flight >= whole.slots {

@@ -8,6 +8,7 @@
 //! `Filled` one and writes the results of an `InFlight` one, delivery empties a `Ready` one. There is no
 //! way to hand a slot back twice or to read a batch that is still running.
 
+use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,6 +32,19 @@ pub struct SlotShape {
     /// Floats of the largest context.
     pub context_len: usize,
 }
+
+impl SlotShape {
+    /// Floats that inputs are staged in: windows or contexts, whichever take more.
+    #[must_use]
+    pub fn staged_len(&self) -> usize {
+        (self.max_windows * self.window_len).max(self.max_frames * self.context_len)
+    }
+}
+
+/// Host memory that inputs are staged in. A GPU's lanes give pinned memory, which is for writing only.
+pub trait Staging: DerefMut<Target = [f32]> + Send {}
+
+impl<T: DerefMut<Target = [f32]> + Send> Staging for T {}
 
 /// Nothing staged.
 pub struct Free(());
@@ -80,7 +94,7 @@ struct Body {
     avatar: Option<Arc<LoadedAvatar>>,
     work: Vec<Work>,
     frames: Vec<FrameJob>,
-    staged: Vec<f32>,
+    staged: Box<dyn Staging>,
     stride: usize,
     features: Vec<f32>,
     outputs: Vec<PooledBuf>,
@@ -105,17 +119,17 @@ impl<S> Slot<S> {
 }
 
 impl Slot<Free> {
-    /// Allocates every buffer the slot will ever use.
+    /// Allocates every buffer the slot will ever use but `staged`, of [`SlotShape::staged_len`] floats.
     #[must_use]
-    pub fn new(shape: SlotShape) -> Self {
+    pub fn new(shape: SlotShape, staged: Box<dyn Staging>) -> Self {
+        debug_assert!(staged.len() >= shape.staged_len(), "a slot's staging memory is as long as its shape says");
         let items = shape.max_windows.max(shape.max_frames);
-        let staged = (shape.max_windows * shape.window_len).max(shape.max_frames * shape.context_len);
         let body = Body {
             shape,
             avatar: None,
             work: Vec::with_capacity(items),
             frames: Vec::with_capacity(shape.max_frames),
-            staged: vec![0.0; staged],
+            staged,
             stride: 0,
             features: vec![0.0; shape.max_windows * FEATURE_LEN],
             outputs: Vec::with_capacity(shape.max_frames),
@@ -228,6 +242,12 @@ impl Slot<InFlight> {
     #[must_use]
     pub fn frame(&self, index: usize) -> &FrameJob {
         &self.body.frames[index]
+    }
+
+    /// Frames of the batch; 0 in a batch of windows.
+    #[must_use]
+    pub fn frames(&self) -> &[FrameJob] {
+        &self.body.frames
     }
 
     /// Where the feature of window `index` goes, 512 floats.

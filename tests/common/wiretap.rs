@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use lipsyncd::avatar::Bundle;
 use lipsyncd::backend::{Backend, BackendError, BackendInfo, Lane, Models};
+use lipsyncd::batch::slot::SlotShape;
 use lipsyncd::batch::{BatchKey, Filled, InFlight, Ready, Slot};
 
 /// What the tap knows and decides.
@@ -81,8 +82,8 @@ impl Backend for Wiretap {
         }
     }
 
-    fn open_lane(&self) -> Result<Box<dyn Lane>, BackendError> {
-        Ok(Box::new(TappedLane { inner: self.inner.open_lane()?, shared: Arc::clone(&self.shared) }))
+    fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {
+        Ok(Box::new(TappedLane { inner: self.inner.open_lane(shape)?, shared: Arc::clone(&self.shared) }))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::draw::{Easel, Patchers};
 use super::models::{GeneratorModel, Table};
 use crate::avatar::LoadedAvatar;
+use crate::backend::draw::{Easel, Patchers, Source};
 use crate::backend::{BackendError, Lane, ModelId};
 use crate::batch::policy::BatchKey;
 use crate::batch::slot::StageTimes;
@@ -88,7 +88,8 @@ impl CpuLane {
             let generated = Instant::now();
             times.network += generated - start;
             let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
-            self.easel.draw(&avatar, patchers, avatar_frame, network.output(0), (format, slot.output_mut(index)))?;
+            let source = Source::Generated(network.output(0));
+            self.easel.draw(&avatar, patchers, avatar_frame, source, (format, slot.output_mut(index)))?;
             times.composite += generated.elapsed();
         }
         Ok(times)

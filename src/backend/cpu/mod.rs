@@ -4,7 +4,6 @@
 //! keeps the bits of a frame independent of what happened to share its batch. Threads do not share a run
 //! either: N lanes with single-threaded runs carry more frames than one lane with N threads.
 
-mod draw;
 mod lane;
 mod models;
 
@@ -17,6 +16,7 @@ use self::lane::CpuLane;
 use self::models::{Loader, Table};
 use super::{Backend, BackendError, BackendInfo, Lane, Models};
 use crate::avatar::Bundle;
+use crate::batch::slot::SlotShape;
 use crate::onnxruntime::{OnnxRuntime, RuntimeInfo};
 
 /// ONNX Runtime on the CPU.
@@ -54,7 +54,7 @@ impl Backend for CpuBackend {
         self.table.remove(models);
     }
 
-    fn open_lane(&self) -> Result<Box<dyn Lane>, BackendError> {
+    fn open_lane(&self, _shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {
         Ok(Box::new(CpuLane::new(Arc::clone(&self.table))))
     }
 }

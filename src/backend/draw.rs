@@ -1,11 +1,14 @@
-//! From the generator's picture to what the session asked for: a spliced JPEG, a whole one, or pixels.
+//! From the generator's picture, or the strip that a GPU made of it, to what the session asked for: a spliced JPEG, a whole one, or
+//! pixels.
 
 use crate::avatar::LoadedAvatar;
 use crate::avatar::frame_store::Pictures;
 use crate::backend::{BackendError, FrameFormat};
 use crate::batch::PooledBuf;
-use crate::picture::template::{PatchEncoder, SpliceError, StripCompositor, Template, TemplateSet, splice};
-use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, ViewMut};
+use crate::picture::template::{
+    PatchEncoder, PatchError, SpliceError, StripCompositor, StripLayout, Template, TemplateSet, splice,
+};
+use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, ViewMut, YuvPlanes};
 
 /// One thread's scratch for the pixels of every avatar it has met.
 #[derive(Default)]
@@ -15,6 +18,21 @@ pub(super) struct Easel {
     /// A whole frame being composited, BGR.
     frame: Vec<u8>,
     jpeg: Vec<(Quality, JpegEncoder)>,
+}
+
+/// What a frame is drawn from.
+#[derive(Clone, Copy)]
+pub(super) enum Source<'a> {
+    /// The generator's picture, `[3, size, size]`.
+    Generated(&'a [f32]),
+    /// The strip with that picture in it, where [`takes_planes`] says so.
+    Planes(YuvPlanes<'a>),
+}
+
+/// Whether picture `index` of `avatar` can be drawn as `format` from the planes of its strip: it needs no other pixels.
+pub(super) fn takes_planes(avatar: &LoadedAvatar, index: usize, format: FrameFormat) -> bool {
+    let Pictures::Templates { set, .. } = avatar.pictures() else { return false };
+    format.quality().is_some() && set.layouts().get(index).is_some_and(StripLayout::planes_are_exact)
 }
 
 /// Encoders for one avatar's strips, one per quality asked for.
@@ -37,40 +55,47 @@ impl Easel {
         }
     }
 
-    /// Draws `generated` on picture `index` and writes it to `out` as `format`.
+    /// Draws `source` on picture `index` and writes it to `out` as `format`.
+    ///
+    /// # Errors
+    /// [`BackendError`]; planes where they do not do are [`PatchError::Planes`].
     pub(super) fn draw(
         &mut self,
         avatar: &LoadedAvatar,
         patchers: &mut Patchers,
         index: usize,
-        generated: &[f32],
+        source: Source<'_>,
         (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
+        let pixels = || match source {
+            Source::Generated(generated) => Ok(generated),
+            Source::Planes(_) => Err(BackendError::Patch(PatchError::Planes)),
+        };
         match (format.quality(), avatar.pictures()) {
             (Some(quality), Pictures::Templates { set, on_demand }) => {
                 let patcher = patchers.at(set, quality)?;
                 if quality == set.settings().quality {
                     let template = set.template(index).ok_or(BackendError::Unloaded)?;
-                    return self.patch(avatar, &template, patcher, index, generated, (format, out));
+                    return self.patch(avatar, &template, patcher, index, source, (format, out));
                 }
                 let decode = || avatar.pixels(index).map(std::borrow::Cow::into_owned);
                 let own = on_demand.get_or_build(set, index, quality, decode).map_err(Box::new)?;
                 let own = own.ok_or(BackendError::Unloaded)?;
                 let template = own.template(0).ok_or(BackendError::Unloaded)?;
-                self.patch(avatar, &template, patcher, index, generated, (format, out))
+                self.patch(avatar, &template, patcher, index, source, (format, out))
             }
             (Some(_), Pictures::Pixels(_)) if matches!(format, FrameFormat::PatchSegments(_)) => {
                 Err(BackendError::NoSegments)
             }
             (Some(quality), Pictures::Pixels(_)) => {
-                let drawn = composite(avatar, index, generated, &mut self.composite, &mut self.frame)?;
+                let drawn = composite(avatar, index, pixels()?, &mut self.composite, &mut self.frame)?;
                 let encoder = encoder_for(&mut self.jpeg, quality)?;
                 out.fill(|bytes| encoder.encode(drawn.as_view(), bytes))?;
                 Ok(())
             }
             (None, _) => {
                 self.fit_whole(avatar);
-                composite(avatar, index, generated, &mut self.composite, &mut self.frame)?;
+                composite(avatar, index, pixels()?, &mut self.composite, &mut self.frame)?;
                 let pixels = &self.frame[..avatar.bgr_bytes()];
                 out.fill(|bytes| {
                     bytes[..pixels.len()].copy_from_slice(pixels);
@@ -87,14 +112,18 @@ impl Easel {
         template: &Template<'_>,
         patcher: &mut PatchEncoder,
         index: usize,
-        generated: &[f32],
+        source: Source<'_>,
         (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
         let (layout, crop) = (template.layout(), avatar.crop(index));
-        let patch = if layout.planes_are_exact() {
-            patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), generated, crop)?)?
-        } else {
-            patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), generated, crop)?)?
+        let patch = match source {
+            Source::Planes(planes) => patcher.encode_planes(layout, planes)?,
+            Source::Generated(generated) if layout.planes_are_exact() => {
+                patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), generated, crop)?)?
+            }
+            Source::Generated(generated) => {
+                patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), generated, crop)?)?
+            }
         };
         match format {
             FrameFormat::PatchJpeg(_) => out.fill(|bytes| put_all(patch.jpeg(), bytes))?,
