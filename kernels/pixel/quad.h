@@ -58,14 +58,16 @@ PIXEL void paste_quad(const void *generated, Type type, FrameParams frame, Geome
     PlaneLayout layout = plane_layout(frame);
     i32 u = 1 + (qx & 1), v = u;
     for (i32 j = 0; j < 2; j++) {
-        Bytes2 luma;
+        i32 left = 0, right = 0;
         for (i32 i = 0; i < 2; i++) {
             i32 x = min_i32(2 * qx + i, frame.strip_w - 1), y = min_i32(2 * qy + j, frame.strip_h - 1);
             Yuv pixel = to_yuv(strip_pixel(generated, type, frame, g, x, y));
-            luma.byte[i] = (u8)pixel.y;
+            left = right;
+            right = pixel.y;
             u += pixel.u;
             v += pixel.v;
         }
+        Bytes2 luma = {{(u8)left, (u8)right}};
         *(Bytes2 *)(planes + (u64)(2 * qy + j) * (u64)layout.width + (u64)(2 * qx)) = luma;
     }
     u64 at = (u64)qy * (u64)(layout.width / 2) + (u64)qx;
