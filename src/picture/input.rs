@@ -32,6 +32,11 @@ impl PictureInput {
         &self.geometry
     }
 
+    /// `[x, y, width, height]` inside the inner square.
+    pub fn mask(&self) -> [usize; 4] {
+        self.mask
+    }
+
     /// Writes the input of one frame from its crop (`[side, side, 3]` bytes) without allocating.
     ///
     /// # Errors

@@ -35,5 +35,5 @@ pub use input::PictureInput;
 pub use jpeg::{JpegEncoder, JpegError, JpegFault, JpegSettings, Quality, YuvPlanes};
 pub use png_out::{PngError, encode_png, write_png};
 pub use rect::Rect;
-pub use resize::{Interpolation, ResizeError, ResizeScratch, Resizer};
+pub use resize::{Interpolation, ResizeError, ResizeScratch, Resizer, Tap, Taps};
 pub use view::{View, ViewMut};

@@ -2,9 +2,11 @@
 //!
 //! | module | gives |
 //! | --- | --- |
+//! | [`kernels`] | our own kernels: names, parameters, grids |
 //! | [`plan`] | what a plan was made for, and the file that holds it |
 //! | `tensorrt` | TensorRT, loaded at run time: its library, the building of plans (features `tensorrt`, `tensorrt-rtx`) |
 
+pub mod kernels;
 pub mod plan;
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 pub mod tensorrt;

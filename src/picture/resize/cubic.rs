@@ -5,7 +5,7 @@
 
 use multiversion::multiversion;
 
-use super::taps::{self, WEIGHT_BITS};
+use super::taps::{self, Tap, Taps, WEIGHT_BITS};
 use crate::picture::image::CHANNELS;
 use crate::picture::view::{View, ViewMut};
 
@@ -49,6 +49,15 @@ impl Plan {
             Row { source: std::array::from_fn(|k| taps::replicate(first + k as isize, src.1)), weights }
         };
         Self { src_width: src.0, columns: (0..dst.0).map(column).collect(), rows: (0..dst.1).map(row).collect() }
+    }
+
+    pub fn taps(&self) -> Taps {
+        let column = |column: &Column| {
+            let source = |k| taps::replicate((column.start / CHANNELS + k) as isize - PAD_PX as isize, self.src_width);
+            Tap::new(std::array::from_fn(source), column.weights.map(|weight| weight as i16))
+        };
+        let row = |row: &Row| Tap::new(row.source, row.weights);
+        Taps { columns: self.columns.iter().map(column).collect(), rows: self.rows.iter().map(row).collect() }
     }
 
     /// A padded row of mixed rows and a row of sums, each with one value more for the fourth lane of the last pixel.

@@ -1,6 +1,6 @@
 //! The bilinear passes: each source row is interpolated along the row once, then two such rows are mixed.
 
-use super::taps;
+use super::taps::{self, Tap, Taps};
 use crate::picture::image::CHANNELS;
 use crate::picture::view::{View, ViewMut};
 
@@ -43,6 +43,12 @@ impl Plan {
         Self { columns: (0..dst.0).map(column).collect(), rows: (0..dst.1).map(row).collect() }
     }
 
+    pub fn taps(&self) -> Taps {
+        let column = |column: &Column| pair(column.start.map(|at| at / CHANNELS), column.weights);
+        let row = |row: &Row| pair(row.source, row.weights);
+        Taps { columns: self.columns.iter().map(column).collect(), rows: self.rows.iter().map(row).collect() }
+    }
+
     /// Two interpolated rows.
     pub fn scratch_len(&self) -> usize {
         2 * self.columns.len() * CHANNELS
@@ -64,6 +70,10 @@ impl Plan {
             mix_rows([upper, lower], row.weights, dst.row_mut(y));
         }
     }
+}
+
+fn pair(source: [usize; 2], weights: [i32; 2]) -> Tap {
+    Tap::pair(source, weights.map(|weight| weight as i16))
 }
 
 fn mix_columns(columns: &[Column], row: &[u8], out: &mut [i32]) {

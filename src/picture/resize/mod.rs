@@ -13,6 +13,8 @@ mod cubic;
 mod linear;
 mod taps;
 
+pub use taps::{Tap, Taps};
+
 use super::view::{View, ViewMut};
 
 /// How a pixel is made from its neighbours.
@@ -114,6 +116,17 @@ impl Resizer {
     /// Width and height it writes.
     pub fn dst_size(&self) -> (usize, usize) {
         self.dst
+    }
+
+    /// What each column and each row of the result is mixed from, for whoever does it elsewhere.
+    ///
+    /// An exact halving comes as bilinear taps with weights of one half, whose arithmetic gives the 2x2 mean to the bit.
+    pub fn taps(&self) -> Taps {
+        match &self.plan {
+            Plan::Cubic(plan) => plan.taps(),
+            Plan::Linear(plan) => plan.taps(),
+            Plan::Halve => linear::Plan::new(self.src, self.dst).taps(),
+        }
     }
 
     fn scratch_len(&self) -> usize {

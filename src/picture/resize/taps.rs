@@ -7,6 +7,36 @@
 pub const WEIGHT_BITS: u32 = 11;
 const WEIGHT_ONE: f32 = (1 << WEIGHT_BITS) as f32;
 
+/// What one column or row of a resized picture is mixed from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tap {
+    /// Columns or rows of the source, each of which exists: the border is replicated already. Bilinear uses the first two.
+    pub source: [u16; 4],
+    /// Their weights; 2048 is one.
+    pub weight: [i16; 4],
+}
+
+impl Tap {
+    /// From indices below [`crate::picture::MAX_SIDE_PX`], which is far below 2^16.
+    pub(super) fn new(source: [usize; 4], weight: [i16; 4]) -> Self {
+        Self { source: source.map(|index| index as u16), weight }
+    }
+
+    /// Of two sources.
+    pub(super) fn pair([first, second]: [usize; 2], weight: [i16; 2]) -> Self {
+        Self::new([first, second, second, second], [weight[0], weight[1], 0, 0])
+    }
+}
+
+/// All taps of a resize.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taps {
+    /// One for each column of the result.
+    pub columns: Vec<Tap>,
+    /// One for each row of the result.
+    pub rows: Vec<Tap>,
+}
+
 /// Where `dst` lies between source samples: the sample on its left (may be -1) and the way to the next, 0..1.
 fn position(dst: usize, src_len: usize, dst_len: usize) -> (isize, f32) {
     // OpenCV inverts the rounded quotient dst/src rather than dividing src by dst.

@@ -39,7 +39,7 @@ pub use layout::{LayoutError, StripLayout};
 pub use on_demand::OnDemandTemplates;
 pub use patch::{Patch, PatchEncoder, PatchError};
 pub use plan::TemplatePlan;
-pub use planes::StripPlanes;
+pub use planes::{StripPlanes, packed_len, packed_planes};
 pub use segments::{SegmentError, index_segments};
 pub use set::{Template, TemplateSet};
 pub use splice::{SpliceError, splice};

@@ -87,6 +87,28 @@ impl StripPlanes {
     }
 }
 
+/// Bytes of a strip's planes when they are packed: Y, then U, then V, each without gaps between rows.
+#[must_use]
+pub fn packed_len(strip_px: (usize, usize)) -> usize {
+    let (width, height) = padded(strip_px);
+    width * height * 3 / 2
+}
+
+/// The planes in `bytes`, packed as [`packed_len`] says: how a GPU delivers the strip of `strip_px`.
+///
+/// # Errors
+/// [`JpegError::Plane`] when there are fewer bytes.
+pub fn packed_planes(strip_px: (usize, usize), bytes: &[u8]) -> Result<YuvPlanes<'_>, JpegError> {
+    let (width, height) = padded(strip_px);
+    let luma = width * height;
+    if bytes.len() < packed_len(strip_px) {
+        return Err(JpegError::Plane { plane: 'y', expected: packed_len(strip_px), got: bytes.len() });
+    }
+    let (y, chroma) = bytes.split_at(luma);
+    let (u, v) = chroma.split_at(luma / 4);
+    YuvPlanes::new(declared_size(strip_px), (width, width / 2), [y, u, &v[..luma / 4]])
+}
+
 /// Size that the planes of a strip declare: whole MCUs across, so that libjpeg repeats nothing there itself.
 pub(super) fn declared_size((width_px, height_px): (usize, usize)) -> (usize, usize) {
     (width_px.next_multiple_of(MCU_PX), height_px)

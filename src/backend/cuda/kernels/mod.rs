@@ -1,0 +1,42 @@
+//! The CUDA kernels of `kernels/*.cu`: what they are called, what they take, how many threads they want.
+//!
+//! | module | gives |
+//! | --- | --- |
+//! | [`params`] | the structures that kernels read |
+//! | [`grid`] | how many blocks and threads each launch has |
+
+pub mod grid;
+pub mod params;
+
+use std::ffi::CStr;
+
+/// Names of the kernels in their module. `f16` and `f32` are what the network on the other side reads or writes.
+pub mod names {
+    use super::CStr;
+
+    /// `(features, rows, out, feature_len: i32)`.
+    pub const GATHER_CONTEXT_F32: &CStr = c"gather_context_f32";
+    /// As `GATHER_CONTEXT_F32`.
+    pub const GATHER_CONTEXT_F16: &CStr = c"gather_context_f16";
+    /// `(frames, out, Geometry)`.
+    pub const PICTURE_INPUT_F32: &CStr = c"picture_input_f32";
+    /// As `PICTURE_INPUT_F32`.
+    pub const PICTURE_INPUT_F16: &CStr = c"picture_input_f16";
+    /// `(in, out, count: u32)`.
+    pub const OVERRIDE_PICTURE_F16: &CStr = c"override_picture_f16";
+    /// `(generated, frames, out, Geometry)`.
+    pub const PASTE_PLANES_F32: &CStr = c"paste_planes_f32";
+    /// As `PASTE_PLANES_F32`.
+    pub const PASTE_PLANES_F16: &CStr = c"paste_planes_f16";
+
+    /// All of them.
+    pub const ALL: [&CStr; 7] = [
+        GATHER_CONTEXT_F32,
+        GATHER_CONTEXT_F16,
+        PICTURE_INPUT_F32,
+        PICTURE_INPUT_F16,
+        OVERRIDE_PICTURE_F16,
+        PASTE_PLANES_F32,
+        PASTE_PLANES_F16,
+    ];
+}
