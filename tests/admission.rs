@@ -23,7 +23,7 @@ impl TestServer {
     async fn start(options: DaemonOptions) -> Self {
         let backend = cpu_backend();
         let limits = ResidencyLimits { max_resident_bytes: None, evict: EvictPolicy::default() };
-        let registry = Arc::new(Registry::new(avatars_dir(), Arc::clone(&backend), limits, templates()));
+        let registry = Arc::new(Registry::new(avatars_dir(), [Arc::clone(&backend)], limits, templates()));
         let daemon = Arc::new(Daemon::new(engine(&backend, 2, 8, 1), registry, options));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,6 +54,17 @@ fn refusal<T>(result: Result<T, ClientError>) -> String {
     status.message().to_owned()
 }
 
+/// Opens calls until one is refused; gives the refusal's sentence.
+async fn fill(client: &mut Client, talks: &mut Vec<(Speaker, Listener)>) -> String {
+    loop {
+        match talk(client).await {
+            Ok(open) => talks.push(open),
+            Err(error) => return refusal::<()>(Err(error)),
+        }
+        assert!(talks.len() < 100, "nobody is refused");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rehearsal_measures_and_is_counted_nowhere() {
     let backend = cpu_backend();
@@ -81,15 +92,9 @@ async fn the_stream_beyond_the_measured_capacity_is_refused_and_the_next_after_a
     let server = TestServer::start(DaemonOptions { admission, ..daemon_options(1000) }).await;
     let mut client = server.client().await;
     let mut talks = Vec::new();
-    let sentence = loop {
-        match talk(&mut client).await {
-            Ok(open) => talks.push(open),
-            Err(error) => break refusal::<()>(Err(error)),
-        }
-        assert!(talks.len() < 100, "nobody is refused");
-    };
-    let carried = server.daemon.capacity_streams(&server.daemon.registry().all_loaded()[0]).unwrap();
-    assert_eq!(talks.len(), carried as usize, "{carried}: {sentence}");
+    let sentence = fill(&mut client, &mut talks).await;
+    let carried = || server.daemon.capacity_streams(&server.daemon.registry().all_loaded()[0]).unwrap();
+    assert_eq!(talks.len(), carried() as usize, "{}: {sentence}", carried());
     assert!(sentence.contains(&format!("{} live streams", talks.len())), "{sentence}");
     let mut whole = client.synthesize(TINY, wav(16_000), 0, 0).await.expect("whole files take what is left");
     assert!(within(whole.next()).await.unwrap().is_some());
@@ -99,7 +104,9 @@ async fn the_stream_beyond_the_measured_capacity_is_refused_and_the_next_after_a
     drop(talks.pop());
     eventually("it has gone", || server.daemon.sessions() < open).await;
     talks.push(talk(&mut client).await.unwrap());
-    refusal(talk(&mut client).await);
+    // The whole file's frames were measured as well: what is carried may be more or less than it was.
+    fill(&mut client, &mut talks).await;
+    assert_eq!(talks.len(), open.max(carried() as usize));
 }
 
 #[tokio::test(flavor = "multi_thread")]

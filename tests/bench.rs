@@ -27,7 +27,7 @@ impl TestServer {
     async fn start(max_sessions: usize) -> Self {
         let backend = cpu_backend();
         let limits = ResidencyLimits { max_resident_bytes: None, evict: EvictPolicy::default() };
-        let registry = Arc::new(Registry::new(avatars_dir(), Arc::clone(&backend), limits, templates()));
+        let registry = Arc::new(Registry::new(avatars_dir(), [Arc::clone(&backend)], limits, templates()));
         let options = daemon_options(max_sessions);
         let daemon = Arc::new(Daemon::new(engine(&backend, 2, 8, 1), registry, options));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -48,7 +48,7 @@ impl TestServer {
     async fn start(max_sessions: usize, max_message_bytes: usize) -> Self {
         let backend = cpu_backend();
         let limits = ResidencyLimits { max_resident_bytes: None, evict: EvictPolicy::default() };
-        let registry = Arc::new(Registry::new(avatars_dir(), Arc::clone(&backend), limits, templates()));
+        let registry = Arc::new(Registry::new(avatars_dir(), [Arc::clone(&backend)], limits, templates()));
         let options = daemon_options(max_sessions);
         let daemon = Arc::new(Daemon::new(engine(&backend, 2, 8, 1), registry, options));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -343,7 +343,7 @@ async fn clients_that_vanish_free_their_places() {
     eventually("their places are free", || server.daemon.sessions() == 0).await;
     let avatar = server.daemon.registry().loaded(&TINY.parse().unwrap()).unwrap();
     eventually("their frames are gone", || avatar.jpeg_pool().usage() == (0, 0)).await;
-    eventually("their work is gone", || server.daemon.engine().waiting() == (0, 0)).await;
+    eventually("their work is gone", || server.daemon.fleet().waiting() == (0, 0)).await;
     server.ends_clean().await;
 }
 

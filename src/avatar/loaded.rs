@@ -10,7 +10,7 @@ use super::frame_store::{FrameStore, FrameStoreError, Keep, Pictures};
 use super::{AvatarId, Bundle, BundleError, Channels, FrameOrder, Mask, Resize};
 use crate::audio::{ClockError, Context, FrameClock, MelError, MelParams, MelPlan, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
-use crate::backend::{Backend, BackendError, ModelLease, Models};
+use crate::backend::{BackendError, Device, DeviceId, ModelLease, Models};
 use crate::batch::BufferPool;
 use crate::batch::slot::StageTimes;
 use crate::picture::{
@@ -74,6 +74,14 @@ pub enum LoadError {
     /// The backend refused the networks.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The bundle is not the one that is loaded.
+    #[error(
+        "{dir}: its networks have changed since the avatar was loaded; unload it before it can go on another device"
+    )]
+    Changed {
+        /// The bundle's folder.
+        dir: PathBuf,
+    },
 }
 
 /// An avatar ready to be drawn. Shared by its sessions; when the last owner drops it, its networks and
@@ -83,16 +91,17 @@ pub struct LoadedAvatar {
     name: String,
     fps: u32,
     order: FrameOrder,
-    frames: FrameStore,
-    compositor: Compositor,
+    frames: Arc<FrameStore>,
+    compositor: Arc<Compositor>,
     picture_input: PictureInput,
     mel_plan: Arc<MelPlan>,
     clock: FrameClock,
     context: Context,
     jpeg_pool: Arc<BufferPool>,
     lease: ModelLease,
+    device: DeviceId,
     loaded_at_ns: u128,
-    use_stats: UseStats,
+    use_stats: Arc<UseStats>,
 }
 
 #[derive(Default)]
@@ -123,15 +132,15 @@ pub struct AvatarUse {
 }
 
 impl LoadedAvatar {
-    /// Reads the frames of `bundle`, keeps them as `keep` says, cuts the crops and loads the networks. `progress` is told how many
-    /// frames are done, from any thread.
+    /// Reads the frames of `bundle`, keeps them as `keep` says, cuts the crops and loads the networks on `device`. `progress` is told
+    /// how many frames are done, from any thread.
     ///
     /// # Errors
     /// [`LoadError`] naming the file or field.
     pub fn load(
         id: AvatarId,
         bundle: &Bundle,
-        backend: Arc<dyn Backend>,
+        device: impl Into<Device>,
         keep: &Keep,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, LoadError> {
@@ -150,6 +159,7 @@ impl LoadedAvatar {
         let clock = FrameClock::new(audio.sample_rate_hz, hop, manifest.fps)
             .map_err(|source| LoadError::Clock { manifest: path(), source })?;
         // The networks first: a wrong one is found before minutes of decoding.
+        let Device { id: device, backend } = device.into();
         let lease = ModelLease::load(backend, bundle)?;
         let frames = FrameStore::load(bundle, &geometry, keep, progress)?;
         let compositor = Compositor::new(geometry, frames.boxes())?;
@@ -159,19 +169,42 @@ impl LoadedAvatar {
             name: manifest.name.clone(),
             fps: manifest.fps,
             order: manifest.frames.order,
-            frames,
-            compositor,
+            frames: Arc::new(frames),
+            compositor: Arc::new(compositor),
             picture_input,
             mel_plan: Arc::new(mel_plan),
             clock,
             context: Context::new(manifest.audio_encoder.context),
             jpeg_pool: BufferPool::new(JpegEncoder::max_len(width_px, height_px)),
             lease,
+            device,
             loaded_at_ns: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos(),
-            use_stats: UseStats::default(),
+            use_stats: Arc::default(),
         };
         avatar.lease.backend().show(&avatar)?;
         Ok(avatar)
+    }
+
+    /// The same avatar with its networks on `device` too: pictures, buffers and figures are shared.
+    ///
+    /// # Errors
+    /// The backend's, about `bundle`'s networks or the room for its pictures.
+    pub fn replica(&self, bundle: &Bundle, device: Device) -> Result<Self, BackendError> {
+        let replica = Self {
+            lease: ModelLease::load(device.backend, bundle)?,
+            device: device.id,
+            id: self.id.clone(),
+            name: self.name.clone(),
+            frames: Arc::clone(&self.frames),
+            compositor: Arc::clone(&self.compositor),
+            picture_input: self.picture_input.clone(),
+            mel_plan: Arc::clone(&self.mel_plan),
+            jpeg_pool: Arc::clone(&self.jpeg_pool),
+            use_stats: Arc::clone(&self.use_stats),
+            ..*self
+        };
+        replica.lease.backend().show(&replica)?;
+        Ok(replica)
     }
 
     /// Its id: the name of its bundle's folder.
@@ -328,6 +361,12 @@ impl LoadedAvatar {
     #[must_use]
     pub fn models(&self) -> Models {
         self.lease.models()
+    }
+
+    /// Where its networks are.
+    #[must_use]
+    pub fn device(&self) -> DeviceId {
+        self.device
     }
 
     /// Buffers for JPEGs of its size.

@@ -31,6 +31,7 @@ mod network;
 mod order;
 mod path;
 mod probe;
+mod residents;
 
 pub use backgrounds::BackgroundsVersion;
 pub use boxes::{FaceBox, MIN_BOX_SIDE_PX};

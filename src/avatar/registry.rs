@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use super::eviction::{self, Candidate, EvictPolicy};
 use super::frame_store::predicted_bytes;
+use super::residents::{Resident, network_bytes};
 use super::{AvatarId, Bundle, Keep, LoadError, LoadedAvatar};
-use crate::backend::Backend;
+use crate::backend::{Backend, Device, DeviceId};
 
 /// Why an avatar cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +74,7 @@ type LoadLock = Arc<tokio::sync::Mutex<()>>;
 
 #[derive(Default)]
 struct State {
-    loaded: HashMap<AvatarId, Arc<LoadedAvatar>>,
+    loaded: HashMap<AvatarId, Resident>,
     /// One load of an id at a time; the others wait and find it loaded.
     loading: HashMap<AvatarId, LoadLock>,
     /// Bytes promised to loads under way.
@@ -97,17 +98,24 @@ pub struct LoadCounts {
 /// The avatars of one folder, loaded on demand.
 pub struct Registry {
     dir: PathBuf,
-    backend: Arc<dyn Backend>,
+    devices: Vec<Device>,
     limits: ResidencyLimits,
     keep: Keep,
     state: Mutex<State>,
 }
 
 impl Registry {
-    /// The bundles of `dir`, to be loaded on `backend` with their pictures kept as `keep` says.
+    /// The bundles of `dir`, to be loaded on `backends`, of which there is one at least, with their pictures kept as `keep` says.
     #[must_use]
-    pub fn new(dir: PathBuf, backend: Arc<dyn Backend>, limits: ResidencyLimits, keep: Keep) -> Self {
-        Self { dir, backend, limits, keep, state: Mutex::default() }
+    pub fn new(
+        dir: PathBuf,
+        backends: impl IntoIterator<Item = Arc<dyn Backend>>,
+        limits: ResidencyLimits,
+        keep: Keep,
+    ) -> Self {
+        let device = |(at, backend)| Device { id: DeviceId(at), backend };
+        let devices = backends.into_iter().enumerate().map(device).collect();
+        Self { dir, devices, limits, keep, state: Mutex::default() }
     }
 
     /// The avatars folder.
@@ -140,18 +148,37 @@ impl Registry {
         ids
     }
 
-    /// The avatar, if it is loaded.
+    /// The avatar, if it is loaded: on the first of its devices.
     #[must_use]
     pub fn loaded(&self, id: &AvatarId) -> Option<Arc<LoadedAvatar>> {
-        self.lock().loaded.get(id).map(Arc::clone)
+        self.replicas(id).into_iter().next()
     }
 
-    /// Every loaded avatar.
+    /// The avatar on each device it is loaded on.
+    #[must_use]
+    pub fn replicas(&self, id: &AvatarId) -> Vec<Arc<LoadedAvatar>> {
+        self.lock().loaded.get(id).map(|resident| resident.replicas().to_vec()).unwrap_or_default()
+    }
+
+    /// Every loaded avatar, by id: on the first of its devices.
     #[must_use]
     pub fn all_loaded(&self) -> Vec<Arc<LoadedAvatar>> {
-        let mut all: Vec<_> = self.lock().loaded.values().map(Arc::clone).collect();
+        let mut all: Vec<_> =
+            self.lock().loaded.values().filter_map(|resident| resident.replicas().first().cloned()).collect();
         all.sort_by(|a, b| a.id().cmp(b.id()));
         all
+    }
+
+    /// Whether the avatar may be loaded on `device`: not, once it was loaded elsewhere and this one would not take it.
+    #[must_use]
+    pub fn may_go_on(&self, id: &AvatarId, device: DeviceId) -> bool {
+        self.lock().loaded.get(id).is_none_or(|resident| resident.may_go_on(device))
+    }
+
+    /// Bytes of a device that the avatar's networks and crops take, by the size of its files; 0 when they cannot be looked at.
+    #[must_use]
+    pub fn device_bytes(&self, id: &AvatarId) -> u64 {
+        self.bundle_dir(id).map_or(0, |dir| network_bytes(&dir))
     }
 
     /// What has become of loads since the start.
@@ -160,18 +187,21 @@ impl Registry {
         self.lock().counts
     }
 
-    /// The avatar, loaded if need be; loads of one id wait for each other, loads of two ids do not.
+    /// The avatar on `device`, loaded there if need be; loads of one id wait for each other, loads of two ids do not. A device that
+    /// does not exist stands for the first.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub async fn acquire(self: &Arc<Self>, id: &AvatarId) -> Result<Acquired, RegistryError> {
-        if let Some(avatar) = self.loaded(id) {
+    pub async fn acquire(self: &Arc<Self>, id: &AvatarId, device: DeviceId) -> Result<Acquired, RegistryError> {
+        let device = self.devices.get(device.0).or(self.devices.first()).cloned();
+        let device = device.ok_or_else(|| RegistryError::Stopping { id: id.clone() })?;
+        if let Some(avatar) = self.on(id, device.id) {
             return Ok(Acquired { avatar, loading: None });
         }
         let dir = self.bundle_dir(id)?;
         let lock = Arc::clone(self.lock().loading.entry(id.clone()).or_default());
         let guard = lock.lock().await;
-        if let Some(avatar) = self.loaded(id) {
+        if let Some(avatar) = self.on(id, device.id) {
             return Ok(Acquired { avatar, loading: None });
         }
         let start = Instant::now();
@@ -179,7 +209,7 @@ impl Registry {
         let wanted = id.clone();
         // A load that is no longer awaited still completes and is kept: the next viewer wants it too.
         let result = tokio::task::spawn_blocking(move || {
-            let result = registry.load(wanted, &dir);
+            let result = registry.load(wanted, &dir, device);
             registry.count(&result);
             result
         })
@@ -190,6 +220,10 @@ impl Registry {
         Ok(Acquired { avatar, loading: Some(start.elapsed()) })
     }
 
+    fn on(&self, id: &AvatarId, device: DeviceId) -> Option<Arc<LoadedAvatar>> {
+        self.lock().loaded.get(id)?.on(device)
+    }
+
     /// Lets go of an avatar; sessions that show it keep it to their end. False when it was not loaded.
     pub fn unload(&self, id: &AvatarId) -> bool {
         // Dropped outside the lock: letting go of frames and networks takes a while.
@@ -197,29 +231,47 @@ impl Registry {
         gone.is_some()
     }
 
-    fn load(&self, id: AvatarId, dir: &Path) -> Result<Arc<LoadedAvatar>, RegistryError> {
+    fn load(&self, id: AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
+        let failed = |source: LoadError| RegistryError::Load { id: id.clone(), source: Arc::new(source) };
+        let resident = self.lock().loaded.get(&id).cloned();
+        let backend = device.backend.info();
+        let start = Instant::now();
+        let resident = match resident {
+            Some(resident) => {
+                tracing::info!(avatar = %id, %backend, "loading on one more device");
+                let id_of_device = device.id;
+                resident.extended(device).map_err(failed).inspect_err(|_| {
+                    if let Some(resident) = self.lock().loaded.get_mut(&id) {
+                        resident.refused_by(id_of_device);
+                    }
+                })?
+            }
+            None => self.load_first(&id, dir, device)?,
+        };
+        // The last of them is the new one.
+        let avatar = resident.replicas().last().cloned().ok_or_else(|| RegistryError::Stopping { id: id.clone() })?;
+        self.lock().loaded.insert(id.clone(), resident);
+        let (seconds, bytes) = (start.elapsed().as_secs_f32(), avatar.resident_bytes());
+        tracing::info!(avatar = %id, %backend, seconds, bytes, "loaded");
+        Ok(avatar)
+    }
+
+    fn load_first(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Resident, RegistryError> {
         let failed = |source: LoadError| RegistryError::Load { id: id.clone(), source: Arc::new(source) };
         let bundle = Bundle::open(dir).map_err(|error| failed(error.into()))?;
         let needed = predicted_bytes(&bundle, &self.keep);
-        self.make_room(&id, needed)?;
-        tracing::info!(avatar = %id, frames = bundle.frames.len(), "loading");
-        let start = Instant::now();
+        self.make_room(id, needed)?;
         let frames = bundle.frames.len();
+        tracing::info!(avatar = %id, frames, "loading");
         // Hundreds of frames take a while when the cache does not have them: a word at every quarter.
         let progress = |done: usize| {
             if done * 4 / frames > (done - 1) * 4 / frames && done < frames {
                 tracing::info!(avatar = %id, done, frames, "encoding the avatar's frames");
             }
         };
-        let loaded = LoadedAvatar::load(id.clone(), &bundle, Arc::clone(&self.backend), &self.keep, &progress);
-        let mut state = self.lock();
-        state.promised -= needed;
-        let avatar = Arc::new(loaded.map_err(failed)?);
-        state.loaded.insert(id.clone(), Arc::clone(&avatar));
-        drop(state);
-        let (seconds, bytes) = (start.elapsed().as_secs_f32(), avatar.resident_bytes());
-        tracing::info!(avatar = %id, seconds, bytes, "loaded");
-        Ok(avatar)
+        let loaded = LoadedAvatar::load(id.clone(), &bundle, device, &self.keep, &progress);
+        self.lock().promised -= needed;
+        Ok(Resident::new(bundle, loaded.map_err(failed)?))
     }
 
     fn count(&self, result: &Result<Arc<LoadedAvatar>, RegistryError>) {
@@ -235,7 +287,8 @@ impl Registry {
     fn make_room(&self, id: &AvatarId, needed: u64) -> Result<(), RegistryError> {
         let mut state = self.lock();
         if let Some(budget) = self.limits.max_resident_bytes {
-            let candidates = state.loaded.values().map(|avatar| Candidate {
+            let avatars = state.loaded.values().filter_map(|resident| resident.replicas().first());
+            let candidates = avatars.map(|avatar| Candidate {
                 id: avatar.id().clone(),
                 bytes: avatar.resident_bytes(),
                 usage: avatar.usage(),

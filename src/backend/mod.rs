@@ -10,11 +10,14 @@ pub mod cuda;
 mod draw;
 mod table;
 
+mod device;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use cpu::CpuBackend;
+pub use device::{Device, DeviceId, DeviceMemory};
 
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::batch::slot::{SlotShape, Staging};
@@ -96,6 +99,9 @@ pub enum BackendError {
     /// The batch names a network that is not loaded: it was unloaded while work for it waited.
     #[error("the avatar was unloaded while its work waited; load it again")]
     Unloaded,
+    /// A daemon was to be started on nothing.
+    #[error("there is no device to serve with")]
+    NoDevice,
     /// The system refused a thread for a lane.
     #[error("the system refused one more thread: {0}; lower `slots` or raise the process limit")]
     Thread(#[source] std::io::Error),
@@ -135,6 +141,11 @@ pub enum BackendError {
 pub trait Backend: Send + Sync + 'static {
     /// What it is.
     fn info(&self) -> BackendInfo;
+
+    /// The memory that its networks and pictures take, as it is now; `None` where that is the process's own.
+    fn memory(&self) -> Option<DeviceMemory> {
+        None
+    }
 
     /// Loads the networks of `bundle`, sharing an encoder that is already there.
     ///

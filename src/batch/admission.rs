@@ -59,12 +59,16 @@ pub fn admit(
     lanes: usize,
     limits: AdmissionLimits,
 ) -> Result<(), Overload> {
-    let part = |load: f64| load / lanes.max(1) as f64;
-    let then = part(load(open.clone().chain([one_more])));
+    let then = part(open.clone().chain([one_more]), lanes);
     if then <= limits.utilisation {
         return Ok(());
     }
-    Err(Overload { streams: open.clone().count(), now: part(load(open)), then, utilisation: limits.utilisation })
+    Err(Overload { streams: open.clone().count(), now: part(open, lanes), then, utilisation: limits.utilisation })
+}
+
+/// Part of `lanes` lanes that `streams` are expected to take together.
+pub fn part(streams: impl Iterator<Item = Demand>, lanes: usize) -> f64 {
+    load(streams) / lanes.max(1) as f64
 }
 
 /// Lanes that streams take together but for one moment of forty: the mean and two standard deviations of a sum of

@@ -1,22 +1,20 @@
 //! The whole: a queue, a backend's lanes and their threads, started and stopped.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-
-use tokio::sync::Notify;
 
 use super::admission::{self, AdmissionLimits, Demand, Overload};
 use super::lanes::{self, PanicGuard};
 use super::policy::{BatchKey, Limits};
 use super::queue::WorkQueue;
 use super::slot::{Slot, SlotShape};
+use super::stats::EngineStats;
 use crate::audio::{ResampleError, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{LoadedAvatar, MAX_CONTEXT, MAX_MELS};
 use crate::backend::{Backend, BackendError};
 use crate::session::{FrameReader, Intake, Pace, SessionCore, SessionOptions};
-use crate::telemetry::{Recorder, WorkClass};
+use crate::telemetry::{DeviceRecorder, Recorder};
 
 /// How many batches may be in flight and how large they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,57 +36,6 @@ pub enum OpenError {
     Overload(#[from] Overload),
 }
 
-/// Counters since the start.
-#[derive(Debug, Default)]
-pub struct EngineStats {
-    frames: AtomicU64,
-    windows: AtomicU64,
-    batches: AtomicU64,
-    sessions: AtomicU64,
-    broken: AtomicBool,
-    broke: Notify,
-}
-
-impl EngineStats {
-    pub(super) fn batch_done(&self, class: WorkClass, items: usize) {
-        self.batches.fetch_add(1, Ordering::Relaxed);
-        let items_done = match class {
-            WorkClass::Window => &self.windows,
-            WorkClass::Frame => &self.frames,
-        };
-        items_done.fetch_add(items as u64, Ordering::Relaxed);
-    }
-
-    pub(super) fn mark_broken(&self) {
-        self.broken.store(true, Ordering::Release);
-        self.broke.notify_one();
-    }
-
-    /// Frames delivered to sessions.
-    #[must_use]
-    pub fn frames(&self) -> u64 {
-        self.frames.load(Ordering::Relaxed)
-    }
-
-    /// Windows encoded.
-    #[must_use]
-    pub fn windows(&self) -> u64 {
-        self.windows.load(Ordering::Relaxed)
-    }
-
-    /// Batches of either kind.
-    #[must_use]
-    pub fn batches(&self) -> u64 {
-        self.batches.load(Ordering::Relaxed)
-    }
-
-    /// Sessions opened.
-    #[must_use]
-    pub fn sessions(&self) -> u64 {
-        self.sessions.load(Ordering::Relaxed)
-    }
-}
-
 /// The running engine. Dropping it stops the lanes after the work that waits.
 pub struct Engine {
     queue: Arc<WorkQueue>,
@@ -105,7 +52,19 @@ impl Engine {
     /// # Errors
     /// [`BackendError`] when a lane cannot be opened.
     pub fn start(backend: Arc<dyn Backend>, options: EngineOptions) -> Result<Self, BackendError> {
-        let queue = WorkQueue::new(options.limits);
+        Self::start_recorded(backend, options, Recorder::new())
+    }
+
+    /// As [`Self::start`], with sessions recorded in `recorder`, which engines of one daemon share.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_recorded(
+        backend: Arc<dyn Backend>,
+        options: EngineOptions,
+        recorder: Arc<Recorder>,
+    ) -> Result<Self, BackendError> {
+        let queue = WorkQueue::new(options.limits, recorder);
         let stats = Arc::new(EngineStats::default());
         let shape = SlotShape {
             max_windows: options.limits.max_windows.max(1),
@@ -139,11 +98,13 @@ impl Engine {
     ) -> Result<(Intake, FrameReader), ResampleError> {
         let counted = options.pace != Pace::Rehearsal;
         let ends = Intake::open(avatar, Arc::clone(&self.queue), options)?;
-        self.stats.sessions.fetch_add(u64::from(counted), Ordering::Relaxed);
+        if counted {
+            self.stats.session_opened();
+        }
         Ok(ends)
     }
 
-    /// As [`Self::open_session`], if within `limits` the device has room for one more live stream.
+    /// As [`Self::open_session`], if within `limits`, where there are any, the device has room for one more live stream.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -151,11 +112,13 @@ impl Engine {
         &self,
         avatar: Arc<LoadedAvatar>,
         options: SessionOptions,
-        limits: AdmissionLimits,
+        limits: Option<AdmissionLimits>,
     ) -> Result<(Intake, FrameReader), OpenError> {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.retain(|session| session.strong_count() > 0);
-        self.check_room(&live, &avatar, limits)?;
+        if let Some(limits) = limits {
+            self.check_room(&live, &avatar, limits)?;
+        }
         let ends = self.open_session(avatar, options)?;
         live.push(Arc::downgrade(ends.0.core()));
         Ok(ends)
@@ -177,16 +140,27 @@ impl Engine {
     ) -> Result<(), Overload> {
         // What was never measured is let in: the first to draw it measures it.
         let Some(lanes) = self.lanes_per_stream(avatar) else { return Ok(()) };
-        let open: Vec<Demand> = live
-            .iter()
+        let one_more = Demand { lanes, speech: limits.expected_speech };
+        let open = self.demands(live, limits.expected_speech);
+        admission::admit(open.iter().copied(), one_more, self.options.slots, limits)
+    }
+
+    /// Part of the lanes that the open live streams are expected to take, of which a new one speaks `expected_speech` of the time;
+    /// more than 1 when there are too many.
+    #[must_use]
+    pub fn live_load(&self, expected_speech: f64) -> f64 {
+        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        admission::part(self.demands(&live, expected_speech).into_iter(), self.options.slots)
+    }
+
+    fn demands(&self, live: &[Weak<SessionCore>], expected_speech: f64) -> Vec<Demand> {
+        live.iter()
             .filter_map(Weak::upgrade)
             .filter_map(|session| {
                 let lanes = self.lanes_per_stream(session.avatar())?;
-                Some(Demand { lanes, speech: session.speech(limits.expected_speech) })
+                Some(Demand { lanes, speech: session.speech(expected_speech) })
             })
-            .collect();
-        let one_more = Demand { lanes, speech: limits.expected_speech };
-        admission::admit(open.iter().copied(), one_more, self.options.slots, limits)
+            .collect()
     }
 
     /// Lanes that a stream of `avatar` keeps busy while it speaks, as measured; `None` before it has been.
@@ -227,17 +201,27 @@ impl Engine {
         &self.stats
     }
 
-    /// What the queue, the lanes and the sessions have recorded.
+    /// What its sessions have recorded.
     #[must_use]
     pub fn recorder(&self) -> &Arc<Recorder> {
         self.queue.recorder()
     }
 
+    /// What the queue and the lanes have recorded.
+    #[must_use]
+    pub fn device_recorder(&self) -> &Arc<DeviceRecorder> {
+        self.queue.device_recorder()
+    }
+
+    /// Live sessions open now, and the others.
+    #[must_use]
+    pub fn open_sessions(&self) -> (usize, usize) {
+        self.queue.open_sessions()
+    }
+
     /// Completes if a lane breaks, after which the process can only end.
     pub async fn broken(&self) {
-        while !self.stats.broken.load(Ordering::Acquire) {
-            self.stats.broke.notified().await;
-        }
+        self.stats.broken().await;
     }
 }
 

@@ -6,27 +6,27 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::EngineStats;
 use super::policy::BatchKey;
 use super::queue::WorkQueue;
 use super::slot::{Filled, Free, Ready, Slot, StageTimes};
+use super::stats::EngineStats;
 use super::work::WorkKind;
 use crate::audio::WINDOW_MEL_FRAMES;
 use crate::backend::Lane;
 use crate::telemetry::label::Label as _;
-use crate::telemetry::{Recorder, Stage, WorkClass};
+use crate::telemetry::{DeviceRecorder, Stage, WorkClass};
 
 /// Carries batches until the queue stops.
 pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Free>) {
-    let recorder = whole.queue.recorder();
-    let mut meter = recorder.open_lane();
+    let device = whole.queue.device_recorder();
+    let mut meter = device.open_lane();
     // Gathers a window's mel frames from the session's ring before they are transposed.
     let mut scratch = vec![0.0; slot.shape().window_len];
     while let Some(key) = whole.queue.take(slot.work_mut()) {
         meter.begin();
         let _span = span_of(key, &mut slot).entered();
         let taken = Instant::now();
-        note_waits(key, &mut slot, recorder, taken);
+        note_waits(key, &mut slot, device, taken);
         let filled = stage(slot, key, &mut scratch);
         let staged = taken.elapsed();
         let (mut ran, mut in_flight) = (0, None);
@@ -38,9 +38,9 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
             in_flight = lane.settle(&flying).then(|| whole.queue.done());
             let mut ready = lane.complete(flying);
             let start = Instant::now();
-            if deliver(&mut ready, &whole.stats, recorder) {
-                recorder.stage_done(Stage::Stage, staged);
-                recorder.stage_done(Stage::Deliver, start.elapsed());
+            if deliver(&mut ready, whole) {
+                device.stage_done(Stage::Stage, staged);
+                device.stage_done(Stage::Deliver, start.elapsed());
             }
             ran = ready.len();
             ready.recycle()
@@ -77,9 +77,9 @@ fn class_of(key: BatchKey) -> WorkClass {
     }
 }
 
-fn note_waits(key: BatchKey, slot: &mut Slot<Free>, recorder: &Recorder, now: Instant) {
+fn note_waits(key: BatchKey, slot: &mut Slot<Free>, device: &DeviceRecorder, now: Instant) {
     for work in slot.work_mut().iter().filter(|work| !work.session.is_rehearsal()) {
-        recorder.waited(class_of(key), now.saturating_duration_since(work.queued_at));
+        device.waited(class_of(key), now.saturating_duration_since(work.queued_at));
     }
 }
 
@@ -101,14 +101,14 @@ fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
 }
 
 /// Hands out what the batch made. False when nobody wanted it but rehearsals, which are counted nowhere.
-fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) -> bool {
+fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
     let (_, frames) = ready.kind_counts();
     let class = if frames > 0 { WorkClass::Frame } else { WorkClass::Window };
     let real = ready.work().iter().filter(|work| !work.session.is_rehearsal()).count();
     match ready.outcome() {
         Err(error) => {
             tracing::error!("a batch of {} failed: {error}", ready.len());
-            recorder.batch_failed(class);
+            whole.queue.device_recorder().batch_failed(class);
             for work in ready.work() {
                 work.session.fail(work, error);
             }
@@ -117,8 +117,8 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) ->
             let share = share_of(times, ready.len());
             // Counted first: whoever has the frame finds it in the figures.
             if real > 0 {
-                stats.batch_done(class, real);
-                record(recorder, class, real, times);
+                whole.stats.batch_done(class, real);
+                record(whole.queue.device_recorder(), class, real, times);
             }
             ready.each_feature(|work, feature| {
                 if let WorkKind::Window(index) = work.kind {
@@ -126,7 +126,7 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) ->
                     work.session.put_feature(work, index, feature);
                 }
             });
-            let now = Instant::now();
+            let (now, recorder) = (Instant::now(), whole.queue.recorder());
             ready.each_frame(|work, picture| {
                 if let WorkKind::Frame(index) = work.kind {
                     if let Some(due) = work.due {
@@ -144,13 +144,13 @@ fn deliver(ready: &mut Slot<Ready>, stats: &EngineStats, recorder: &Recorder) ->
     real > 0
 }
 
-fn record(recorder: &Recorder, class: WorkClass, items: usize, times: StageTimes) {
-    recorder.batch_done(class, items);
+fn record(device: &DeviceRecorder, class: WorkClass, items: usize, times: StageTimes) {
+    device.batch_done(class, items);
     match class {
-        WorkClass::Window => recorder.stage_done(Stage::Encode, times.network),
+        WorkClass::Window => device.stage_done(Stage::Encode, times.network),
         WorkClass::Frame => {
-            recorder.stage_done(Stage::Generate, times.network);
-            recorder.stage_done(Stage::Composite, times.composite);
+            device.stage_done(Stage::Generate, times.network);
+            device.stage_done(Stage::Composite, times.composite);
         }
     }
 }

@@ -11,22 +11,29 @@
 //! | [`slot`] | the buffers of one batch in flight, moved by value through their states |
 //! | `lanes` | one thread per slot: stage, submit, complete, deliver |
 //! | [`rehearsal`] | a new avatar's first frames, for nobody |
-//! | [`engine`] | the whole, started and stopped |
+//! | [`engine`] | the whole of one device, started and stopped |
+//! | [`stats`] | what it has done, and whether it still can |
+//! | [`placement`] | which device serves a call, and where an avatar is loaded: pure |
+//! | [`fleet`] | the engines of all devices |
 
 pub mod admission;
 pub mod costs;
 pub mod engine;
+pub mod fleet;
 mod lanes;
+pub mod placement;
 pub mod policy;
 pub mod pool;
 pub mod queue;
 pub mod rehearsal;
 pub mod slot;
+pub mod stats;
 pub mod work;
 
 pub use admission::{AdmissionLimits, Overload};
 pub use costs::Costs;
 pub use engine::{Engine, EngineOptions, OpenError};
+pub use fleet::Fleet;
 pub use policy::{BatchKey, BatchPlan, Limits};
 pub use pool::{BufferPool, PooledBuf};
 pub use queue::WorkQueue;

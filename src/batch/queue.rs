@@ -10,7 +10,7 @@ use super::costs::Costs;
 use super::policy::{self, BatchKey, BatchPlan, Decision, Limits, Situation};
 use super::work::{Work, WorkKind};
 use crate::session::SessionCore;
-use crate::telemetry::Recorder;
+use crate::telemetry::{DeviceRecorder, Recorder};
 
 /// Windows and frames waiting for a slot.
 pub struct WorkQueue {
@@ -18,6 +18,7 @@ pub struct WorkQueue {
     costs: Costs,
     crowded_costs: Costs,
     recorder: Arc<Recorder>,
+    device: Arc<DeviceRecorder>,
     state: Mutex<State>,
     arrived: Condvar,
 }
@@ -27,6 +28,7 @@ struct State {
     work: Vec<Work>,
     reserved: usize,
     live_open: usize,
+    whole_open: usize,
     in_flight: usize,
     /// Batches that have left.
     batches: u64,
@@ -35,13 +37,14 @@ struct State {
 }
 
 impl WorkQueue {
-    /// An empty queue that forms batches within `limits`.
+    /// An empty queue that forms batches within `limits`, whose sessions are recorded in `recorder`.
     #[must_use]
-    pub fn new(limits: Limits) -> Arc<Self> {
+    pub fn new(limits: Limits, recorder: Arc<Recorder>) -> Arc<Self> {
         let state = State {
             work: Vec::new(),
             reserved: 0,
             live_open: 0,
+            whole_open: 0,
             in_flight: 0,
             batches: 0,
             last_whole: Instant::now(),
@@ -51,7 +54,8 @@ impl WorkQueue {
             limits,
             costs: Costs::default(),
             crowded_costs: Costs::default(),
-            recorder: Recorder::new(),
+            recorder,
+            device: DeviceRecorder::new(),
             state: Mutex::new(state),
             arrived: Condvar::new(),
         })
@@ -75,10 +79,16 @@ impl WorkQueue {
         &self.crowded_costs
     }
 
-    /// Where the queue, its lanes and its sessions record what they do.
+    /// Where its sessions record what they do.
     #[must_use]
     pub fn recorder(&self) -> &Arc<Recorder> {
         &self.recorder
+    }
+
+    /// Where the queue and its lanes record what they do.
+    #[must_use]
+    pub fn device_recorder(&self) -> &Arc<DeviceRecorder> {
+        &self.device
     }
 
     /// Makes room for a session's work, so that queueing never allocates, and notes whether it is live.
@@ -86,6 +96,7 @@ impl WorkQueue {
         let mut state = self.lock();
         state.reserved += items;
         state.live_open += usize::from(live);
+        state.whole_open += usize::from(!live);
         let missing = state.reserved.saturating_sub(state.work.len());
         state.work.reserve(missing);
     }
@@ -95,6 +106,7 @@ impl WorkQueue {
         let mut state = self.lock();
         state.reserved -= items;
         state.live_open -= usize::from(live);
+        state.whole_open -= usize::from(!live);
     }
 
     /// Queues work, oldest first.
@@ -168,10 +180,11 @@ impl WorkQueue {
         (state.work.len() - frames, frames)
     }
 
-    /// Live sessions open now.
+    /// Live sessions open now, and the others.
     #[must_use]
-    pub fn live_sessions(&self) -> usize {
-        self.lock().live_open
+    pub fn open_sessions(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.live_open, state.whole_open)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

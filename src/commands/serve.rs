@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{CommandError, watch};
 use crate::avatar::{AvatarId, Keep, Registry, ResidencyLimits, TemplateOptions};
 use crate::backend::{Backend, CpuBackend};
-use crate::batch::{AdmissionLimits, Engine, EngineOptions, Limits};
+use crate::batch::{AdmissionLimits, EngineOptions, Fleet, Limits};
 use crate::config::{BackendChoice, Config};
 use crate::picture::template::OnDemandTemplates;
 use crate::rpc::{self, Daemon, DaemonOptions, DoorOptions, ServerOptions};
@@ -25,6 +25,9 @@ const MAX_WINDOWS: usize = 8;
 
 /// Templates at qualities that clients ask for beside the daemon's own: about 1500 frames of 1280x720.
 const ON_DEMAND_TEMPLATE_BYTES: usize = 256 << 20;
+
+/// Backends, and how the engine of each is started.
+type Devices = Vec<(Arc<dyn Backend>, EngineOptions)>;
 
 /// What `lipsyncd serve` takes.
 #[derive(Debug, ClapArgs)]
@@ -56,17 +59,16 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     }
     // Before anything that takes a while: a stop that comes early is honoured as soon as there is a server.
     let shutdown = shutdown_signal().map_err(CommandError::failed)?;
-    let backend = open_backend(&config)?;
-    let limits = Limits { max_windows: MAX_WINDOWS, max_frames: config.max_batch, batching_pays: false };
-    let engine = Engine::start(Arc::clone(&backend), EngineOptions { slots: config.slots, limits })
-        .map_err(CommandError::failed)?;
+    let devices = open_devices(&config)?;
+    let backends: Vec<_> = devices.iter().map(|(backend, _)| Arc::clone(backend)).collect();
+    let fleet = Fleet::start(devices).map_err(CommandError::failed)?;
     let residency = ResidencyLimits { max_resident_bytes: config.max_resident_bytes, evict: config.evict };
     let keep = Keep::Templates(TemplateOptions {
         quality: config.jpeg_quality,
         cache_dir: config.template_cache.clone(),
         on_demand: Arc::new(OnDemandTemplates::new(ON_DEMAND_TEMPLATE_BYTES)),
     });
-    let registry = Arc::new(Registry::new(config.avatars.clone(), backend, residency, keep));
+    let registry = Arc::new(Registry::new(config.avatars.clone(), backends, residency, keep));
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         tracing::warn!("{error}");
         None
@@ -78,7 +80,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         admission: admission(&config),
         latency_budget: Duration::from_millis(config.latency_budget_ms),
     };
-    let daemon = Arc::new(Daemon::new(engine, registry, options));
+    let daemon = Arc::new(Daemon::new(fleet, registry, options));
     preload(&daemon, &config.preload, notifier.as_ref()).await?;
     let listener = TcpListener::bind(config.listen)
         .await
@@ -98,7 +100,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     let broken = Arc::clone(&daemon);
     tokio::select! {
         result = rpc::run(daemon, listener, server, shutdown) => result.map_err(CommandError::failed)?,
-        () = broken.engine().broken() => {
+        () = broken.fleet().broken() => {
             return Err(CommandError::failed("a lane stopped on an internal fault; restart the daemon and report the log"));
         }
     }
@@ -126,7 +128,7 @@ fn admission(config: &Config) -> Option<AdmissionLimits> {
 async fn preload(daemon: &Daemon, ids: &[AvatarId], notifier: Option<&Arc<Notifier>>) -> Result<(), CommandError> {
     for id in ids {
         let _telling = notifier.map(|notifier| watch::starting(notifier, format!("loading avatar {id}")));
-        daemon.acquire(id.as_str()).await.map_err(|error| CommandError::input(error.sentence()))?;
+        daemon.load(id.as_str(), None).await.map_err(|error| CommandError::input(error.sentence()))?;
     }
     Ok(())
 }
@@ -138,7 +140,8 @@ async fn open_metrics(address: Option<SocketAddr>, daemon: &Arc<Daemon>) -> Resu
     Ok(Some(port))
 }
 
-fn open_backend(config: &Config) -> Result<Arc<dyn Backend>, CommandError> {
+/// Every device to serve with and how its engine is started; at least one.
+fn open_devices(config: &Config) -> Result<Devices, CommandError> {
     if config.backend == BackendChoice::Cuda {
         return Err(CommandError::failed(
             "backend = \"cuda\" was asked for, but this build has the CPU backend only; set backend = \"auto\" or \"cpu\"",
@@ -147,7 +150,8 @@ fn open_backend(config: &Config) -> Result<Arc<dyn Backend>, CommandError> {
     let backend =
         CpuBackend::new(config.onnxruntime.as_deref(), config.threads_per_slot).map_err(CommandError::failed)?;
     tracing::info!("backend: {}, {} slots of {} thread(s)", backend.info(), config.slots, config.threads_per_slot);
-    Ok(Arc::new(backend))
+    let limits = Limits { max_windows: MAX_WINDOWS, max_frames: config.max_batch, batching_pays: false };
+    Ok(vec![(Arc::new(backend), EngineOptions { slots: config.slots, limits })])
 }
 
 /// Completes at SIGTERM (systemd, Kubernetes) or SIGINT (a person).

@@ -62,7 +62,8 @@ pub(super) fn serving(notifier: &Arc<Notifier>, daemon: &Arc<Daemon>) -> Telling
 fn look(daemon: &Weak<Daemon>) -> Option<(String, Duration)> {
     let daemon = daemon.upgrade()?;
     let (sessions, avatars) = (daemon.sessions(), daemon.registry().all_loaded().len());
-    Some((format!("{sessions} sessions, {avatars} avatars loaded"), daemon.engine().recorder().lanes().oldest))
+    let oldest = daemon.fleet().engines().iter().map(|engine| engine.device_recorder().lanes().oldest).max();
+    Some((format!("{sessions} sessions, {avatars} avatars loaded"), oldest.unwrap_or_default()))
 }
 
 /// Says that the daemon is ending and that it may take as long as `drain`.

@@ -23,7 +23,7 @@ pub(super) async fn get_avatar_frames(
     request: GetAvatarFramesRequest,
 ) -> Result<BackgroundStream, RpcError> {
     let quality = daemon.quality(request.jpeg_quality)?;
-    let avatar = daemon.acquire(&request.avatar_id).await?.avatar;
+    let avatar = daemon.load(&request.avatar_id, None).await?.avatar;
     let version = avatar.backgrounds_version(quality);
     let not_modified = request.known_version[..] == version;
     let (width, height) = avatar.size_px();

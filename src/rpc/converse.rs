@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::Stream;
@@ -46,14 +45,14 @@ pub(super) async fn converse(
     let rate = rate_hz("start.sample_rate_hz", start.sample_rate_hz)?;
     let quality = daemon.quality(start.jpeg_quality)?;
     let place = daemon.enter(info, &start.avatar_id).await?;
-    let avatar = daemon.acquire(&start.avatar_id).await?.avatar;
+    let avatar = daemon.acquire(&start.avatar_id, info.kind).await?.avatar;
     let format = format_of("start.output", start.output, quality, &avatar)?;
     let options = SessionOptions {
         start_position: start.start_position,
         pace: daemon.live(),
         ..SessionOptions::new(format, rate)
     };
-    let Admitted { intake, reader, call } = daemon.admit(info, place, Arc::clone(&avatar), options)?;
+    let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options)?;
     let (failed, failure) = oneshot::channel();
     let backlog = Backlog { items: VecDeque::new(), used: 0, samples: 0, most: BACKLOG_SECONDS * rate as usize };
     let task = tokio::spawn(async move {

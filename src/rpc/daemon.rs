@@ -8,8 +8,9 @@ use tokio::sync::watch;
 use super::doors::{DoorOptions, Doors, Place};
 use super::status::RpcError;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar, Registry};
-use crate::backend::FrameFormat;
-use crate::batch::{AdmissionLimits, Engine, rehearse};
+use crate::backend::{DeviceId, FrameFormat};
+use crate::batch::placement::place;
+use crate::batch::{AdmissionLimits, Engine, Fleet, rehearse};
 use crate::picture::Quality;
 use crate::session::{FrameReader, Intake, Pace, SessionOptions};
 use crate::telemetry::{CallInfo, CallKind, CallRecord};
@@ -27,9 +28,9 @@ pub struct DaemonOptions {
     pub latency_budget: Duration,
 }
 
-/// The running daemon: engine, avatars and the doors in front of them.
+/// The running daemon: devices, avatars and the doors in front of them.
 pub struct Daemon {
-    engine: Engine,
+    fleet: Fleet,
     registry: Arc<Registry>,
     options: DaemonOptions,
     doors: Doors,
@@ -51,11 +52,11 @@ pub(super) struct Call {
 }
 
 impl Daemon {
-    /// A daemon that draws the avatars of `registry` with `engine`.
+    /// A daemon that draws the avatars of `registry`, whose devices are those of `fleet`, in the same order.
     #[must_use]
-    pub fn new(engine: Engine, registry: Arc<Registry>, options: DaemonOptions) -> Self {
+    pub fn new(fleet: impl Into<Fleet>, registry: Arc<Registry>, options: DaemonOptions) -> Self {
         Self {
-            engine,
+            fleet: fleet.into(),
             registry,
             options,
             doors: Doors::new(options.doors),
@@ -64,10 +65,10 @@ impl Daemon {
         }
     }
 
-    /// The engine.
+    /// The devices.
     #[must_use]
-    pub fn engine(&self) -> &Engine {
-        &self.engine
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
     }
 
     /// The avatars.
@@ -104,15 +105,54 @@ impl Daemon {
         self.stopping.subscribe()
     }
 
-    /// The avatar a client names, loaded and rehearsed if need be.
+    /// The avatar a client names for a call of this `kind`, on the device that is to serve it; loaded and rehearsed there if need be.
     ///
     /// # Errors
     /// [`RpcError::Id`], [`RpcError::Registry`].
-    pub async fn acquire(&self, id: &str) -> Result<Acquired, RpcError> {
+    pub(super) async fn acquire(&self, id: &str, kind: CallKind) -> Result<Acquired, RpcError> {
         let id: AvatarId = id.parse()?;
-        let acquired = self.registry.acquire(&id).await?;
+        let device = self.place(&id, kind);
+        match self.acquire_on(&id, device).await {
+            // One device less to spread to is no reason to turn a viewer away.
+            Err(error) if !self.registry.replicas(&id).is_empty() => {
+                let name = self.fleet.name(device);
+                tracing::warn!(avatar = %id, device = name, "stays where it is: {}", error.sentence());
+                self.acquire_on(&id, self.place(&id, kind)).await
+            }
+            acquired => acquired,
+        }
+    }
+
+    /// The avatar loaded ahead of its calls, on the device that would serve them: on that with CUDA ordinal `gpu` where there is one.
+    ///
+    /// # Errors
+    /// [`RpcError::Id`], [`RpcError::Registry`].
+    pub async fn load(&self, id: &str, gpu: Option<u32>) -> Result<Acquired, RpcError> {
+        let id: AvatarId = id.parse()?;
+        let ordinal = |engine: &Engine| engine.backend().info().gpu;
+        let wanted = gpu.and_then(|gpu| self.fleet.engines().iter().position(|engine| ordinal(engine) == Some(gpu)));
+        let there = || self.registry.loaded(&id).map(|avatar| avatar.device());
+        let device = wanted.map(DeviceId).or_else(there).unwrap_or_else(|| self.place(&id, CallKind::Live));
+        self.acquire_on(&id, device).await
+    }
+
+    fn place(&self, id: &AvatarId, kind: CallKind) -> DeviceId {
+        if self.fleet.engines().len() == 1 {
+            return DeviceId::default();
+        }
+        let replicas = self.registry.replicas(id);
+        let mut views = self.fleet.views(&replicas, kind == CallKind::Live, self.options.admission);
+        for (at, view) in views.iter_mut().enumerate() {
+            view.has_room &= self.registry.may_go_on(id, DeviceId(at));
+        }
+        place(&views, self.registry.device_bytes(id)).unwrap_or_default()
+    }
+
+    async fn acquire_on(&self, id: &AvatarId, device: DeviceId) -> Result<Acquired, RpcError> {
+        let acquired = self.registry.acquire(id, device).await?;
         if acquired.loading.is_some() {
-            rehearse(&self.engine, &acquired.avatar, FrameFormat::Jpeg(self.options.jpeg_quality)).await;
+            let engine = self.fleet.engine_of(&acquired.avatar);
+            rehearse(engine, &acquired.avatar, FrameFormat::Jpeg(self.options.jpeg_quality)).await;
         }
         Ok(acquired)
     }
@@ -120,47 +160,63 @@ impl Daemon {
     /// A place, before anything is loaded for the call: whoever is refused for lack of room is told so at once.
     pub(super) async fn enter(&self, info: &CallInfo, id: &str) -> Result<Place, RpcError> {
         let place = self.doors.enter(info, self.stopping()).await?;
-        if let (CallKind::Live, Some(limits)) = (info.kind, self.options.admission)
-            && let Some(avatar) = self.registry.loaded(&id.parse()?)
-        {
-            self.engine.has_room(&avatar, limits)?;
+        if let (CallKind::Live, Some(limits)) = (info.kind, self.options.admission) {
+            let replicas = self.registry.replicas(&id.parse()?);
+            let views = self.fleet.views(&replicas, true, self.options.admission);
+            if let Some(avatar) = replicas.first().filter(|_| views.iter().all(|view| !view.has_room)) {
+                self.fleet.engine_of(avatar).has_room(avatar, limits)?;
+            }
         }
         Ok(place)
     }
 
-    /// A session in `place`, if the device has room for it.
+    /// A session in `place`, if a device that has the avatar has room for it: its own first.
     pub(super) fn admit(
         &self,
         info: &CallInfo,
         place: Place,
-        avatar: Arc<LoadedAvatar>,
+        avatar: &Arc<LoadedAvatar>,
         options: SessionOptions,
     ) -> Result<Admitted, RpcError> {
         if self.is_stopping() {
             return Err(RpcError::Stopping);
         }
-        let (intake, reader) = match self.options.admission {
-            Some(limits) if info.kind == CallKind::Live => {
-                self.engine.open_live_session(Arc::clone(&avatar), options, limits)?
+        let open = |avatar: &Arc<LoadedAvatar>| {
+            let engine = self.fleet.engine_of(avatar);
+            match info.kind {
+                CallKind::Live => engine.open_live_session(Arc::clone(avatar), options.clone(), self.options.admission),
+                CallKind::Whole | CallKind::Monolithic => Ok(engine.open_session(Arc::clone(avatar), options.clone())?),
             }
-            _ => self.engine.open_session(Arc::clone(&avatar), options)?,
         };
-        let record = CallRecord::open(Arc::clone(self.engine.recorder()), info, avatar.id());
+        // Others may have filled the device since it was chosen; the avatar's other devices are as good.
+        let (intake, reader) = open(avatar).or_else(|error| {
+            let others = self.registry.replicas(avatar.id());
+            let others = others.iter().filter(|other| other.device() != avatar.device());
+            others.filter_map(|other| open(other).ok()).next().ok_or(error)
+        })?;
+        let record = CallRecord::open(Arc::clone(self.fleet.recorder()), info, avatar.id());
         Ok(Admitted { intake, reader, call: Call { record, _place: place } })
     }
 
     /// Counts a call that is answered with `error` before it had a session.
     pub(super) fn refused(&self, error: &RpcError) {
         if let Some(reason) = error.refusal() {
-            self.engine.recorder().refused(reason);
+            self.fleet.recorder().refused(reason);
         }
     }
 
     /// Streams of `avatar` that speak all the time which the daemon carries, as measured; `None` before it has been.
     #[must_use]
     pub fn capacity_streams(&self, avatar: &LoadedAvatar) -> Option<f64> {
-        let streams = self.engine.frames_per_second(avatar)? / f64::from(avatar.fps());
+        let replicas = self.registry.replicas(avatar.id());
+        let streams = self.fleet.frames_per_second(&replicas)? / f64::from(avatar.fps());
         Some(streams * self.options.admission.map_or(1.0, |limits| limits.utilisation))
+    }
+
+    /// Part of `engine`'s lanes that its live streams are expected to take.
+    #[must_use]
+    pub fn live_load(&self, engine: &Engine) -> f64 {
+        engine.live_load(self.options.admission.map_or(1.0, |limits| limits.expected_speech))
     }
 
     /// How live sessions are paced.

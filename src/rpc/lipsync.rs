@@ -7,15 +7,18 @@ use tonic::{Request, Response, Status, Streaming};
 use super::backgrounds::{BackgroundStream, get_avatar_frames};
 use super::converse::{ConverseStream, converse};
 use super::daemon::Daemon;
+use super::frames::number;
 use super::proto::lipsync::lip_sync_server::LipSync;
 use super::proto::lipsync::{
-    Avatar, AvatarStats, ConverseRequest, GetAvatarFramesRequest, GetAvatarRequest, GetAvatarResponse, GetStatsRequest,
-    GetStatsResponse, ListAvatarsRequest, ListAvatarsResponse, LoadAvatarRequest, LoadAvatarResponse,
+    Avatar, AvatarStats, ConverseRequest, DeviceStats, GetAvatarFramesRequest, GetAvatarRequest, GetAvatarResponse,
+    GetStatsRequest, GetStatsResponse, ListAvatarsRequest, ListAvatarsResponse, LoadAvatarRequest, LoadAvatarResponse,
     SynthesizeRequest, UnloadAvatarRequest, UnloadAvatarResponse,
 };
 use super::status::RpcError;
 use super::synthesize::{FrameStream, synthesize};
 use crate::avatar::{AvatarId, LoadedAvatar, Registry, RegistryError, check};
+use crate::batch::Engine;
+use crate::batch::stats::EngineStats;
 use crate::telemetry::{CallInfo, CallKind};
 
 /// The service; cheap to clone.
@@ -68,7 +71,7 @@ impl LipSync for LipSyncService {
     }
 
     async fn load_avatar(&self, request: Request<LoadAvatarRequest>) -> Result<Response<LoadAvatarResponse>, Status> {
-        let acquired = self.daemon.acquire(&request.get_ref().avatar_id).await?;
+        let acquired = self.daemon.load(&request.get_ref().avatar_id, None).await?;
         let load_ms = acquired.loading.map_or(0.0, |elapsed| elapsed.as_secs_f32() * 1e3);
         Ok(Response::new(LoadAvatarResponse { avatar: Some(loaded(&acquired.avatar)), load_ms }))
     }
@@ -89,20 +92,22 @@ impl LipSync for LipSyncService {
     }
 
     async fn get_stats(&self, _request: Request<GetStatsRequest>) -> Result<Response<GetStatsResponse>, Status> {
-        let (daemon, engine) = (&self.daemon, self.daemon.engine());
-        let stats = engine.stats();
+        let (daemon, fleet) = (&self.daemon, self.daemon.fleet());
+        let total = |of: fn(&EngineStats) -> u64| fleet.engines().iter().map(|engine| of(engine.stats())).sum();
+        let avatars = daemon.registry().all_loaded();
         Ok(Response::new(GetStatsResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            backend: engine.backend().info().name.to_owned(),
+            backend: fleet.engines()[0].backend().info().name.to_owned(),
             uptime_ms: u64::try_from(daemon.started().elapsed().as_millis()).unwrap_or(u64::MAX),
             sessions: u32::try_from(daemon.sessions()).unwrap_or(u32::MAX),
-            sessions_total: stats.sessions(),
-            frames_total: stats.frames(),
-            batches_total: stats.batches(),
-            windows_total: stats.windows(),
-            slots: u32::try_from(engine.options().slots).unwrap_or(u32::MAX),
-            late_frames_total: engine.recorder().deadline_misses(),
-            avatars: daemon.registry().all_loaded().iter().map(|avatar| avatar_stats(avatar)).collect(),
+            sessions_total: total(EngineStats::sessions),
+            frames_total: total(EngineStats::frames),
+            batches_total: total(EngineStats::batches),
+            windows_total: total(EngineStats::windows),
+            slots: number(fleet.lanes()),
+            late_frames_total: fleet.recorder().deadline_misses(),
+            avatars: avatars.iter().map(|avatar| avatar_stats(daemon, avatar)).collect(),
+            devices: device_stats(daemon),
         }))
     }
 }
@@ -162,7 +167,8 @@ fn describe(registry: &Registry, id: &AvatarId) -> Result<Avatar, RegistryError>
     Ok(avatar)
 }
 
-fn avatar_stats(avatar: &LoadedAvatar) -> AvatarStats {
+fn avatar_stats(daemon: &Daemon, avatar: &LoadedAvatar) -> AvatarStats {
+    let replicas = daemon.registry().replicas(avatar.id());
     let usage = avatar.usage();
     let mean_ms = |total: std::time::Duration| total.as_secs_f32() * 1e3 / usage.frames.max(1) as f32;
     AvatarStats {
@@ -172,5 +178,26 @@ fn avatar_stats(avatar: &LoadedAvatar) -> AvatarStats {
         generate_ms_mean: mean_ms(usage.network),
         composite_ms_mean: mean_ms(usage.composite),
         last_used_unix_s: usage.last_used_unix_s,
+        devices: replicas.iter().map(|replica| daemon.fleet().name(replica.device()).to_owned()).collect(),
     }
+}
+
+fn device_stats(daemon: &Daemon) -> Vec<DeviceStats> {
+    let of = |(name, engine): (&str, &Engine)| {
+        let (info, memory) = (engine.backend().info(), engine.backend().memory());
+        let (live, whole) = engine.open_sessions();
+        DeviceStats {
+            device: name.to_owned(),
+            backend: info.name.to_owned(),
+            engine: info.engine,
+            gpu: info.gpu,
+            slots: number(engine.options().slots),
+            sessions: number(live + whole),
+            live_load: daemon.live_load(engine) as f32,
+            frames_total: engine.stats().frames(),
+            free_bytes: memory.map(|memory| memory.free_bytes),
+            total_bytes: memory.map(|memory| memory.total_bytes),
+        }
+    };
+    daemon.fleet().named().map(of).collect()
 }

@@ -18,12 +18,16 @@ use super::status::RpcError;
 use super::synthesize::{AbortOnDrop, rate_hz, speak};
 use crate::audio::{Pcm, PcmFormat, decode_pcm};
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar};
-use crate::backend::FrameFormat;
+use crate::backend::{DeviceMemory, FrameFormat};
+use crate::batch::Engine;
 use crate::session::{Event, SessionOptions};
 use crate::telemetry::{CallEnd, CallInfo, CallKind};
 
 /// What the protocol has always allowed.
 const MAX_BATCH: i32 = 32;
+
+/// `gpu_id` of what is on no GPU.
+const NO_GPU: i32 = -1;
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -41,10 +45,10 @@ impl MonolithicService for Monolithic {
         let info = call_info(CallKind::Monolithic, &request);
         let mut response = infer(&self.daemon, &info, request.into_inner()).await.unwrap_or_else(|error| {
             self.daemon.refused(&error);
-            CompositeBatchResponse { success: false, error: error.sentence(), ..CompositeBatchResponse::default() }
+            let error = error.sentence();
+            CompositeBatchResponse { success: false, error, gpu_id: NO_GPU, ..CompositeBatchResponse::default() }
         });
         response.total_time_ms = ms(start.elapsed());
-        response.gpu_id = gpu_id(&self.daemon);
         Ok(Response::new(response))
     }
 
@@ -69,12 +73,17 @@ impl MonolithicService for Monolithic {
     }
 
     async fn load_model(&self, request: Request<LoadModelRequest>) -> Result<Response<LoadModelResponse>, Status> {
-        let gpu_id = gpu_id(&self.daemon);
-        let response = match self.daemon.acquire(&request.get_ref().model_id).await {
-            Ok(Acquired { loading, .. }) => {
-                LoadModelResponse { success: true, error: String::new(), gpu_id, load_time_ms: loading.map_or(0.0, ms) }
+        let LoadModelRequest { model_id, preferred_gpu } = request.into_inner();
+        let response = match self.daemon.load(&model_id, u32::try_from(preferred_gpu).ok()).await {
+            Ok(Acquired { avatar, loading }) => LoadModelResponse {
+                success: true,
+                error: String::new(),
+                gpu_id: gpu_id(&self.daemon, &avatar),
+                load_time_ms: loading.map_or(0.0, ms),
+            },
+            Err(error) => {
+                LoadModelResponse { success: false, error: error.sentence(), gpu_id: NO_GPU, load_time_ms: 0.0 }
             }
-            Err(error) => LoadModelResponse { success: false, error: error.sentence(), gpu_id, load_time_ms: 0.0 },
         };
         Ok(Response::new(response))
     }
@@ -108,27 +117,28 @@ impl MonolithicService for Monolithic {
     async fn health(&self, _request: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
         let registry = Arc::clone(self.daemon.registry());
         let (loaded, known) = blocking(move || (registry.all_loaded().len(), registry.ids().len())).await?;
+        let gpus =
+            || self.daemon.fleet().engines().iter().map(Engine::backend).filter_map(|it| Some((it.info().gpu?, it)));
         Ok(Response::new(HealthResponse {
             healthy: !*self.daemon.stopping().borrow(),
             loaded_models: count(loaded as u64),
             max_models: count(known.max(loaded) as u64),
-            gpu_ids: self.daemon.engine().backend().info().gpu.map(gpu_number).into_iter().collect(),
-            gpu_memory_used_gb: Vec::new(),
+            gpu_ids: gpus().map(|(gpu, _)| gpu_number(gpu)).collect(),
+            gpu_memory_used_gb: gpus().map(|(_, backend)| used_gb(backend.memory())).collect(),
         }))
     }
 }
 
 impl Monolithic {
     fn stats_of(&self, id: &AvatarId) -> ModelStats {
-        let gpu_id = gpu_id(&self.daemon);
         let Some(avatar) = self.daemon.registry().loaded(id) else {
-            return ModelStats { model_id: id.to_string(), loaded: false, gpu_id, ..ModelStats::default() };
+            return ModelStats { model_id: id.to_string(), loaded: false, gpu_id: NO_GPU, ..ModelStats::default() };
         };
         let usage = avatar.usage();
         ModelStats {
             model_id: id.to_string(),
             loaded: true,
-            gpu_id,
+            gpu_id: gpu_id(&self.daemon, &avatar),
             memory_mb: i64::try_from(avatar.resident_bytes() >> 20).unwrap_or(i64::MAX),
             request_count: count(usage.requests),
             total_inference_ms: i64::try_from(usage.network.as_millis()).unwrap_or(i64::MAX),
@@ -148,7 +158,7 @@ async fn infer(
     let start_position = in_range("start_frame_idx", request.start_frame_idx, 0, i32::MAX)?;
     let rate = rate_hz("sample_rate", in_range("sample_rate", request.sample_rate, 0, i32::MAX)?.unsigned_abs())?;
     let place = daemon.enter(info, &request.model_id).await?;
-    let Acquired { avatar, loading } = daemon.acquire(&request.model_id).await?;
+    let Acquired { avatar, loading } = daemon.acquire(&request.model_id, info.kind).await?;
     let pictures = read_pictures(&request.visual_frames, batch, &avatar)?;
     let speech = read_speech(&request, batch, rate, &avatar)?;
     let options = SessionOptions {
@@ -159,7 +169,7 @@ async fn infer(
         fixed_context: speech.context,
         ..SessionOptions::new(FrameFormat::Jpeg(daemon.quality(0)?), rate)
     };
-    let Admitted { intake, mut reader, mut call } = daemon.admit(info, place, avatar, options)?;
+    let Admitted { intake, mut reader, mut call } = daemon.admit(info, place, &avatar, options)?;
     let pcm = Pcm { sample_rate_hz: rate, samples: speech.samples };
     let _speech = AbortOnDrop(tokio::spawn(speak(intake, pcm)));
     let mut frames = Vec::with_capacity(batch);
@@ -174,7 +184,7 @@ async fn infer(
         }
     }
     call.record.ends(CallEnd::Done);
-    let times = reader.times();
+    let (times, avatar) = (reader.times(), reader.core().avatar());
     Ok(CompositeBatchResponse {
         composited_frames: frames,
         inference_time_ms: ms(times.network),
@@ -182,6 +192,7 @@ async fn infer(
         audio_processing_ms: ms(times.audio),
         model_loaded: true,
         model_load_time_ms: loading.map_or(0.0, ms),
+        gpu_id: gpu_id(daemon, avatar),
         success: true,
         ..CompositeBatchResponse::default()
     })
@@ -248,8 +259,13 @@ fn field(name: &'static str, got: &str, expected: &str) -> RpcError {
     RpcError::Field { field: name, got: got.to_owned(), expected: expected.to_owned() }
 }
 
-fn gpu_id(daemon: &Daemon) -> i32 {
-    daemon.engine().backend().info().gpu.map_or(-1, gpu_number)
+/// The GPU that `avatar` is on.
+fn gpu_id(daemon: &Daemon, avatar: &LoadedAvatar) -> i32 {
+    daemon.fleet().engine_of(avatar).backend().info().gpu.map_or(NO_GPU, gpu_number)
+}
+
+fn used_gb(memory: Option<DeviceMemory>) -> f32 {
+    memory.map_or(0.0, |memory| memory.used_bytes() as f32 / 1e9)
 }
 
 fn gpu_number(ordinal: u32) -> i32 {

@@ -1,7 +1,6 @@
 //! `Synthesize`: whole audio in, the stream of its frames out.
 
 use std::pin::Pin;
-use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
@@ -43,14 +42,14 @@ pub(super) async fn synthesize(
     let pcm = read_audio(&request)?;
     let quality = daemon.quality(request.jpeg_quality)?;
     let place = daemon.enter(info, &request.avatar_id).await?;
-    let avatar = daemon.acquire(&request.avatar_id).await?.avatar;
+    let avatar = daemon.acquire(&request.avatar_id, info.kind).await?.avatar;
     let format = format_of("output", request.output, quality, &avatar)?;
     let options = SessionOptions {
         start_position: request.start_position,
         outbox_frames: SessionOptions::LIVE_OUTBOX,
         ..SessionOptions::new(format, pcm.sample_rate_hz)
     };
-    let Admitted { intake, reader, call } = daemon.admit(info, place, Arc::clone(&avatar), options)?;
+    let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options)?;
     let messages = FrameMessages::new(avatar, format, pcm.sample_rate_hz);
     let stream = Running { reader, messages, call, _speech: AbortOnDrop(tokio::spawn(speak(intake, pcm))) };
     Ok(Box::pin(unfold(stream, next_frame)))

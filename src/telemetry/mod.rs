@@ -6,7 +6,8 @@
 //! | `otlp` | the exporter of spans (feature `otlp`) |
 //! | [`label`] | the words metrics are broken down by |
 //! | [`histogram`] | counts by size without a lock |
-//! | [`recorder`] | the one place where the pipeline counts what it does |
+//! | [`recorder`] | the one place where sessions and calls count what they do |
+//! | [`device`] | the same for one device: its batches, stages and lanes |
 //! | [`lane`] | what a lane is doing, for its busy time and the watchdog |
 //! | [`session`] | a session's state and first frame; a call's span and end |
 //! | [`heap`] | an allocator that counts |
@@ -15,6 +16,7 @@
 //!
 //! Recording is always on: it is a few atomic additions a batch, allocates nothing and takes no lock.
 
+pub mod device;
 pub mod heap;
 pub mod histogram;
 pub mod label;
@@ -28,6 +30,7 @@ mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
 
+pub use device::{DeviceRecorder, LaneSummary};
 pub use label::{CallEnd, CallKind, Refusal, SessionState, Stage, WorkClass};
 pub use lane::LaneMeter;
 pub use log::{LogOptions, StartError, Traces, start};

@@ -1,38 +1,19 @@
-//! The one place where the pipeline counts what it does.
+//! The one place where sessions and calls count what they do.
 //!
-//! One per engine, shared by its queue, lanes and sessions. Every method is a few relaxed atomic additions:
-//! no lock, no allocation, callable from any thread. The exceptions are named.
+//! One per daemon, whichever device a session is on. Every method is a few relaxed atomic additions: no lock, no allocation,
+//! callable from any thread.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::histogram::{Histogram, SIZE_BOUNDS, STAGE_BOUNDS_NS, VIEWER_BOUNDS_NS, nanos};
-use super::label::{ByLabel, CallEnd, CallKind, Refusal, SessionState, Stage, WorkClass};
-use super::lane::{LaneClock, LaneMeter};
+use super::histogram::{Histogram, VIEWER_BOUNDS_NS, nanos};
+use super::label::{ByLabel, CallEnd, CallKind, Refusal, SessionState};
 
-/// All that lanes are doing.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct LaneSummary {
-    /// Lanes with a batch at this moment.
-    pub busy: usize,
-    /// Time of all lanes together on batches that are over.
-    pub busy_total: Duration,
-    /// How long the oldest batch of those running has run; zero when none runs.
-    pub oldest: Duration,
-    /// Allocations on the lanes' threads during batches, since each lane's 50th batch.
-    pub warm_allocations: u64,
-}
-
-/// Counters and histograms of one engine since its start.
+/// Counters and histograms of a daemon's sessions since its start.
 #[derive(Debug)]
 pub struct Recorder {
     epoch: Instant,
-    pub(super) batches: ByLabel<WorkClass, AtomicU64>,
-    pub(super) failed_batches: ByLabel<WorkClass, AtomicU64>,
-    pub(super) batch_size: ByLabel<WorkClass, Histogram>,
-    pub(super) queue_wait: ByLabel<WorkClass, Histogram>,
-    pub(super) stages: ByLabel<Stage, Histogram>,
     pub(super) deadline_misses: AtomicU64,
     pub(super) lateness: Histogram,
     pub(super) first_frame: Histogram,
@@ -42,7 +23,6 @@ pub struct Recorder {
     pub(super) interrupts: AtomicU64,
     pub(super) audio_ns: AtomicU64,
     pub(super) sent_bytes: AtomicU64,
-    lanes: Mutex<Vec<Arc<LaneClock>>>,
 }
 
 impl Recorder {
@@ -51,11 +31,6 @@ impl Recorder {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             epoch: Instant::now(),
-            batches: ByLabel::new(AtomicU64::default),
-            failed_batches: ByLabel::new(AtomicU64::default),
-            batch_size: ByLabel::new(|| Histogram::sizes(SIZE_BOUNDS)),
-            queue_wait: ByLabel::new(|| Histogram::seconds(STAGE_BOUNDS_NS)),
-            stages: ByLabel::new(|| Histogram::seconds(STAGE_BOUNDS_NS)),
             deadline_misses: AtomicU64::new(0),
             lateness: Histogram::seconds(VIEWER_BOUNDS_NS),
             first_frame: Histogram::seconds(VIEWER_BOUNDS_NS),
@@ -65,52 +40,7 @@ impl Recorder {
             interrupts: AtomicU64::new(0),
             audio_ns: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
-            lanes: Mutex::default(),
         })
-    }
-
-    /// Registers one more lane. Allocates and locks: once per lane.
-    #[must_use]
-    pub fn open_lane(&self) -> LaneMeter {
-        let (meter, clock) = LaneMeter::new(self.epoch);
-        self.lanes.lock().unwrap_or_else(PoisonError::into_inner).push(clock);
-        meter
-    }
-
-    /// What the lanes are doing. Locks, for whoever looks; lanes never wait for it.
-    #[must_use]
-    pub fn lanes(&self) -> LaneSummary {
-        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().fold(LaneSummary::default(), |sum, lane| {
-            let running = lane.busy_for();
-            LaneSummary {
-                busy: sum.busy + usize::from(running.is_some()),
-                busy_total: sum.busy_total + lane.busy_total(),
-                oldest: sum.oldest.max(running.unwrap_or_default()),
-                warm_allocations: sum.warm_allocations + lane.warm_allocations(),
-            }
-        })
-    }
-
-    /// An item that waited in the queue for `wait` is being staged.
-    pub fn waited(&self, class: WorkClass, wait: Duration) {
-        self.queue_wait.get(class).observe(wait);
-    }
-
-    /// A batch spent `elapsed` in a stage, all its items together.
-    pub fn stage_done(&self, stage: Stage, elapsed: Duration) {
-        self.stages.get(stage).observe(elapsed);
-    }
-
-    /// A batch of `len` items is done.
-    pub fn batch_done(&self, class: WorkClass, len: usize) {
-        self.batches.get(class).fetch_add(1, Ordering::Relaxed);
-        self.batch_size.get(class).record(len as u64);
-    }
-
-    /// A batch failed; its sessions end.
-    pub fn batch_failed(&self, class: WorkClass) {
-        self.failed_batches.get(class).fetch_add(1, Ordering::Relaxed);
     }
 
     /// A frame with a deadline was ready `late` after it, which is a miss unless it is zero.
@@ -185,21 +115,5 @@ mod tests {
         recorder.audio_taken(8_000, 16_000);
         recorder.audio_taken(5, 0);
         assert_eq!(recorder.audio_ns.load(Ordering::Relaxed), 1_500_000_000 + 5_000_000_000);
-    }
-
-    #[test]
-    fn lanes_are_summed() {
-        let recorder = Recorder::new();
-        let (mut first, mut second) = (recorder.open_lane(), recorder.open_lane());
-        assert_eq!(recorder.lanes(), LaneSummary::default());
-        first.begin();
-        second.begin();
-        assert_eq!(recorder.lanes().busy, 2);
-        second.end();
-        let lanes = recorder.lanes();
-        assert_eq!(lanes.busy, 1);
-        assert!(lanes.busy_total > Duration::ZERO && lanes.oldest > Duration::ZERO);
-        first.end();
-        assert_eq!(recorder.lanes().oldest, Duration::ZERO);
     }
 }

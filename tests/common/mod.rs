@@ -1,6 +1,8 @@
 //! What the tests of the running daemon share: the golden bundle, speech, engines, takes.
 #![allow(dead_code)] // Each test binary uses its own part of it.
 
+pub mod gpu;
+pub mod server;
 pub mod speech;
 pub mod wiretap;
 

@@ -5,10 +5,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::encode::Encoder;
-use crate::avatar::{LoadedAvatar, Registry};
-use crate::batch::Engine;
+use crate::avatar::LoadedAvatar;
+use crate::batch::Fleet;
+use crate::rpc::Daemon;
 
-pub(super) fn encode(to: &mut Encoder, registry: &Registry, engine: &Engine) -> fmt::Result {
+pub(super) fn encode(to: &mut Encoder, daemon: &Daemon) -> fmt::Result {
+    let registry = daemon.registry();
     let loaded = registry.all_loaded();
     let frames = loaded.iter().map(|avatar| (label(avatar), avatar.usage().frames));
     to.counters("lipsyncd_frames", "Frames made, since the avatar was loaded", frames)?;
@@ -25,7 +27,8 @@ pub(super) fn encode(to: &mut Encoder, registry: &Registry, engine: &Engine) -> 
     let evictions = "Avatars let go to make room for others";
     to.counter("lipsyncd_avatar_evictions", evictions, loads.evicted)?;
     pools(to, &loaded)?;
-    capacity(to, &loaded, engine)
+    let everywhere: Vec<_> = loaded.iter().flat_map(|avatar| registry.replicas(avatar.id())).collect();
+    capacity(to, &everywhere, daemon.fleet())
 }
 
 fn pools(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>]) -> fmt::Result {
@@ -43,13 +46,17 @@ fn pools(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>]) -> fmt::Result {
     to.gauge("lipsyncd_pool_bytes", size, bytes as u64)
 }
 
-fn capacity(to: &mut Encoder, loaded: &[Arc<LoadedAvatar>], engine: &Engine) -> fmt::Result {
-    let figures: Vec<_> =
-        loaded.iter().filter_map(|avatar| Some((label(avatar), engine.frames_per_second(avatar)?))).collect();
+/// Of each avatar on each of its devices.
+fn capacity(to: &mut Encoder, everywhere: &[Arc<LoadedAvatar>], fleet: &Fleet) -> fmt::Result {
+    let figure = |avatar: &Arc<LoadedAvatar>| {
+        let labels = [("avatar", avatar.id().to_string()), ("device", fleet.name(avatar.device()).to_owned())];
+        Some((labels, fleet.engine_of(avatar).frames_per_second(avatar)?))
+    };
+    let figures: Vec<_> = everywhere.iter().filter_map(figure).collect();
     if figures.is_empty() {
         return Ok(());
     }
-    let help = "Frames a second that all lanes make together, as measured";
+    let help = "Frames a second that all lanes of a device make together, as measured";
     to.gauges("lipsyncd_capacity_frames_per_second", help, figures)
 }
 

@@ -50,18 +50,17 @@ impl Encoder<'_> {
         values.into_iter().try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
     }
 
-    /// One histogram for each value of the label `key`.
-    pub fn histograms<'h>(
+    /// One histogram for each label set.
+    pub fn histograms<'h, L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
-        key: &'static str,
-        values: impl IntoIterator<Item = (&'static str, &'h Histogram)>,
+        values: impl IntoIterator<Item = (L, &'h Histogram)>,
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
         values
             .into_iter()
-            .try_for_each(|(word, histogram)| encode_histogram(family.encode_family(&[(key, word)])?, histogram))
+            .try_for_each(|(labels, histogram)| encode_histogram(family.encode_family(&labels)?, histogram))
     }
 
     /// Facts as labels of a metric that is always 1. `name` comes without its `_info`.

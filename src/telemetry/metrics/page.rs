@@ -8,7 +8,7 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
 use super::encode::Encoder;
-use super::{avatars, pipeline, process};
+use super::{avatars, devices, process, sessions};
 use crate::rpc::Daemon;
 
 /// Everything there is to say of a daemon, written anew each time it is asked for.
@@ -57,17 +57,16 @@ impl Collector for Figures {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
         let mut to = Encoder(encoder);
         if let Some(daemon) = self.0.upgrade() {
-            let backend = daemon.engine().backend().info();
+            let backend = daemon.fleet().engines()[0].backend().info();
             let facts = [
                 ("version", env!("CARGO_PKG_VERSION")),
                 ("backend", backend.name),
                 ("engine", backend.engine.as_str()),
             ];
             to.info("lipsyncd_build", "What is running", &facts)?;
-            let recorder = daemon.engine().recorder();
-            pipeline::sessions(&mut to, &daemon, recorder)?;
-            pipeline::batches(&mut to, &daemon, recorder)?;
-            avatars::encode(&mut to, daemon.registry(), daemon.engine())?;
+            sessions::encode(&mut to, &daemon)?;
+            devices::encode(&mut to, &daemon)?;
+            avatars::encode(&mut to, &daemon)?;
         }
         process::encode(&mut to)
     }

@@ -1,40 +1,15 @@
-//! What the queue, the lanes and the sessions have done.
+//! What sessions and calls have done, whichever device they are on.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::encode::Encoder;
 use crate::rpc::Daemon;
-use crate::telemetry::heap;
 use crate::telemetry::label::{ByLabel, Label};
-use crate::telemetry::recorder::Recorder;
-
-/// The queue, batches and lanes.
-pub(super) fn batches(to: &mut Encoder, daemon: &Daemon, recorder: &Recorder) -> fmt::Result {
-    let (windows, frames) = daemon.engine().waiting();
-    let depth = [([("kind", "window")], windows as u64), ([("kind", "frame")], frames as u64)];
-    to.gauges("lipsyncd_queue_depth", "Windows and frames that wait for a lane", depth)?;
-    to.counter("lipsyncd_windows", "Mel windows encoded", daemon.engine().stats().windows())?;
-    to.counters("lipsyncd_batches", "Batches done", by("kind", &recorder.batches))?;
-    to.counters("lipsyncd_batches_failed", "Batches that ended their sessions", by("kind", &recorder.failed_batches))?;
-    to.histograms("lipsyncd_batch_size", "Items in a batch", "kind", recorder.batch_size.iter())?;
-    let wait = "Time from being queued to being staged";
-    to.histograms("lipsyncd_queue_wait_seconds", wait, "kind", recorder.queue_wait.iter())?;
-    let stages = "Time of a whole batch in each stage";
-    to.histograms("lipsyncd_stage_seconds", stages, "stage", recorder.stages.iter())?;
-    let lanes = recorder.lanes();
-    to.gauge("lipsyncd_lanes", "Lanes: batches that can be in flight", daemon.engine().options().slots as u64)?;
-    to.gauge("lipsyncd_lanes_busy", "Lanes with a batch at this moment", lanes.busy as u64)?;
-    let busy = "Time of all lanes together on batches";
-    to.counter("lipsyncd_lane_busy_seconds", busy, lanes.busy_total.as_secs_f64())?;
-    to.counter("lipsyncd_heap_allocations", "Heap allocations of the whole process", heap::allocations())?;
-    let warm = "Heap allocations of lanes during batches, since each lane's 50th batch; grows only when a lane meets \
-                an avatar for the first time";
-    to.gauge("lipsyncd_heap_allocations_since_warmup", warm, lanes.warm_allocations)
-}
 
 /// Sessions, their sound and their frames.
-pub(super) fn sessions(to: &mut Encoder, daemon: &Daemon, recorder: &Recorder) -> fmt::Result {
+pub(super) fn encode(to: &mut Encoder, daemon: &Daemon) -> fmt::Result {
+    let recorder = daemon.fleet().recorder();
     to.gauge("lipsyncd_sessions", "Sessions open now", daemon.sessions() as u64)?;
     let states = recorder.states.iter().map(|(word, count)| ([("state", word)], count.load(Ordering::Relaxed)));
     to.gauges("lipsyncd_sessions_in_state", "Sessions open now, by what they are doing", states)?;
