@@ -10,9 +10,12 @@ VENV := .cache/venv
 BIN := target/release/lipsyncd
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lipsyncd
 TENSORRT := .cache/tensorrt-rtx/libtensorrt_onnxparser_rtx.so.1
+NVCC := .cache/nvcc/complete
+NVIDIA := .cache/nvidia/complete
 ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
 
-.PHONY: help packages gpu-packages onnxruntime build demo test lint lint-gpu rust-test python-test tensorrt-test bench bench-avatar clean
+.PHONY: help packages gpu-packages onnxruntime build kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
+.PHONY: bench bench-avatar clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,10 +36,19 @@ $(ONNXRUNTIME): scripts/onnxruntime.sh scripts/onnxruntime.txt | $(VENV)/pip
 build: packages ## Build the release binary
 	$(CARGO) build --release --locked
 
+# The source is touched so that cargo looks for nvcc again.
+$(NVCC): scripts/nvidia.sh scripts/nvcc.txt | $(VENV)/pip
+	PYTHON=$(VENV)/bin/python scripts/nvidia.sh scripts/nvcc.txt $(@D)
+	@touch $@ kernels/all.cu
+
+kernels: $(NVCC) ## Compile the CUDA kernels for every architecture (fetches nvcc); later builds hold them
+	@scripts/system-packages.sh g++
+	scripts/kernels.sh $(dir $(NVCC))bin/nvcc
+
 demo: build onnxruntime ## Serve the demo avatar, speak to it over gRPC, leave out/demo.avi (AUDIO=my.wav)
 	scripts/demo.sh $(BIN) avatars $(AVATAR) "$(AUDIO)" $(OUT)
 
-test: lint lint-gpu rust-test tensorrt-test python-test ## Everything CI runs
+test: kernels lint lint-gpu rust-test nvidia-test tensorrt-test python-test ## Everything CI runs
 
 lint: packages ## Format, clippy and rustdoc, warnings are errors
 	$(CARGO) fmt --check
@@ -72,6 +84,14 @@ lint-gpu: gpu-packages ## Clippy and rustdoc of the TensorRT feature sets (wants
 	$(CARGO) clippy --locked --all-targets --features tensorrt-rtx -- -D warnings
 	$(CARGO) clippy --locked --all-targets --features tensorrt -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --features tensorrt-rtx
+
+$(NVIDIA): scripts/nvidia.sh scripts/nvidia-libraries.txt | $(VENV)/pip
+	PYTHON=$(VENV)/bin/python scripts/nvidia.sh scripts/nvidia-libraries.txt $(@D)
+	@touch $@
+
+nvidia-test: packages $(NVIDIA) ## Open the real NVRTC and nvJPEG, compile the kernels at run time; needs no GPU
+	LIPSYNCD_NVRTC=$(CURDIR)/$(dir $(NVIDIA))lib LIPSYNCD_NVJPEG=$(CURDIR)/$(dir $(NVIDIA))lib \
+	    $(CARGO) test --locked --test nvidia_libraries -- --include-ignored
 
 tensorrt-test: gpu-packages $(TENSORRT) ## Build real TensorRT-RTX plans of the demo avatar; needs no GPU
 	LIPSYNCD_TENSORRT=$(CURDIR)/$(dir $(TENSORRT)) $(CARGO) test --locked --features tensorrt-rtx --test engine_build

@@ -1,6 +1,14 @@
-//! Compiles the protocol: no `protoc`, protox parses the `.proto` files itself.
+//! Compiles the protocol (no `protoc`, protox parses the `.proto` files itself) and, where nvcc is found, the CUDA kernels.
+
+#[path = "build/kernels.rs"]
+mod kernels;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    protocol()?;
+    kernels::build()
+}
+
+fn protocol() -> Result<(), Box<dyn std::error::Error>> {
     let protos = ["proto/lipsync/v1/lipsync.proto", "proto/monolithic/monolithic.proto"];
     for proto in protos {
         println!("cargo:rerun-if-changed={proto}");

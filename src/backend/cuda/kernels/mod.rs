@@ -1,12 +1,20 @@
-//! The CUDA kernels of `kernels/*.cu`: what they are called, what they take, how many threads they want.
+//! The CUDA kernels of `kernels/*.cu`: what the driver loads, what they are called, take, and how many threads they want.
 //!
 //! | module | gives |
 //! | --- | --- |
+//! | [`KernelImage`] | what the driver loads: built in by nvcc, or compiled by NVRTC and kept |
 //! | [`params`] | the structures that kernels read |
 //! | [`grid`] | how many blocks and threads each launch has |
 
+mod cache;
 pub mod grid;
+mod image;
+mod nvrtc;
 pub mod params;
+mod sources;
+
+pub use image::{KernelError, KernelImage, Origin, Target};
+pub use nvrtc::{Nvrtc, NvrtcError};
 
 use std::ffi::CStr;
 

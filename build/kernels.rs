@@ -1,0 +1,66 @@
+//! Compiles `kernels/all.cu` to one fat binary where nvcc is found. Where it is not, an empty file is embedded in its place, and
+//! the program compiles the sources with NVRTC when it first needs them.
+
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The GPUs it is compiled for; their oldest also as PTX, from which a driver makes code for any newer one.
+const ARCHITECTURES: &str = "kernels/architectures";
+
+/// Where `make kernels` puts nvcc.
+const FETCHED: &str = ".cache/nvcc/bin/nvcc";
+
+pub fn build() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed=kernels");
+    println!("cargo:rerun-if-changed=build/kernels.rs");
+    println!("cargo:rerun-if-env-changed=LIPSYNCD_NVCC");
+    let image = PathBuf::from(std::env::var("OUT_DIR")?).join("kernels.fatbin");
+    let chosen = std::env::var_os("LIPSYNCD_NVCC").filter(|path| !path.is_empty());
+    let cuda = match (compile(chosen.as_ref().unwrap_or(&find()), &image), chosen) {
+        (Ok(cuda), _) => cuda,
+        (Err(error), Some(nvcc)) => return Err(format!("LIPSYNCD_NVCC={}: {error}", nvcc.display()).into()),
+        (Err(error), None) => {
+            if error.downcast_ref::<std::io::Error>().is_none_or(|error| error.kind() != std::io::ErrorKind::NotFound) {
+                println!("cargo:warning=no kernels are built in, they will be compiled at first start: {error}");
+            }
+            fs::write(&image, [])?;
+            String::new()
+        }
+    };
+    println!("cargo:rustc-env=LIPSYNCD_KERNELS_CUDA={cuda}");
+    Ok(())
+}
+
+/// The fetched nvcc, or whichever the system finds.
+fn find() -> OsString {
+    if Path::new(FETCHED).exists() { FETCHED.into() } else { "nvcc".into() }
+}
+
+/// Writes the fat binary and gives the version of CUDA that made it.
+fn compile(nvcc: &OsString, image: &Path) -> Result<String, Box<dyn Error>> {
+    let version = run(Command::new(nvcc).arg("--version"))?;
+    let cuda = version.split("release ").nth(1).and_then(|rest| rest.split(',').next()).ok_or("it tells no version")?;
+    let architectures = fs::read_to_string(ARCHITECTURES)?;
+    let mut command = Command::new(nvcc);
+    // Older drivers cannot unpack a compressed one. Products and sums are rounded apart, as on the host.
+    command.args(["-fatbin", "-O3", "--fmad=false", "--no-compress", "-I", "kernels"]);
+    for sm in architectures.split_whitespace() {
+        command.arg(format!("-gencode=arch=compute_{sm},code=sm_{sm}"));
+    }
+    let oldest = architectures.split_whitespace().next().ok_or("kernels/architectures is empty")?;
+    command.arg(format!("-gencode=arch=compute_{oldest},code=compute_{oldest}"));
+    run(command.arg("-o").arg(image).arg("kernels/all.cu"))?;
+    Ok(cuda.trim().to_owned())
+}
+
+fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {
+    let output = command.output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(said.lines().next().unwrap_or("nvcc failed without a word").to_owned().into())
+}

@@ -1,0 +1,25 @@
+#!/bin/sh
+# Compiles the kernels for every architecture with the nvcc given, prints what each needs, and fails where registers spill.
+#   scripts/kernels.sh NVCC
+set -eu
+cd "$(dirname "$0")/.."
+nvcc=$1
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+for sm in $(cat kernels/architectures); do
+    "$nvcc" -cubin -O3 --fmad=false -I kernels -arch="sm_$sm" --resource-usage -Werror all-warnings \
+        -o "$work/$sm.cubin" kernels/all.cu >"$work/$sm" 2>&1 || { cat "$work/$sm" >&2; exit 1; }
+    awk -v sm="$sm" '
+        /Compiling entry function/ { split($0, name, "\047"); kernel = name[2] }
+        /bytes stack frame/ { stack = $1; spills = $5 + $9 }
+        /Used [0-9]+ registers/ {
+            registers = $0; sub(/.*Used /, "", registers); sub(/ registers.*/, "", registers)
+            printf "sm_%-4s %-22s %3d registers, %d bytes of stack, %d of spills\n", sm, kernel, registers, stack, spills
+            kernels++
+            if (spills > 0) spilled = 1
+        }
+        END {
+            if (kernels == 0) { print "nvcc told nothing of any kernel" > "/dev/stderr"; exit 1 }
+            if (spilled) { print "registers spill: see above" > "/dev/stderr"; exit 1 }
+        }' "$work/$sm"
+done

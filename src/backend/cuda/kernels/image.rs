@@ -1,0 +1,157 @@
+//! The kernels as something the driver can load: built in, or compiled on this machine and kept.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use super::cache;
+use super::nvrtc::{Nvrtc, NvrtcError};
+use super::sources;
+use crate::backend::cuda::shared_library::LibraryError;
+use crate::paths::cache_folder;
+
+/// What the build compiled: a fat binary, empty where it found no nvcc.
+static BUILT_IN: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin")));
+
+/// The CUDA version that made it, `13.5`; empty likewise.
+const BUILT_BY: &str = env!("LIPSYNCD_KERNELS_CUDA");
+
+/// As nvcc aligns a fat binary inside a program.
+#[repr(C, align(16))]
+struct Aligned<T: ?Sized>(T);
+
+/// Why there are no kernels.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// Nothing is built in that this driver takes, and nothing can be compiled.
+    #[error("the kernels are not built into this program for this driver, and cannot be compiled: {0}")]
+    Nvrtc(#[from] NvrtcError),
+    /// NVRTC is newer than the driver.
+    #[error(
+        "{nvrtc} makes kernels for drivers of CUDA {needs} or later, this one has CUDA {driver}; update the driver, or install \
+         NVRTC {driver} and set LIPSYNCD_NVRTC to its folder"
+    )]
+    Driver {
+        /// Name and version.
+        nvrtc: String,
+        /// Major version of CUDA needed.
+        needs: u32,
+        /// Major version of CUDA that the driver has.
+        driver: u32,
+    },
+}
+
+impl KernelError {
+    /// Whether NVRTC is missing, rather than unable.
+    #[must_use]
+    pub fn is_missing_library(&self) -> bool {
+        matches!(self, Self::Nvrtc(NvrtcError::Library(LibraryError::NotFound { .. })))
+    }
+}
+
+/// The GPU and driver that kernels are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// Compute capability, 90 for 9.0.
+    pub sm: u32,
+    /// What `cuDriverGetVersion` says, 13000 for CUDA 13.0.
+    pub driver: u32,
+}
+
+impl Target {
+    fn driver_major(self) -> u32 {
+        self.driver / 1000
+    }
+}
+
+/// Where an image came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Built into this program, by nvcc of this version.
+    BuiltIn(&'static str),
+    /// Compiled just now.
+    Compiled {
+        /// Name and version.
+        nvrtc: String,
+    },
+    /// Compiled by an earlier start, and kept there.
+    Cached(PathBuf),
+}
+
+/// All kernels in one module.
+pub struct KernelImage {
+    bytes: Cow<'static, [u8]>,
+    origin: Origin,
+}
+
+impl std::fmt::Debug for KernelImage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KernelImage").field("bytes", &self.bytes.len()).field("origin", &self.origin).finish()
+    }
+}
+
+impl KernelImage {
+    /// What was built in, where the driver takes it; else what [`KernelImage::compile`] gives, kept in the user's cache.
+    ///
+    /// `nvrtc` is the folder of NVRTC (`LIPSYNCD_NVRTC`), or none to look for it.
+    ///
+    /// # Errors
+    /// As [`KernelImage::compile`].
+    pub fn load(target: Target, nvrtc: Option<&Path>) -> Result<Self, KernelError> {
+        match Self::built_in(target) {
+            Some(image) => Ok(image),
+            None => Self::compile(target, nvrtc, cache_folder().map(|cache| cache.join("kernels")).as_deref()),
+        }
+    }
+
+    /// What nvcc made when this program was built. None where it was built without, or for a newer driver: code of one major
+    /// version of CUDA needs a driver of at least that.
+    #[must_use]
+    pub fn built_in(target: Target) -> Option<Self> {
+        let major: u32 = BUILT_BY.split('.').next()?.parse().ok()?;
+        if BUILT_IN.0.is_empty() || major > target.driver_major() {
+            return None;
+        }
+        Some(Self { bytes: Cow::Borrowed(&BUILT_IN.0), origin: Origin::BuiltIn(BUILT_BY) })
+    }
+
+    /// What NVRTC makes of the sources for this GPU: the way out where nothing fitting is built in, or the driver refuses it.
+    ///
+    /// It is kept in the folder `cache`, under a name that changes with the sources, the GPU and NVRTC. A folder that cannot
+    /// be written, or a damaged file in it, costs a second at the next start and is logged.
+    ///
+    /// # Errors
+    /// [`KernelError`].
+    pub fn compile(target: Target, nvrtc: Option<&Path>, cache: Option<&Path>) -> Result<Self, KernelError> {
+        let nvrtc = Nvrtc::load(nvrtc)?;
+        if nvrtc.major() > target.driver_major() {
+            let (needs, driver) = (nvrtc.major(), target.driver_major());
+            return Err(KernelError::Driver { nvrtc: nvrtc.name(), needs, driver });
+        }
+        let path = cache.map(|folder| {
+            let fingerprint = sources::fingerprint(&format!("{} sm_{}", nvrtc.name(), target.sm));
+            folder.join(format!("sm_{}-{fingerprint}.kernels", target.sm))
+        });
+        if let Some(path) = &path
+            && let Some(bytes) = cache::read(path)
+        {
+            return Ok(Self { bytes: Cow::Owned(bytes), origin: Origin::Cached(path.clone()) });
+        }
+        let bytes = nvrtc.compile(target.sm)?;
+        if let Some(path) = &path {
+            cache::write(path, &bytes);
+        }
+        Ok(Self { bytes: Cow::Owned(bytes), origin: Origin::Compiled { nvrtc: nvrtc.name() } })
+    }
+
+    /// What `cuModuleLoadData` takes: a fat binary, a cubin, or PTX with its terminating zero.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Where it came from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+}

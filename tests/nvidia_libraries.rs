@@ -1,0 +1,111 @@
+//! NVIDIA's libraries that are opened at run time, as far as they go without a GPU. Those that are ignored want the real ones,
+//! which `make nvidia-test` fetches; the others want them absent or wrong.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lipsyncd::backend::cuda::kernels::{KernelError, KernelImage, Nvrtc, Origin, Target, names};
+
+const H200: Target = Target { sm: 90, driver: 13000 };
+
+/// The folder that the variable names.
+fn folder(variable: &str) -> PathBuf {
+    let folder = std::env::var_os(variable).map(PathBuf::from);
+    folder.unwrap_or_else(|| panic!("set {variable} to the library's folder, or run `make nvidia-test`"))
+}
+
+/// A folder with another library under `name`.
+fn imposter(name: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let libm = ["/lib/x86_64-linux-gnu/libm.so.6", "/usr/lib64/libm.so.6", "/lib/aarch64-linux-gnu/libm.so.6"];
+    let libm = libm.into_iter().find(|path| Path::new(path).exists()).expect("no libm on this machine");
+    std::os::unix::fs::symlink(libm, folder.path().join(name)).unwrap();
+    folder
+}
+
+#[test]
+fn nvrtc_absent_broken_or_another_is_named() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = KernelImage::compile(H200, Some(empty.path()), None).unwrap_err();
+    assert!(error.is_missing_library());
+    for part in ["libnvrtc.so.13 or libnvrtc.so.12", "LIPSYNCD_NVRTC", "pip install nvidia-cuda-nvrtc"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let library = empty.path().join("libnvrtc.so.12");
+    fs::write(&library, "not a library").unwrap();
+    let error = KernelImage::compile(H200, Some(empty.path()), None).unwrap_err();
+    assert!(!error.is_missing_library());
+    assert!(error.to_string().contains(&library.display().to_string()), "{error}");
+    let other = imposter("libnvrtc.so.13");
+    let error = KernelImage::compile(H200, Some(other.path()), None).unwrap_err().to_string();
+    assert!(error.contains("nvrtcGetErrorString") && error.contains("libnvrtc.so.13"), "{error}");
+}
+
+#[test]
+fn what_is_built_in_is_for_drivers_of_its_cuda_and_later() {
+    // Whether this program was built with nvcc or without, both answers are right; never one for an older driver.
+    assert!(KernelImage::built_in(Target { sm: 90, driver: 11080 }).is_none());
+    if let Some(image) = KernelImage::built_in(Target { sm: 90, driver: 99000 }) {
+        assert!(matches!(image.origin(), Origin::BuiltIn(_)));
+        assert_holds_all(image.bytes());
+        // A fat binary's magic number.
+        assert_eq!(image.bytes()[..4], 0xBA55_ED50_u32.to_le_bytes());
+    }
+}
+
+fn assert_holds_all(image: &[u8]) {
+    for name in names::ALL {
+        let name = name.to_bytes();
+        assert!(image.windows(name.len()).any(|part| part == name), "{} is missing", name.escape_ascii());
+    }
+}
+
+#[test]
+#[ignore = "needs NVRTC: make nvidia-test"]
+fn nvrtc_compiles_for_every_architecture() {
+    let nvrtc = Nvrtc::load(Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
+    let architectures = include_str!("../kernels/architectures").split_whitespace();
+    for sm in architectures {
+        let image = nvrtc.compile(sm.parse().unwrap()).unwrap();
+        assert_eq!(&image[..4], b"\x7fELF", "sm_{sm}");
+        assert_holds_all(&image);
+    }
+}
+
+/// A driver makes code of it for a GPU that this compiler has not heard of.
+#[test]
+#[ignore = "needs NVRTC: make nvidia-test"]
+fn newer_gpus_get_ptx_and_older_ones_a_reason() {
+    let nvrtc = Nvrtc::load(Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
+    let ptx = nvrtc.compile(999).unwrap();
+    assert!(ptx.ends_with(b"\0") && ptx.windows(8).any(|part| part == b".version"));
+    assert_holds_all(&ptx);
+    let error = nvrtc.compile(52).unwrap_err().to_string();
+    assert!(error.contains("sm_52") && error.contains("older NVRTC"), "{error}");
+}
+
+#[test]
+#[ignore = "needs NVRTC: make nvidia-test"]
+fn compiled_kernels_are_kept_and_mended() {
+    let (nvrtc, cache) = (folder("LIPSYNCD_NVRTC"), tempfile::tempdir().unwrap());
+    let compile = |target| KernelImage::compile(target, Some(&nvrtc), Some(&cache.path().join("kernels"))).unwrap();
+    let first = compile(H200);
+    assert!(matches!(first.origin(), Origin::Compiled { nvrtc } if nvrtc.starts_with("NVRTC 1")));
+    let second = compile(H200);
+    let Origin::Cached(path) = second.origin().clone() else { panic!("{second:?}") };
+    assert_eq!(first.bytes(), second.bytes());
+    // Another GPU has a file of its own.
+    assert!(matches!(compile(Target { sm: 75, ..H200 }).origin(), Origin::Compiled { .. }));
+    fs::write(&path, "damaged").unwrap();
+    assert!(matches!(compile(H200).origin(), Origin::Compiled { .. }));
+    assert!(matches!(compile(H200).origin(), Origin::Cached(_)));
+}
+
+#[test]
+#[ignore = "needs NVRTC: make nvidia-test"]
+fn an_nvrtc_newer_than_the_driver_is_refused() {
+    let target = Target { driver: 11080, ..H200 };
+    let error = KernelImage::compile(target, Some(&folder("LIPSYNCD_NVRTC")), None).unwrap_err();
+    assert!(matches!(error, KernelError::Driver { driver: 11, .. }), "{error}");
+    assert!(error.to_string().contains("update the driver"), "{error}");
+}
