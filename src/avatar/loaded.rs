@@ -267,6 +267,15 @@ impl LoadedAvatar {
         self.frames.pictures()
     }
 
+    /// Width and height of the strip under the box of picture `index`; none where frames are not spliced.
+    #[must_use]
+    pub fn strip_px(&self, index: usize) -> Option<(usize, usize)> {
+        match self.frames.pictures() {
+            Pictures::Templates { set, .. } => Some(set.layouts().get(index)?.strip_px()),
+            Pictures::Pixels(_) => None,
+        }
+    }
+
     /// The pixels of picture `index`.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ pub use device::{Device, DeviceId, DeviceMemory};
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::batch::slot::{SlotShape, Staging};
 use crate::batch::{Filled, InFlight, Ready, Slot};
+use crate::cuda::CudaError;
 use crate::onnxruntime::OnnxError;
 use crate::picture::template::{BuildError, PatchError, SpliceError, StripError};
 use crate::picture::{CompositeError, DecodeError, GeometryError, ImageError, JpegError, Quality};
@@ -132,6 +133,38 @@ pub enum BackendError {
     /// Segments were asked of an avatar whose frames have none.
     #[error("this avatar's frames cannot be cut into segments; ask for patches as JPEG, or for whole frames")]
     NoSegments,
+    /// The network cannot be given to a GPU's engine.
+    #[error("{path}: {source}")]
+    Prepare {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: cuda::PrepareError,
+    },
+    /// The CUDA driver refused.
+    #[error("the GPU refused: {0}")]
+    Cuda(CudaError),
+    /// The GPU has no room for an avatar's pictures.
+    #[error(
+        "the avatar's pictures need {needed} bytes of the GPU's memory, {used} of {most} are used by others; unload one, or          raise max_device_bytes"
+    )]
+    DeviceFull {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes in use.
+        used: u64,
+        /// The bound.
+        most: u64,
+    },
+    /// The GPU is gone for this process.
+    #[error("the GPU is lost ({reason}) and the daemon restarts; connect again in a few seconds")]
+    DeviceLost {
+        /// What it said last.
+        reason: String,
+    },
+    /// There is no GPU to work with, or something that belongs to one is missing.
+    #[error(transparent)]
+    NoCuda(#[from] Box<cuda::CudaUnavailable>),
     /// A template at a quality asked for could not be made.
     #[error(transparent)]
     Template(#[from] Box<BuildError<DecodeError>>),
@@ -164,6 +197,9 @@ pub trait Backend: Send + Sync + 'static {
     fn show(&self, _avatar: &LoadedAvatar) -> Result<(), BackendError> {
         Ok(())
     }
+
+    /// Has `hook` told, with the reason, when the device is lost and the process can only end.
+    fn on_lost(&self, _hook: Box<dyn Fn(&str) + Send + Sync>) {}
 
     /// A lane of its own for the calling engine's next thread, for slots of `shape`.
     ///

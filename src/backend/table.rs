@@ -9,26 +9,26 @@ use sha2::{Digest, Sha256};
 use super::{BackendError, ModelId, Models};
 
 /// Encoders as `E` and generators as `G`. Lanes look a network up when they first meet its id.
-pub(super) struct Table<E, G> {
+pub(super) struct Table<E: ?Sized, G> {
     next_id: AtomicU64,
     /// Changes with every unload, so that lanes know when to let go.
     epoch: AtomicU64,
     loaded: Mutex<Loaded<E, G>>,
 }
 
-struct Loaded<E, G> {
+struct Loaded<E: ?Sized, G> {
     encoders: Vec<SharedEncoder<E>>,
     generators: Vec<(ModelId, Arc<G>)>,
 }
 
-struct SharedEncoder<E> {
+struct SharedEncoder<E: ?Sized> {
     id: ModelId,
     hash: [u8; 32],
     users: usize,
     model: Arc<E>,
 }
 
-impl<E, G> Table<E, G> {
+impl<E: ?Sized, G> Table<E, G> {
     /// Nothing loaded.
     pub(super) fn new() -> Self {
         let loaded = Mutex::new(Loaded { encoders: Vec::new(), generators: Vec::new() });
@@ -41,7 +41,7 @@ impl<E, G> Table<E, G> {
         &self,
         generator: G,
         encoder_path: &Path,
-        load_encoder: impl FnOnce(&[u8]) -> Result<E, BackendError>,
+        load_encoder: impl FnOnce(&[u8]) -> Result<Arc<E>, BackendError>,
     ) -> Result<Models, BackendError> {
         let content = read_network(encoder_path)?;
         let hash: [u8; 32] = Sha256::digest(&content).into();
@@ -91,9 +91,9 @@ impl<E, G> Table<E, G> {
         Some(shared.id)
     }
 
-    fn keep_encoder(&self, hash: [u8; 32], model: E) -> ModelId {
+    fn keep_encoder(&self, hash: [u8; 32], model: Arc<E>) -> ModelId {
         let id = self.fresh_id();
-        self.lock().encoders.push(SharedEncoder { id, hash, users: 1, model: Arc::new(model) });
+        self.lock().encoders.push(SharedEncoder { id, hash, users: 1, model });
         id
     }
 
@@ -123,7 +123,7 @@ mod tests {
             std::fs::write(path(name), content).unwrap();
         }
         let table = Table::<String, u32>::new();
-        let load = |content: &[u8]| Ok(String::from_utf8(content.to_vec()).unwrap());
+        let load = |content: &[u8]| Ok(Arc::new(String::from_utf8(content.to_vec()).unwrap()));
         let [a, b, c] =
             [("a", 1), ("b", 2), ("c", 3)].map(|(name, generator)| table.insert(generator, &path(name), load).unwrap());
         assert_eq!(a.encoder, b.encoder);

@@ -72,6 +72,8 @@ impl Engine {
             window_len: MAX_MELS * WINDOW_MEL_FRAMES,
             context_len: MAX_CONTEXT * FEATURE_LEN,
         };
+        let lost = Arc::clone(&stats);
+        backend.on_lost(Box::new(move |_| lost.mark_broken()));
         let mut engine = Self { queue, stats, backend, options, live: Mutex::default(), threads: Vec::new() };
         for index in 0..options.slots.max(1) {
             let mut lane = engine.backend.open_lane(shape)?;

@@ -33,6 +33,14 @@ pub enum DriverMissing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CudaVersion(i32);
 
+impl CudaVersion {
+    /// As `cuDriverGetVersion` gives it: 13000 for 13.0.
+    #[must_use]
+    pub fn number(self) -> u32 {
+        u32::try_from(self.0).unwrap_or_default()
+    }
+}
+
 const OLDEST: CudaVersion = CudaVersion(12_000);
 
 impl fmt::Display for CudaVersion {

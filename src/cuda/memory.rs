@@ -99,6 +99,19 @@ impl DeviceBuf {
         unsafe { result::memcpy_dtoh_sync(out, self.ptr) }.map_err(at("cuMemcpyDtoH"))
     }
 
+    /// Enqueues a copy of its first `bytes` to `to` on the same GPU.
+    ///
+    /// # Safety
+    /// `to` must have room, and until `stream` has passed the copy both must be alive and used by nothing else.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub unsafe fn copy_to(&self, bytes: usize, to: DevicePtr, stream: &Stream) -> Result<(), CudaError> {
+        // SAFETY: promised by the caller.
+        unsafe { result::memcpy_dtod_async(to.0, self.ptr, bytes.min(self.bytes), stream.raw()) }
+            .map_err(at("cuMemcpyDtoDAsync"))
+    }
+
     /// Where it lies.
     #[must_use]
     pub fn ptr(&self) -> DevicePtr {

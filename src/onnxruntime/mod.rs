@@ -48,6 +48,17 @@ pub enum OnnxError {
         /// The loader's own words.
         reason: String,
     },
+    /// It runs networks on the CPU only.
+    #[error(
+        "{path} cannot run networks on a GPU: {reason}; take ONNX Runtime from `pip install onnxruntime-gpu`, with cuDNN 9 and \
+         the CUDA libraries it asks for on LD_LIBRARY_PATH, and set LIPSYNCD_ONNXRUNTIME to its libonnxruntime.so"
+    )]
+    NoCuda {
+        /// The library.
+        path: PathBuf,
+        /// What is missing.
+        reason: String,
+    },
     /// The network file was refused by ONNX Runtime.
     #[error("{path}: ONNX Runtime cannot load this network: {reason}; export it again as float32 ONNX")]
     Load {

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use ort::environment::Environment;
+use ort::ep::CUDA;
 use ort::logging::LogLevel;
+use ort::session::Session;
 
+use super::network::one_line;
 use super::{OnnxError, locate};
 
 /// What was loaded, for `doctor` and the log.
@@ -23,6 +26,9 @@ pub struct OnnxRuntime {
     pub(super) environment: Environment,
     info: Arc<RuntimeInfo>,
 }
+
+/// The library that holds the CUDA provider, in the folder of ONNX Runtime's own.
+const CUDA_PROVIDER: &str = "libonnxruntime_providers_cuda.so";
 
 /// ONNX Runtime allows one environment per process; the mutex also keeps two threads from both loading.
 static LOADED: Mutex<Option<OnnxRuntime>> = Mutex::new(None);
@@ -50,6 +56,23 @@ impl OnnxRuntime {
             Self { environment, info: Arc::new(RuntimeInfo { path: path.clone(), build: ort::info().to_owned() }) };
         *loaded = Some(runtime.clone());
         Ok(runtime)
+    }
+
+    /// Whether it can run networks on a GPU: loads its CUDA provider and all that needs.
+    ///
+    /// # Errors
+    /// [`OnnxError::NoCuda`] with the loader's own words.
+    pub fn check_cuda(&self) -> Result<(), OnnxError> {
+        let provider = self.info.path.with_file_name(CUDA_PROVIDER);
+        if !provider.exists() {
+            let reason = format!("there is no {CUDA_PROVIDER} beside it");
+            return Err(OnnxError::NoCuda { path: self.info.path.clone(), reason });
+        }
+        let load = || {
+            let builder = Session::builder(&self.environment)?;
+            builder.with_execution_providers([CUDA::default().build().error_on_failure()]).map_err(ort::Error::from)
+        };
+        load().map(drop).map_err(|error: ort::Error| OnnxError::NoCuda { path: provider, reason: one_line(&error) })
     }
 
     /// Where the library lies and what it says of its build.

@@ -8,7 +8,7 @@ use multiversion::multiversion;
 use super::geometry::{GeneratorGeometry, GeometryError, check_len};
 use super::image::{CHANNELS, ImageError};
 use super::rect::Rect;
-use super::resize::{ResizeError, ResizeScratch, Resizer};
+use super::resize::{ResizeError, ResizeScratch, Resizer, Taps};
 use super::view::{View, ViewMut};
 
 /// Pixels converted at a time: three planes of them stay in registers and the nearest cache.
@@ -91,6 +91,15 @@ impl Compositor {
     /// The sizes it was made for.
     pub fn geometry(&self) -> &GeneratorGeometry {
         &self.geometry
+    }
+
+    /// What boxes of `size` (width, height) are mixed from, of the crop's columns and rows: for whoever pastes elsewhere.
+    ///
+    /// # Errors
+    /// [`CompositeError::UnknownBox`].
+    pub fn taps(&self, (width_px, height_px): (usize, usize)) -> Result<Taps, CompositeError> {
+        let resizer = self.resizers.get(&(width_px, height_px));
+        Ok(resizer.ok_or(CompositeError::UnknownBox { width_px, height_px })?.taps())
     }
 
     /// Writes the generator's `output` (`[3, size, size]` f32, 0..1) over the box `area` of `frame`, without allocating.

@@ -108,6 +108,7 @@ impl RpcError {
             | Self::Overload(_) => Code::ResourceExhausted,
             Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Code::Unavailable,
+            Self::Session(error) if error.is_passing() => Code::Unavailable,
             Self::Session(_) | Self::Background(_) => Code::Internal,
         }
     }
@@ -137,6 +138,7 @@ impl RpcError {
             }
             Self::Registry(RegistryError::NoRoom { .. }) => Some(RETRY_FULL),
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Some(RETRY_STOPPING),
+            Self::Session(error) if error.is_passing() => Some(RETRY_STOPPING),
             _ => None,
         }
     }

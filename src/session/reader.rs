@@ -51,12 +51,19 @@ pub enum Event {
 #[error("{what}")]
 pub struct SessionError {
     what: Arc<str>,
+    passing: bool,
 }
 
 impl SessionError {
     /// One failure serves every session of a batch, so only its sentence is kept.
     pub(super) fn new(error: &BackendError) -> Self {
-        Self { what: error.to_string().into() }
+        Self { what: error.to_string().into(), passing: matches!(error, BackendError::DeviceLost { .. }) }
+    }
+
+    /// Whether another try, here or elsewhere, will do: the device was lost, and the daemon starts anew.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        self.passing
     }
 }
 

@@ -47,7 +47,7 @@ impl Backend for CpuBackend {
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         let generator = self.loader.generator(bundle)?;
-        self.table.insert(generator, &bundle.audio_encoder.path, |_| self.loader.encoder(bundle))
+        self.table.insert(generator, &bundle.audio_encoder.path, |_| Ok(Arc::new(self.loader.encoder(bundle)?)))
     }
 
     fn unload(&self, models: Models) {

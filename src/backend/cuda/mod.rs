@@ -1,14 +1,44 @@
-//! The CUDA backend's engines: TensorRT plans, built ahead of time and kept where they can be trusted.
+//! The CUDA backend: one GPU, its networks by one of several engines, our kernels around them.
 //!
 //! | module | gives |
 //! | --- | --- |
-//! | [`kernels`] | our own kernels: names, parameters, grids |
-//! | [`plan`] | what a plan was made for, and the file that holds it |
-//! | [`shared_library`] | NVIDIA's smaller libraries, opened at run time |
+//! | [`backend`] | the backend itself: a GPU opened, networks loaded, avatars shown, lanes opened |
+//! | [`engine`] | what runs networks: the traits, and the batch sizes networks are bound for |
+//! | [`choice`] | which engine, and why not another |
+//! | [`onnx`] | ONNX Runtime's CUDA provider |
 //! | `tensorrt` | TensorRT, loaded at run time: its library, the building of plans (features `tensorrt`, `tensorrt-rtx`) |
+//! | [`plan`] | what a TensorRT plan was made for, and the file that holds it |
+//! | [`mod@prepare`] | a network's file made dynamic and halved |
+//! | [`kernels`] | the names, parameters and grids of the kernels around the networks |
+//! | [`launch`] | those kernels, loaded |
+//! | [`avatar`] | what the GPU keeps of an avatar |
+//! | `lane`, `generator`, `bound`, `buffers`, `readback` | a batch on its way through streams, networks and graphs, and back |
+//! | [`shared_library`] | NVIDIA's smaller libraries, opened at run time |
+//! | [`faults`] | what becomes of a GPU that fails |
+#![allow(unsafe_code)] // The fence: what is enqueued here outlives the calls that enqueue it.
 
+pub mod avatar;
+pub mod backend;
+mod bound;
+mod buffers;
+pub mod choice;
+pub mod engine;
+pub mod faults;
+mod generator;
 pub mod kernels;
+mod lane;
+pub mod launch;
+pub mod onnx;
 pub mod plan;
+pub mod prepare;
+mod readback;
+mod shared;
 pub mod shared_library;
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 pub mod tensorrt;
+
+pub use backend::CudaBackend;
+pub use choice::{CudaOptions, CudaUnavailable, EngineChoice};
+pub use prepare::PrepareError;
+
+use crate::cuda::CudaError;

@@ -66,6 +66,12 @@ impl FrameParams {
             unused: 0,
         }
     }
+
+    /// The same frame with its planes at byte `out`.
+    #[must_use]
+    pub fn with_out(self, out: u32) -> Self {
+        Self { out, ..self }
+    }
 }
 
 /// What the frames of a batch share, by value in each launch.

@@ -1,0 +1,137 @@
+//! The backend itself: a GPU opened, networks loaded, avatars shown, lanes opened.
+
+use std::sync::{Arc, OnceLock};
+
+use super::avatar::{Budget, DeviceAvatar};
+use super::choice::{CudaOptions, CudaUnavailable, choose};
+use super::engine::{GpuEngine, NetworkFile, Port, Ports};
+use super::faults::Faults;
+use super::kernels::{KernelImage, Target};
+use super::lane::CudaLane;
+use super::launch::Kernels;
+use super::plan::Precision;
+use super::shared::{Generator, Shared};
+use crate::audio::WINDOW_MEL_FRAMES;
+use crate::avatar::onnx::FEATURE_LEN;
+use crate::avatar::{Bundle, LoadedAvatar};
+use crate::backend::table::{Table, read_network};
+use crate::backend::{Backend, BackendError, BackendInfo, Lane, Models};
+use crate::batch::slot::SlotShape;
+use crate::cuda::{Context, Driver, Gpu};
+use crate::onnxruntime::Element;
+
+/// Memory that is left to networks and lanes when nothing is said of how much avatars may take.
+const RESERVE_BYTES: u64 = 2 << 30;
+
+/// One GPU.
+pub struct CudaBackend {
+    shared: Arc<Shared>,
+    engine: Box<dyn GpuEngine>,
+    precision: Precision,
+}
+
+impl CudaBackend {
+    /// Opens the GPU and chooses what runs its networks.
+    ///
+    /// # Errors
+    /// [`BackendError::NoCuda`] saying what is missing and how to get it.
+    pub fn open(options: &CudaOptions) -> Result<Self, BackendError> {
+        let unavailable = |error: CudaUnavailable| BackendError::NoCuda(Box::new(error));
+        let driver = Driver::load().map_err(|error| unavailable(error.into()))?;
+        let at_gpu = |source| unavailable(CudaUnavailable::Gpu { gpu: options.gpu, source });
+        let context = Context::open(&driver, options.gpu).map_err(at_gpu)?;
+        let target = Target { sm: context.gpu().sm, driver: driver.version().number() };
+        let image = KernelImage::load(target, None).map_err(|error| unavailable(error.into()))?;
+        tracing::debug!("kernels: {:?}", image.origin());
+        // SAFETY: the image is nvcc's or NVRTC's own, whole by its checksum.
+        let kernels = unsafe { Kernels::load(&context, image.bytes()) }.map_err(at_gpu)?;
+        let (engine, why) = choose(&context, options).map_err(unavailable)?;
+        if !why.is_empty() {
+            tracing::info!("GPU {}: {}, since {why}", options.gpu, engine.name());
+        }
+        let (free, _) = context.memory().map_err(at_gpu)?;
+        let budget = Budget::new(options.max_device_bytes.unwrap_or(free.saturating_sub(RESERVE_BYTES)));
+        let shared = Shared { table: Table::new(), kernels, faults: Faults::watch()?, budget, context };
+        Ok(Self { shared: Arc::new(shared), engine, precision: options.precision })
+    }
+
+    /// The GPU.
+    #[must_use]
+    pub fn gpu(&self) -> &Gpu {
+        self.shared.context.gpu()
+    }
+
+    /// Bytes of avatars' pictures on it now.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        self.shared.budget.used()
+    }
+
+    fn load_generator(&self, bundle: &Bundle) -> Result<Generator, BackendError> {
+        let network = &bundle.generator;
+        let size = bundle.manifest.generator.size_px as usize;
+        let element = match self.precision {
+            Precision::Fp16 => Element::F16,
+            Precision::Fp32 => Element::F32,
+        };
+        let port = |name: &str, item: &[usize]| Port { name: name.to_owned(), item: item.to_vec(), element };
+        let shape = &network.shape;
+        let ports = Ports {
+            inputs: vec![port(&shape.picture.name, &[6, size, size]), port(&shape.audio.name, &shape.audio_dims)],
+            outputs: vec![port(&shape.output.name, &[3, size, size])],
+        };
+        let content = read_network(&network.path)?;
+        let file = NetworkFile { path: &network.path, content: &content, ports: &ports };
+        Ok(Generator {
+            network: self.engine.load(file)?,
+            size_px: size,
+            context_rows: bundle.manifest.audio_encoder.context,
+            element,
+            avatar: OnceLock::new(),
+        })
+    }
+}
+
+impl Backend for CudaBackend {
+    fn info(&self) -> BackendInfo {
+        let gpu = self.gpu();
+        let engine = format!("{} on GPU {}, {}", self.engine.name(), gpu.ordinal, gpu.name);
+        BackendInfo { name: "cuda", engine, gpu: Some(gpu.ordinal) }
+    }
+
+    fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
+        self.shared.context.bind()?;
+        let generator = self.load_generator(bundle)?;
+        let network = &bundle.audio_encoder;
+        let port =
+            |name: &str, item: &[usize]| Port { name: name.to_owned(), item: item.to_vec(), element: Element::F32 };
+        let shape = &network.shape;
+        let ports = Ports {
+            inputs: vec![port(&shape.mel.name, &[1, bundle.manifest.audio.mels, WINDOW_MEL_FRAMES])],
+            outputs: vec![port(&shape.feature.name, &[FEATURE_LEN])],
+        };
+        let load = |content: &[u8]| self.engine.load(NetworkFile { path: &network.path, content, ports: &ports });
+        self.shared.table.insert(generator, &network.path, load)
+    }
+
+    fn unload(&self, models: Models) {
+        self.shared.table.remove(models);
+    }
+
+    fn show(&self, avatar: &LoadedAvatar) -> Result<(), BackendError> {
+        let generator = self.shared.table.find_generator(avatar.models().generator).ok_or(BackendError::Unloaded)?;
+        let shown = DeviceAvatar::upload(&self.shared.context, &self.shared.budget, avatar)?;
+        // Shown once: each load has a generator of its own.
+        let _ = generator.avatar.set(Arc::new(shown));
+        Ok(())
+    }
+
+    fn on_lost(&self, hook: Box<dyn Fn(&str) + Send + Sync>) {
+        self.shared.faults.on_lost(hook);
+    }
+
+    fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {
+        self.shared.context.bind()?;
+        Ok(Box::new(CudaLane::new(Arc::clone(&self.shared), shape)?))
+    }
+}

@@ -1,0 +1,97 @@
+//! Which engine runs the networks, and why not another.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::engine::GpuEngine;
+use super::kernels::KernelError;
+use super::onnx::OnnxEngine;
+use super::plan::Precision;
+use crate::backend::BackendError;
+use crate::cuda::{Context, CudaError, DriverMissing};
+use crate::onnxruntime::OnnxRuntime;
+
+/// The engine asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineChoice {
+    /// The fastest that is there and knows this GPU.
+    #[default]
+    Auto,
+    /// TensorRT.
+    TensorRt,
+    /// ONNX Runtime's CUDA provider.
+    OnnxRuntime,
+}
+
+/// How a GPU is used.
+#[derive(Debug, Clone)]
+pub struct CudaOptions {
+    /// CUDA ordinal.
+    pub gpu: u32,
+    /// What runs the networks.
+    pub engine: EngineChoice,
+    /// What they compute in.
+    pub precision: Precision,
+    /// Most bytes of avatars' pictures on the GPU; none is all that is free but a reserve.
+    pub max_device_bytes: Option<u64>,
+    /// ONNX Runtime's library; none is searched.
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// Why there is no CUDA backend: what is missing, and how to get it.
+#[derive(Debug, thiserror::Error)]
+pub enum CudaUnavailable {
+    /// No driver, or no GPU.
+    #[error(transparent)]
+    Driver(#[from] DriverMissing),
+    /// The GPU cannot be opened.
+    #[error("GPU {gpu} cannot be used: {source}")]
+    Gpu {
+        /// CUDA ordinal.
+        gpu: u32,
+        /// The driver's words.
+        source: CudaError,
+    },
+    /// There is code for it neither in this program nor to be compiled.
+    #[error(transparent)]
+    Kernels(#[from] KernelError),
+    /// None of the engines can be used.
+    #[error("GPU {gpu} ({name}) is there, but nothing to run networks on it: {reasons}")]
+    Engines {
+        /// CUDA ordinal.
+        gpu: u32,
+        /// The GPU's name.
+        name: String,
+        /// Why not, engine by engine.
+        reasons: String,
+    },
+}
+
+/// The engine for `context`'s GPU, and in words why it and not another.
+///
+/// # Errors
+/// [`CudaUnavailable::Engines`] with every engine's reason.
+pub(super) fn choose(
+    context: &Arc<Context>,
+    options: &CudaOptions,
+) -> Result<(Box<dyn GpuEngine>, String), CudaUnavailable> {
+    let mut reasons = Vec::new();
+    if matches!(options.engine, EngineChoice::Auto | EngineChoice::TensorRt) {
+        reasons.push("TensorRT is not in this build (features tensorrt, tensorrt-rtx)".to_owned());
+    }
+    if matches!(options.engine, EngineChoice::Auto | EngineChoice::OnnxRuntime) {
+        match onnxruntime(options) {
+            Ok(engine) => return Ok((Box::new(engine), reasons.join("; "))),
+            Err(error) => reasons.push(format!("ONNX Runtime: {error}")),
+        }
+    }
+    let gpu = context.gpu();
+    Err(CudaUnavailable::Engines { gpu: gpu.ordinal, name: gpu.name.clone(), reasons: reasons.join("; ") })
+}
+
+fn onnxruntime(options: &CudaOptions) -> Result<OnnxEngine, BackendError> {
+    let runtime = OnnxRuntime::load(options.onnxruntime.as_deref())?;
+    runtime.check_cuda()?;
+    Ok(OnnxEngine::new(runtime, options.precision))
+}

@@ -1,0 +1,271 @@
+//! An avatar's generator in a lane: the steps of a batch of frames, and the drawing of what comes back.
+
+use std::sync::Arc;
+
+use super::avatar::DeviceAvatar;
+use super::bound::BoundNetwork;
+use super::buffers::{GeneratorBuffers, GeneratorShape, LaneBuffers, room};
+use super::engine::{Buffers, bucket_of};
+use super::lane::Streams;
+use super::launch::FrameBatch;
+use super::readback::Readback;
+use super::shared::{Generator, Shared};
+use crate::avatar::LoadedAvatar;
+use crate::avatar::onnx::FEATURE_LEN;
+use crate::backend::draw::{Easel, Patchers, Source, takes_planes};
+use crate::backend::{BackendError, ModelId};
+use crate::batch::{InFlight, Slot};
+use crate::cuda::memory::upload;
+use crate::cuda::{DeviceBuf, PinnedUp, Stream};
+use crate::onnxruntime::Element;
+use crate::picture::template::packed_planes;
+
+/// The generators a lane has met and the buffers they share.
+#[derive(Default)]
+pub(super) struct GeneratorPool {
+    bound: Vec<BoundGenerator>,
+    buffers: Vec<Arc<GeneratorBuffers>>,
+}
+
+/// One generator, bound.
+pub(super) struct BoundGenerator {
+    id: ModelId,
+    // Before what it refers to.
+    network: BoundNetwork,
+    buffers: Arc<GeneratorBuffers>,
+    avatar: Arc<DeviceAvatar>,
+    model: Arc<Generator>,
+    readback: Readback,
+    patchers: Patchers,
+    override_room: Option<OverrideRoom>,
+}
+
+/// Where a client's own picture is uploaded from and to, one frame at a time: for the compatible service's `visual_frames`.
+struct OverrideRoom {
+    up: PinnedUp<f32>,
+    floats: DeviceBuf,
+}
+
+impl GeneratorPool {
+    pub(super) fn find(&self, id: ModelId) -> Option<usize> {
+        self.bound.iter().position(|bound| bound.id == id)
+    }
+
+    pub(super) fn get_mut(&mut self, at: usize) -> &mut BoundGenerator {
+        &mut self.bound[at]
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(ModelId) -> bool) {
+        self.bound.retain(|bound| keep(bound.id));
+        // Held here and by the generators that use them: alone here, nobody does.
+        self.buffers.retain(|buffers| Arc::strong_count(buffers) > 1);
+    }
+
+    /// Binds generator `id` for batches of up to `most`.
+    pub(super) fn bind(
+        &mut self,
+        id: ModelId,
+        shared: &Shared,
+        most: usize,
+        stream: &Arc<Stream>,
+    ) -> Result<usize, BackendError> {
+        let model = shared.table.find_generator(id).ok_or(BackendError::Unloaded)?;
+        let avatar = model.shown().ok_or(BackendError::Unloaded)?;
+        let shape = GeneratorShape {
+            size_px: model.size_px,
+            context_rows: model.context_rows,
+            element: model.element,
+            strips: avatar.strips(),
+        };
+        let buffers = match self.buffers.iter().find(|buffers| buffers.shape == shape) {
+            Some(buffers) => Arc::clone(buffers),
+            None => {
+                let buffers = Arc::new(GeneratorBuffers::new(&shared.context, most, shape)?);
+                self.buffers.push(Arc::clone(&buffers));
+                buffers
+            }
+        };
+        let ports = Buffers {
+            inputs: vec![buffers.picture.ptr(), buffers.context.ptr()],
+            outputs: vec![buffers.generated.ptr()],
+            max_batch: room(most),
+        };
+        // SAFETY: the buffers have room for the last bucket of `most`, and `BoundGenerator` keeps them after its network.
+        let network = unsafe { model.network.bind(stream, &ports) }?;
+        let readback = Readback::new(&shared.context, room(most), shape)?;
+        self.bound.push(BoundGenerator {
+            id,
+            network: BoundNetwork::new(network),
+            buffers,
+            avatar,
+            model,
+            readback,
+            patchers: Patchers::default(),
+            override_room: None,
+        });
+        Ok(self.bound.len() - 1)
+    }
+}
+
+impl BoundGenerator {
+    /// Enqueues the batch in `slot`, from its upload to `done`.
+    pub(super) fn start(
+        &mut self,
+        slot: &Slot<InFlight>,
+        shared: &Shared,
+        streams: &Streams,
+        lane: &mut LaneBuffers,
+    ) -> Result<(), BackendError> {
+        let (len, batch) = (slot.len(), bucket_of(slot.len()));
+        self.put_params(slot, batch, &mut lane.params_up);
+        // SAFETY: staged memory is the slot's and the buffers the lane's; none is touched before `done` has been waited for.
+        unsafe { upload(slot.staged_batch(), &lane.staged, &streams.upload) }?;
+        // SAFETY: as above.
+        unsafe { lane.params_up.upload(batch, &lane.params, &streams.upload) }?;
+        streams.uploaded.record(&streams.upload)?;
+        streams.compute.wait(&streams.uploaded)?;
+        streams.began.record(&streams.compute)?;
+        if slot.frames().iter().any(|job| job.picture.is_some()) {
+            self.enqueue_inputs(shared, &streams.compute, lane, batch)?;
+            self.override_pictures(slot, shared, &streams.compute)?;
+            // SAFETY: the buffers are the lane's, which has one batch in flight at a time.
+            unsafe { self.network.network.enqueue(batch) }?;
+            self.enqueue_paste(shared, &streams.compute, lane, batch)?;
+        } else {
+            self.enqueue(shared, &streams.compute, lane, batch)?;
+        }
+        streams.computed.record(&streams.compute)?;
+        streams.readback.wait(&streams.computed)?;
+        let needs_pixels = self.needs_pixels(slot);
+        self.readback.start(&self.buffers, len, needs_pixels, &streams.readback)?;
+        Ok(streams.done.record(&streams.readback)?)
+    }
+
+    /// The whole sequence, which the second batch of a size captures.
+    fn enqueue(
+        &mut self,
+        shared: &Shared,
+        stream: &Arc<Stream>,
+        lane: &LaneBuffers,
+        batch: usize,
+    ) -> Result<(), BackendError> {
+        // Taken out for the call: the closure needs the rest of `self`.
+        let mut sequences = std::mem::take(&mut self.network.sequences);
+        // SAFETY: all buffers are the lane's or this generator's; it has one batch in flight at a time.
+        let enqueued = unsafe {
+            sequences.run(batch, stream, || {
+                self.enqueue_inputs(shared, stream, lane, batch)?;
+                self.network.network.enqueue(batch)?;
+                self.enqueue_paste(shared, stream, lane, batch)
+            })
+        };
+        self.network.sequences = sequences;
+        enqueued
+    }
+
+    fn frames(&self, lane: &LaneBuffers, batch: usize) -> FrameBatch {
+        let size_px = self.model.size_px;
+        FrameBatch { params: lane.params.ptr(), batch, geometry: self.avatar.geometry(), size_px }
+    }
+
+    fn enqueue_inputs(
+        &self,
+        shared: &Shared,
+        stream: &Stream,
+        lane: &LaneBuffers,
+        batch: usize,
+    ) -> Result<(), BackendError> {
+        let Generator { element, context_rows, .. } = *self.model;
+        let gather = [lane.staged.ptr(), lane.rows.ptr(), self.buffers.context.ptr()];
+        let kernels = &shared.kernels;
+        // SAFETY: `rows` names rows of `staged` only, and the context has room for the bucket.
+        unsafe { kernels.gather_context(stream, element, gather, (batch, context_rows, FEATURE_LEN)) }?;
+        // SAFETY: the parameters name the avatar's pictures, which `self` keeps; the picture has room for the bucket.
+        unsafe { kernels.picture_input(stream, element, self.frames(lane, batch), self.buffers.picture.ptr()) }?;
+        Ok(())
+    }
+
+    fn enqueue_paste(
+        &self,
+        shared: &Shared,
+        stream: &Stream,
+        lane: &LaneBuffers,
+        batch: usize,
+    ) -> Result<(), BackendError> {
+        let (Some(strips), Some(planes)) = (self.avatar.strips(), &self.buffers.planes) else { return Ok(()) };
+        let ends = (self.buffers.generated.ptr(), planes.ptr());
+        let frames = self.frames(lane, batch);
+        // SAFETY: as above; each frame's planes have their own stride of `planes`.
+        unsafe { shared.kernels.paste_planes(stream, self.model.element, frames, ends, strips.largest_px) }?;
+        Ok(())
+    }
+
+    /// Tells the kernels of the batch's frames; those that only fill the bucket repeat the last, with planes of their own.
+    fn put_params(&self, slot: &Slot<InFlight>, batch: usize, params: &mut [super::kernels::params::FrameParams]) {
+        let stride = self.avatar.strips().map_or(0, |strips| strips.stride);
+        let last = slot.len().saturating_sub(1);
+        for (index, params) in params.iter_mut().enumerate().take(batch) {
+            let picture = slot.frame(index.min(last)).avatar_frame;
+            *params = self.avatar.frame(picture, (index * stride) as u32);
+        }
+    }
+
+    /// Puts clients' own pictures where the avatar's were made.
+    fn override_pictures(
+        &mut self,
+        slot: &Slot<InFlight>,
+        shared: &Shared,
+        stream: &Arc<Stream>,
+    ) -> Result<(), BackendError> {
+        let floats = 6 * self.model.size_px * self.model.size_px;
+        for (index, job) in slot.frames().iter().enumerate() {
+            let Some(picture) = &job.picture else { continue };
+            let room = match &mut self.override_room {
+                Some(room) => room,
+                none => none.insert(OverrideRoom {
+                    up: PinnedUp::new(&shared.context, floats)?,
+                    floats: DeviceBuf::new(&shared.context, floats * size_of::<f32>())?,
+                }),
+            };
+            // The picture before has been uploaded when the stream has passed it.
+            stream.synchronize()?;
+            room.up.copy_from_slice(picture.as_slice());
+            let element = self.model.element;
+            let to = self.buffers.picture.ptr().offset(index * floats * element.bytes());
+            // SAFETY: both are this generator's, and the stream is waited for before they are used again.
+            unsafe { room.up.upload(floats, &room.floats, stream) }?;
+            match element {
+                // SAFETY: the picture has room for the bucket, of which this is item `index`.
+                Element::F16 => unsafe { shared.kernels.override_picture(stream, room.floats.ptr(), to, floats) }?,
+                // SAFETY: as above.
+                Element::F32 => unsafe { room.floats.copy_to(floats * size_of::<f32>(), to, stream) }?,
+            }
+        }
+        Ok(())
+    }
+
+    fn needs_pixels(&self, slot: &Slot<InFlight>) -> bool {
+        let Some(avatar) = slot.avatar() else { return false };
+        !slot.frames().iter().all(|job| self.has_planes(avatar, job.avatar_frame, job.format))
+    }
+
+    fn has_planes(&self, avatar: &LoadedAvatar, picture: usize, format: crate::backend::FrameFormat) -> bool {
+        self.avatar.strips().is_some() && takes_planes(avatar, picture, format)
+    }
+
+    /// Draws every frame of the batch, which has come back.
+    pub(super) fn draw(&mut self, slot: &mut Slot<InFlight>, easel: &mut Easel) -> Result<(), BackendError> {
+        let Some(avatar) = slot.avatar().map(Arc::clone) else { return Err(BackendError::Unloaded) };
+        for index in 0..slot.len() {
+            let (picture, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
+            let source = match avatar.strip_px(picture) {
+                Some(strip_px) if self.has_planes(&avatar, picture, format) => {
+                    Source::Planes(packed_planes(strip_px, self.readback.planes(index))?)
+                }
+                _ => Source::Generated(self.readback.generated(index)),
+            };
+            easel.draw(&avatar, &mut self.patchers, picture, source, (format, slot.output_mut(index)))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,38 @@
+//! What all lanes of one GPU share.
+
+use std::sync::{Arc, OnceLock};
+
+use super::avatar::{Budget, DeviceAvatar};
+use super::engine::GpuModel;
+use super::faults::Faults;
+use super::launch::Kernels;
+use crate::backend::table::Table;
+use crate::cuda::Context;
+use crate::onnxruntime::Element;
+
+/// One GPU, its kernels, its networks.
+pub(super) struct Shared {
+    // Networks and kernels before the context they live in.
+    pub table: Table<dyn GpuModel, Generator>,
+    pub kernels: Kernels,
+    pub faults: Arc<Faults>,
+    pub budget: Arc<Budget>,
+    pub context: Arc<Context>,
+}
+
+/// A loaded generator, and its avatar's pictures once they have been shown.
+pub(super) struct Generator {
+    pub network: Arc<dyn GpuModel>,
+    pub size_px: usize,
+    /// Features of one context.
+    pub context_rows: usize,
+    /// Of the picture, the context and what is generated.
+    pub element: Element,
+    pub avatar: OnceLock<Arc<DeviceAvatar>>,
+}
+
+impl Generator {
+    pub(super) fn shown(&self) -> Option<Arc<DeviceAvatar>> {
+        self.avatar.get().map(Arc::clone)
+    }
+}
