@@ -185,6 +185,13 @@ impl Engine {
         &self.backend
     }
 
+    /// An outbox that keeps every lane busy with one session's frames.
+    #[must_use]
+    pub fn bulk_outbox(&self) -> usize {
+        let in_flight = (self.options.slots + 1) * self.options.limits.max_frames;
+        in_flight.clamp(SessionOptions::BULK_OUTBOX, SessionOptions::MAX_OUTBOX)
+    }
+
     /// How it was started.
     #[must_use]
     pub fn options(&self) -> EngineOptions {

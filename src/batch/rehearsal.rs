@@ -1,4 +1,4 @@
-//! A second of noise through the whole pipeline when an avatar is loaded: its networks and buffers are warm before the
+//! Some seconds of noise through the whole pipeline when an avatar is loaded: its networks and buffers are warm before the
 //! first viewer comes, and what its frames cost is known to admission.
 
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::avatar::LoadedAvatar;
 use crate::backend::FrameFormat;
 use crate::session::{Event, FrameReader, Intake, Pace, SessionEnded, SessionOptions};
 
-/// Noise that is sent, seconds.
+/// Noise that is sent, seconds beyond that of the frames wanted.
 const SOUND_SECONDS: usize = 2;
 
 /// Rounds of all lanes that are run at least, the first of which warms up.
@@ -26,12 +26,13 @@ pub async fn rehearse(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: Frame
     let rate = avatar.sample_rate_hz();
     let options = SessionOptions {
         pace: Pace::Rehearsal,
-        outbox_frames: SessionOptions::BULK_OUTBOX,
+        outbox_frames: engine.bulk_outbox(),
         ..SessionOptions::new(format, rate)
     };
     let Ok((intake, reader)) = engine.open_session(Arc::clone(avatar), options) else { return };
     let least = LEAST_ROUNDS * engine.options().slots * engine.options().limits.max_frames;
-    let sound = noise(SOUND_SECONDS * rate as usize);
+    let seconds = SOUND_SECONDS + least / avatar.fps().max(1) as usize;
+    let sound = noise(seconds * rate as usize);
     let rehearsal = async { tokio::join!(watch(reader, least), speak(intake, &sound)) };
     // What it has not drawn by then is dropped with it.
     let _ = tokio::time::timeout(LONGEST, rehearsal).await;

@@ -5,6 +5,7 @@
 mod avatar;
 mod bench;
 mod completions;
+mod devices;
 mod doctor;
 mod engine;
 mod error;

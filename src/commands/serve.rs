@@ -9,25 +9,19 @@ use clap::Args as ClapArgs;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::devices::Wanted;
 use super::{CommandError, watch};
 use crate::avatar::{AvatarId, Keep, Registry, ResidencyLimits, TemplateOptions};
-use crate::backend::{Backend, CpuBackend};
-use crate::batch::{AdmissionLimits, EngineOptions, Fleet, Limits};
-use crate::config::{BackendChoice, Config};
+use crate::batch::{AdmissionLimits, Fleet};
+use crate::config::Config;
 use crate::picture::template::OnDemandTemplates;
 use crate::rpc::{self, Daemon, DaemonOptions, DoorOptions, ServerOptions};
 use crate::telemetry::metrics::{MetricsPort, Page};
 use crate::telemetry::systemd::Notifier;
 use crate::telemetry::{self, LogOptions};
 
-/// Windows an encoder batch may hold: enough to amortise a queue visit, few enough to keep frames flowing.
-const MAX_WINDOWS: usize = 8;
-
 /// Templates at qualities that clients ask for beside the daemon's own: about 1500 frames of 1280x720.
 const ON_DEMAND_TEMPLATE_BYTES: usize = 256 << 20;
-
-/// Backends, and how the engine of each is started.
-type Devices = Vec<(Arc<dyn Backend>, EngineOptions)>;
 
 /// What `lipsyncd serve` takes.
 #[derive(Debug, ClapArgs)]
@@ -59,7 +53,8 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     }
     // Before anything that takes a while: a stop that comes early is honoured as soon as there is a server.
     let shutdown = shutdown_signal().map_err(CommandError::failed)?;
-    let devices = open_devices(&config)?;
+    let devices = Wanted::by(&config).open()?;
+    let slots = devices.iter().map(|(_, options)| options.slots).sum();
     let backends: Vec<_> = devices.iter().map(|(backend, _)| Arc::clone(backend)).collect();
     let fleet = Fleet::start(devices).map_err(CommandError::failed)?;
     let residency = ResidencyLimits { max_resident_bytes: config.max_resident_bytes, evict: config.evict };
@@ -76,7 +71,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     let notifier = notifier.map(Arc::new);
     let options = DaemonOptions {
         jpeg_quality: config.jpeg_quality,
-        doors: doors(&config),
+        doors: doors(&config, slots),
         admission: admission(&config),
         latency_budget: Duration::from_millis(config.latency_budget_ms),
     };
@@ -108,11 +103,11 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     Ok(())
 }
 
-fn doors(config: &Config) -> DoorOptions {
+fn doors(config: &Config, slots: usize) -> DoorOptions {
     DoorOptions {
         max_sessions: config.max_sessions,
         max_sessions_per_client: (config.max_sessions_per_client > 0).then_some(config.max_sessions_per_client),
-        max_synth: config.max_synth,
+        max_synth: config.max_synth.unwrap_or(4 * slots),
         max_queued_synth: config.max_queued_synth,
     }
 }
@@ -138,20 +133,6 @@ async fn open_metrics(address: Option<SocketAddr>, daemon: &Arc<Daemon>) -> Resu
     let port = MetricsPort::open(address, Page::new(daemon)).await.map_err(CommandError::failed)?;
     tracing::info!("metrics on {}", port.address());
     Ok(Some(port))
-}
-
-/// Every device to serve with and how its engine is started; at least one.
-fn open_devices(config: &Config) -> Result<Devices, CommandError> {
-    if config.backend == BackendChoice::Cuda {
-        return Err(CommandError::failed(
-            "backend = \"cuda\" was asked for, but this build has the CPU backend only; set backend = \"auto\" or \"cpu\"",
-        ));
-    }
-    let backend =
-        CpuBackend::new(config.onnxruntime.as_deref(), config.threads_per_slot).map_err(CommandError::failed)?;
-    tracing::info!("backend: {}, {} slots of {} thread(s)", backend.info(), config.slots, config.threads_per_slot);
-    let limits = Limits { max_windows: MAX_WINDOWS, max_frames: config.max_batch, batching_pays: false };
-    Ok(vec![(Arc::new(backend), EngineOptions { slots: config.slots, limits })])
 }
 
 /// Completes at SIGTERM (systemd, Kubernetes) or SIGINT (a person).

@@ -3,6 +3,7 @@
 //! Every key can stand in the file or, in capitals after `LIPSYNCD_`, in the environment, which wins.
 
 mod error;
+mod gpu;
 mod keys;
 mod otlp;
 mod values;
@@ -11,6 +12,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 pub use error::ConfigError;
+pub use gpu::GpuConfig;
 pub use keys::KEYS;
 pub use otlp::{NotAnEndpoint, OtlpEndpoint};
 
@@ -57,10 +59,10 @@ pub struct Config {
     pub jpeg_quality: Quality,
     /// Folder where encoded backgrounds are kept between runs; none keeps them in memory.
     pub template_cache: Option<PathBuf>,
-    /// Frames per batch.
-    pub max_batch: usize,
-    /// Batches in flight.
-    pub slots: usize,
+    /// Frames per batch; none is what suits the backend.
+    pub max_batch: Option<usize>,
+    /// Batches in flight on a device; none is what suits the backend.
+    pub slots: Option<usize>,
     /// Threads one slot's networks use (CPU).
     pub threads_per_slot: usize,
     /// ONNX Runtime's shared library.
@@ -69,8 +71,10 @@ pub struct Config {
     pub max_sessions: usize,
     /// Sessions of one IP address; 0 for as many as it likes.
     pub max_sessions_per_client: usize,
-    /// Whole files drawn at a time.
-    pub max_synth: usize,
+    /// GPUs and what runs on them.
+    pub gpu: GpuConfig,
+    /// Whole files drawn at a time; none is 4 a slot.
+    pub max_synth: Option<usize>,
     /// Whole files that may wait.
     pub max_queued_synth: usize,
     /// Percent of the measured capacity that live streams may take; 0 for no such bound.
@@ -107,8 +111,6 @@ impl Config {
         environment: impl Iterator<Item = (String, std::ffi::OsString)>,
     ) -> Result<Self, ConfigError> {
         let values = Values::read(file, environment)?;
-        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-        let slots = values.number("slots", 1..=256)?.map_or(cores.max(2), |n| n as usize);
         Ok(Self {
             listen: values.parsed("listen", "an address such as \"[::]:50053\"")?.unwrap_or(keys::DEFAULT_LISTEN),
             avatars: values.text("avatars")?.map_or_else(|| "avatars".into(), Into::into),
@@ -126,13 +128,14 @@ impl Config {
                 .and_then(|quality| Quality::new(quality as u32).ok())
                 .unwrap_or_default(),
             template_cache: values.text("template_cache")?.map(PathBuf::from),
-            max_batch: values.number("max_batch", 1..=64)?.map_or(1, |n| n as usize),
-            slots,
+            max_batch: values.number("max_batch", 1..=64)?.map(|n| n as usize),
+            slots: values.number("slots", 1..=256)?.map(|n| n as usize),
             threads_per_slot: values.number("threads_per_slot", 1..=256)?.map_or(1, |n| n as usize),
             onnxruntime: values.text("onnxruntime")?.map(PathBuf::from),
             max_sessions: values.number("max_sessions", 1..=1_000_000)?.map_or(1000, |n| n as usize),
             max_sessions_per_client: values.number("max_sessions_per_client", 0..=1_000_000)?.unwrap_or(0) as usize,
-            max_synth: values.number("max_synth", 1..=100_000)?.map_or(4 * slots, |n| n as usize),
+            gpu: GpuConfig::from_values(&values)?,
+            max_synth: values.number("max_synth", 1..=100_000)?.map(|n| n as usize),
             max_queued_synth: values.number("max_queued_synth", 0..=100_000)?.unwrap_or(256) as usize,
             utilisation_percent: values.number("utilisation_percent", 0..=100)?.unwrap_or(95),
             expected_speech_percent: values.number("expected_speech_percent", 1..=100)?.unwrap_or(100),

@@ -14,7 +14,7 @@ fn an_empty_configuration_is_the_default() {
     assert_eq!(config.listen.to_string(), "[::]:50053");
     assert_eq!(config.jpeg_quality.get(), 75);
     assert_eq!(config.max_message_bytes, 128 << 20);
-    assert!(config.slots >= 2);
+    assert_eq!((config.slots, config.max_batch, config.max_synth), (None, None, None));
     assert_eq!(config.metrics, None);
 }
 
@@ -33,6 +33,10 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
         ("slots", "3"),
         ("threads_per_slot", "2"),
         ("onnxruntime", "\"/lib/x.so\""),
+        ("gpus", "[0, 3]"),
+        ("gpu_engine", "\"onnxruntime\""),
+        ("gpu_precision", "\"fp32\""),
+        ("max_device_bytes", "9"),
         ("max_sessions", "5"),
         ("max_sessions_per_client", "2"),
         ("max_synth", "6"),

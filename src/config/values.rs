@@ -123,6 +123,19 @@ impl Values {
         Ok(list.unwrap_or_default())
     }
 
+    /// A list of small whole numbers; the environment writes it with commas.
+    pub(super) fn numbers(&self, key: &'static str, form: &str) -> Result<Vec<u32>, ConfigError> {
+        let list = self.convert(key, form, |value| match value {
+            Value::Array(items) => items.iter().map(|item| u32::try_from(item.as_integer()?).ok()).collect(),
+            Value::String(text) if self.is_from_environment(key) => {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                items.map(|item| item.parse().ok()).collect()
+            }
+            _ => None,
+        })?;
+        Ok(list.unwrap_or_default())
+    }
+
     fn is_from_environment(&self, key: &str) -> bool {
         self.0.get(key).is_some_and(|raw| raw.origin == Origin::Environment)
     }

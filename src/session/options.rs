@@ -47,7 +47,7 @@ impl SessionOptions {
     /// For readers that take everything, such as files: keeps the slots busy while one frame is written.
     pub const BULK_OUTBOX: usize = 32;
     /// Largest outbox a session may ask for.
-    pub const MAX_OUTBOX: usize = 64;
+    pub const MAX_OUTBOX: usize = 256;
 
     /// Frames of `format` at the given rate from the loop's start, with a live session's outbox.
     #[must_use]

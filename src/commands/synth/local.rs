@@ -6,26 +6,21 @@ use super::output::{Output, Shape};
 use super::{Args, CommandError, frame_count, progress};
 use crate::audio::Pcm;
 use crate::avatar::{Bundle, Keep, LoadedAvatar, TemplateOptions};
-use crate::backend::{Backend, CpuBackend, FrameFormat};
-use crate::batch::{Engine, EngineOptions, Limits};
+use crate::backend::{Backend, FrameFormat};
+use crate::batch::Engine;
 use crate::picture::template::OnDemandTemplates;
 use crate::session::{Event, FrameReader, Intake, SessionOptions};
 
 pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), CommandError> {
     let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
-    let backend: Arc<dyn Backend> = Arc::new(
-        CpuBackend::new(args.onnxruntime.as_deref(), args.threads_per_slot.into()).map_err(CommandError::failed)?,
-    );
-    let avatar = load(&bundle, &backend, &keep(format))?;
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let options = EngineOptions {
-        slots: args.slots.map_or(cores.max(2), usize::from),
-        limits: Limits { max_windows: 8, max_frames: 1, batching_pays: false },
+    let Some((backend, options)) = args.devices.wanted().open()?.pop() else {
+        return Err(CommandError::failed("there is no device to draw on"));
     };
+    let avatar = load(&bundle, &backend, &keep(format))?;
     let engine = Engine::start(backend, options).map_err(CommandError::failed)?;
     let session = SessionOptions {
         start_position: args.start_position,
-        outbox_frames: SessionOptions::BULK_OUTBOX,
+        outbox_frames: engine.bulk_outbox(),
         ..SessionOptions::new(format, pcm.sample_rate_hz)
     };
     let shape = Shape { size_px: avatar.size_px(), fps: avatar.fps() };

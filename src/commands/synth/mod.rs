@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
+use super::devices::DeviceArgs;
 use super::{CommandError, progress};
 use crate::audio::{Pcm, read_wav};
 use crate::picture::Quality;
@@ -36,15 +37,8 @@ pub(super) struct Args {
     /// Place in the avatar's loop of the first frame
     #[arg(long, default_value_t = 0, value_name = "N")]
     start_position: u64,
-    /// Batches in flight [default: one per core, at least 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    slots: Option<u16>,
-    /// Threads that one slot's networks use
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads_per_slot: u16,
-    /// ONNX Runtime's shared library
-    #[arg(long, env = "LIPSYNCD_ONNXRUNTIME", value_name = "FILE")]
-    onnxruntime: Option<PathBuf>,
+    #[command(flatten)]
+    devices: DeviceArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

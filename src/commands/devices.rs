@@ -1,0 +1,167 @@
+//! The devices that a command works with: which backend, and how many batches it has in flight.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args as ClapArgs, ValueEnum};
+
+use super::CommandError;
+use crate::backend::cuda::plan::Precision;
+use crate::backend::cuda::{CudaBackend, CudaOptions, CudaUnavailable, EngineChoice};
+use crate::backend::{Backend, BackendError, CpuBackend};
+use crate::batch::{EngineOptions, Limits};
+use crate::config::{BackendChoice, Config};
+use crate::cuda::Driver;
+
+/// Every device, and how its engine is started; at least one.
+pub(super) type Devices = Vec<(Arc<dyn Backend>, EngineOptions)>;
+
+/// Windows an encoder batch may hold on the CPU: enough to amortise a queue visit, few enough to keep frames flowing.
+const CPU_WINDOWS: usize = 8;
+
+/// Frames and windows of a batch on a GPU.
+const GPU_BATCH: usize = 32;
+
+/// Batches in flight on a GPU: one computes, one is staged, one is encoded.
+const GPU_SLOTS: usize = 3;
+
+/// What is wanted of devices.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    pub backend: BackendChoice,
+    /// CUDA ordinals; none for all.
+    pub gpus: Vec<u32>,
+    pub engine: EngineChoice,
+    pub precision: Precision,
+    pub max_device_bytes: Option<u64>,
+    pub onnxruntime: Option<PathBuf>,
+    pub threads_per_slot: usize,
+    pub slots: Option<usize>,
+    pub max_batch: Option<usize>,
+}
+
+impl Wanted {
+    pub(super) fn by(config: &Config) -> Self {
+        Self {
+            backend: config.backend,
+            gpus: config.gpu.gpus.clone(),
+            engine: config.gpu.engine,
+            precision: config.gpu.precision,
+            max_device_bytes: config.gpu.max_device_bytes,
+            onnxruntime: config.onnxruntime.clone(),
+            threads_per_slot: config.threads_per_slot,
+            slots: config.slots,
+            max_batch: config.max_batch,
+        }
+    }
+
+    /// Opens the GPUs, or the CPU where there is none and none was insisted on, which is said in one line.
+    pub(super) fn open(&self) -> Result<Devices, CommandError> {
+        if self.backend == BackendChoice::Cpu {
+            return self.open_cpu();
+        }
+        match self.open_gpus() {
+            Ok(devices) => Ok(devices),
+            Err(error) if self.backend == BackendChoice::Cuda => {
+                Err(CommandError::failed(format!("backend = \"cuda\" was asked for: {error}")))
+            }
+            Err(error) => {
+                tracing::info!("serving on the CPU: {error}");
+                self.open_cpu()
+            }
+        }
+    }
+
+    fn open_cpu(&self) -> Result<Devices, CommandError> {
+        let backend = CpuBackend::new(self.onnxruntime.as_deref(), self.threads_per_slot);
+        let backend = backend.map_err(CommandError::failed)?;
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+        let slots = self.slots.unwrap_or(cores.max(2));
+        tracing::info!("backend: {}, {slots} slots of {} thread(s)", backend.info(), self.threads_per_slot);
+        let max_frames = self.max_batch.unwrap_or(1);
+        let limits = Limits { max_windows: CPU_WINDOWS, max_frames, batching_pays: false };
+        Ok(vec![(Arc::new(backend), EngineOptions { slots, limits })])
+    }
+
+    fn open_gpus(&self) -> Result<Devices, BackendError> {
+        let gpus = match &*self.gpus {
+            [] => {
+                let driver = Driver::load().map_err(CudaUnavailable::from).map_err(Box::new)?;
+                (0..driver.gpus()).collect()
+            }
+            named => named.to_vec(),
+        };
+        gpus.into_iter().map(|gpu| self.open_gpu(gpu)).collect()
+    }
+
+    fn open_gpu(&self, gpu: u32) -> Result<(Arc<dyn Backend>, EngineOptions), BackendError> {
+        let options = CudaOptions {
+            gpu,
+            engine: self.engine,
+            precision: self.precision,
+            max_device_bytes: self.max_device_bytes,
+            onnxruntime: self.onnxruntime.clone(),
+        };
+        let backend = CudaBackend::open(&options)?;
+        let (slots, batch) = (self.slots.unwrap_or(GPU_SLOTS), self.max_batch.unwrap_or(GPU_BATCH));
+        tracing::info!("backend: {}, {slots} slots of up to {batch} frames", backend.info());
+        let limits = Limits { max_windows: batch, max_frames: batch, batching_pays: true };
+        Ok((Arc::new(backend), EngineOptions { slots, limits }))
+    }
+}
+
+/// The same as options of a command that works by itself.
+#[derive(Debug, ClapArgs)]
+pub(super) struct DeviceArgs {
+    /// Where to draw: cpu, cuda, or auto for the best that is there
+    #[arg(long, value_enum, default_value_t = BackendArg::Cpu)]
+    backend: BackendArg,
+    /// The GPU's number
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    gpu: u32,
+    /// What runs the networks on a GPU
+    #[arg(long, value_enum, default_value_t = EngineChoice::Auto)]
+    gpu_engine: EngineChoice,
+    /// What they compute in on a GPU
+    #[arg(long, value_enum, default_value_t = Precision::Fp16)]
+    gpu_precision: Precision,
+    /// Batches in flight [default: one per core, at least 2; 3 on a GPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    slots: Option<u16>,
+    /// Threads that one slot's networks use on the CPU
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads_per_slot: u16,
+    /// Most frames of a batch [default: 1; 32 on a GPU]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    max_batch: Option<u16>,
+    /// ONNX Runtime's shared library
+    #[arg(long, env = "LIPSYNCD_ONNXRUNTIME", value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum BackendArg {
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl DeviceArgs {
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted {
+            backend: match self.backend {
+                BackendArg::Auto => BackendChoice::Auto,
+                BackendArg::Cpu => BackendChoice::Cpu,
+                BackendArg::Cuda => BackendChoice::Cuda,
+            },
+            gpus: vec![self.gpu],
+            engine: self.gpu_engine,
+            precision: self.gpu_precision,
+            max_device_bytes: None,
+            onnxruntime: self.onnxruntime.clone(),
+            threads_per_slot: self.threads_per_slot.into(),
+            slots: self.slots.map(usize::from),
+            max_batch: self.max_batch.map(usize::from),
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! The keys about GPUs.
+
+use super::error::ConfigError;
+use super::values::Values;
+use crate::backend::cuda::EngineChoice;
+use crate::backend::cuda::plan::Precision;
+
+/// Which GPUs to use, and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GpuConfig {
+    /// CUDA ordinals; none is every GPU that is visible.
+    pub gpus: Vec<u32>,
+    /// What runs the networks.
+    pub engine: EngineChoice,
+    /// What they compute in.
+    pub precision: Precision,
+    /// Most bytes of avatars' pictures on each GPU; none is all that is free but a reserve.
+    pub max_device_bytes: Option<u64>,
+}
+
+impl GpuConfig {
+    pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
+        let engines = [
+            ("auto", EngineChoice::Auto),
+            ("tensorrt", EngineChoice::TensorRt),
+            ("onnxruntime", EngineChoice::OnnxRuntime),
+        ];
+        let precisions = [("fp16", Precision::Fp16), ("fp32", Precision::Fp32)];
+        Ok(Self {
+            gpus: values.numbers("gpus", "a list of GPU numbers such as [0, 1]")?,
+            engine: values.choice("gpu_engine", &engines)?.unwrap_or_default(),
+            precision: values.choice("gpu_precision", &precisions)?.unwrap_or(Precision::Fp16),
+            max_device_bytes: values.number("max_device_bytes", 1..=i64::MAX as u64)?,
+        })
+    }
+}
