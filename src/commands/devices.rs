@@ -95,18 +95,28 @@ impl Wanted {
     }
 
     fn open_gpu(&self, gpu: u32) -> Result<(Arc<dyn Backend>, EngineOptions), BackendError> {
-        let options = CudaOptions {
+        let backend = CudaBackend::open(&self.cuda(gpu))?;
+        let options = self.gpu_engine();
+        let (slots, batch) = (options.slots, options.limits.max_frames);
+        tracing::info!("backend: {}, {slots} slots of up to {batch} frames", backend.info());
+        Ok((Arc::new(backend), options))
+    }
+
+    /// How GPU `gpu` is opened.
+    pub(super) fn cuda(&self, gpu: u32) -> CudaOptions {
+        CudaOptions {
             gpu,
             engine: self.engine,
             precision: self.precision,
             max_device_bytes: self.max_device_bytes,
             onnxruntime: self.onnxruntime.clone(),
-        };
-        let backend = CudaBackend::open(&options)?;
+        }
+    }
+
+    /// How an engine on a GPU is started.
+    pub(super) fn gpu_engine(&self) -> EngineOptions {
         let (slots, batch) = (self.slots.unwrap_or(GPU_SLOTS), self.max_batch.unwrap_or(GPU_BATCH));
-        tracing::info!("backend: {}, {slots} slots of up to {batch} frames", backend.info());
-        let limits = Limits { max_windows: batch, max_frames: batch, batching_pays: true };
-        Ok((Arc::new(backend), EngineOptions { slots, limits }))
+        EngineOptions { slots, limits: Limits { max_windows: batch, max_frames: batch, batching_pays: true } }
     }
 }
 
@@ -147,6 +157,11 @@ enum BackendArg {
 }
 
 impl DeviceArgs {
+    /// How the GPU that is named is opened.
+    pub(super) fn cuda(&self) -> CudaOptions {
+        self.wanted().cuda(self.gpu)
+    }
+
     pub(super) fn wanted(&self) -> Wanted {
         Wanted {
             backend: match self.backend {

@@ -71,7 +71,7 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
 
 #[test]
 fn the_environment_wins_over_the_file() {
-    assert_eq!(from("slots = 3", &[("LIPSYNCD_SLOTS", "5")]).unwrap().slots, 5);
+    assert_eq!(from("slots = 3", &[("LIPSYNCD_SLOTS", "5")]).unwrap().slots, Some(5));
 }
 
 #[test]

@@ -31,7 +31,7 @@ mod script;
 mod speech;
 mod stream;
 mod tally;
-mod voice;
+pub(crate) mod voice;
 
 pub mod plot;
 

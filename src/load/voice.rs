@@ -6,7 +6,7 @@ use std::f64::consts::{PI, TAU};
 use super::random::Random;
 
 /// `samples` samples at `rate_hz`, in -1..1, the same for the same seed.
-pub(super) fn voice(seed: u64, samples: usize, rate_hz: u32) -> Vec<f32> {
+pub(crate) fn voice(seed: u64, samples: usize, rate_hz: u32) -> Vec<f32> {
     let mut random = Random::new(seed, 0);
     let mut hiss = Random::new(seed, 1);
     let rate = f64::from(rate_hz);

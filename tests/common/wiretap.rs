@@ -4,9 +4,9 @@
 
 use std::sync::{Arc, Condvar, Mutex};
 
-use lipsyncd::avatar::Bundle;
-use lipsyncd::backend::{Backend, BackendError, BackendInfo, Lane, Models};
-use lipsyncd::batch::slot::SlotShape;
+use lipsyncd::avatar::{Bundle, LoadedAvatar};
+use lipsyncd::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models};
+use lipsyncd::batch::slot::{SlotShape, Staging};
 use lipsyncd::batch::{BatchKey, Filled, InFlight, Ready, Slot};
 
 /// What the tap knows and decides.
@@ -82,6 +82,18 @@ impl Backend for Wiretap {
         }
     }
 
+    fn show(&self, avatar: &LoadedAvatar) -> Result<(), BackendError> {
+        self.inner.show(avatar)
+    }
+
+    fn memory(&self) -> Option<DeviceMemory> {
+        self.inner.memory()
+    }
+
+    fn on_lost(&self, hook: Box<dyn Fn(&str) + Send + Sync>) {
+        self.inner.on_lost(hook);
+    }
+
     fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {
         Ok(Box::new(TappedLane { inner: self.inner.open_lane(shape)?, shared: Arc::clone(&self.shared) }))
     }
@@ -114,6 +126,14 @@ impl Lane for TappedLane {
             }
         }
         slot
+    }
+
+    fn staging(&mut self, floats: usize) -> Result<Box<dyn Staging>, BackendError> {
+        self.inner.staging(floats)
+    }
+
+    fn settle(&mut self, slot: &Slot<InFlight>) -> bool {
+        self.inner.settle(slot)
     }
 
     fn complete(&mut self, slot: Slot<InFlight>) -> Slot<Ready> {

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use libloading::Library;
-use lipsyncd::backend::cuda::kernels::grid::Grid;
 use lipsyncd::backend::cuda::kernels::params::{FrameParams, Geometry, LAYOUT};
+use lipsyncd::cuda::Grid;
 
 /// Blocks, then threads of a block, as `Dim` of `kernels/host.c`.
 #[derive(Clone, Copy)]

@@ -15,7 +15,7 @@ use crate::audio::WINDOW_MEL_FRAMES;
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::table::{Table, read_network};
-use crate::backend::{Backend, BackendError, BackendInfo, Lane, Models};
+use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models};
 use crate::batch::slot::SlotShape;
 use crate::cuda::{Context, Driver, Gpu};
 use crate::onnxruntime::Element;
@@ -67,6 +67,10 @@ impl CudaBackend {
         self.shared.budget.used()
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     fn load_generator(&self, bundle: &Bundle) -> Result<Generator, BackendError> {
         let network = &bundle.generator;
         let size = bundle.manifest.generator.size_px as usize;
@@ -97,6 +101,11 @@ impl Backend for CudaBackend {
         let gpu = self.gpu();
         let engine = format!("{} on GPU {}, {}", self.engine.name(), gpu.ordinal, gpu.name);
         BackendInfo { name: "cuda", engine, gpu: Some(gpu.ordinal) }
+    }
+
+    fn memory(&self) -> Option<DeviceMemory> {
+        let (free_bytes, total_bytes) = self.shared.context.memory().ok()?;
+        Some(DeviceMemory { free_bytes, total_bytes })
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {

@@ -11,6 +11,7 @@
 //! | [`mod@prepare`] | a network's file made dynamic and halved |
 //! | [`kernels`] | the names, parameters and grids of the kernels around the networks |
 //! | [`launch`] | those kernels, loaded |
+//! | [`measure`] | what a GPU carries |
 //! | [`avatar`] | what the GPU keeps of an avatar |
 //! | `lane`, `generator`, `bound`, `buffers`, `readback` | a batch on its way through streams, networks and graphs, and back |
 //! | [`shared_library`] | NVIDIA's smaller libraries, opened at run time |
@@ -28,6 +29,7 @@ mod generator;
 pub mod kernels;
 mod lane;
 pub mod launch;
+pub mod measure;
 pub mod onnx;
 pub mod plan;
 pub mod prepare;

@@ -1,5 +1,6 @@
-//! `lipsyncd engine`: TensorRT plans ahead of time.
+//! `lipsyncd engine`: what runs the networks on a GPU: plans ahead of time, and what it carries.
 
+mod bench;
 mod build;
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 mod child;
@@ -12,6 +13,8 @@ use super::CommandError;
 pub(super) enum Command {
     /// Build the TensorRT plans of an avatar's networks, so that the daemon need not when it loads the avatar
     Build(build::Args),
+    /// Measure what a GPU carries: the generator alone, each step of a batch, and the whole pipeline
+    Bench(bench::Args),
     /// Build one plan in this process; what `build` starts
     #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
     #[command(hide = true)]
@@ -21,6 +24,7 @@ pub(super) enum Command {
 pub(super) fn run(command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Build(args) => build::run(args),
+        Command::Bench(args) => bench::run(args),
         #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
         Command::BuildOne(args) => child::run(args),
     }

@@ -1,0 +1,226 @@
+//! `lipsyncd engine bench`: what a GPU carries, in a table, and as one JSON line last.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use clap::Args as ClapArgs;
+use serde::Serialize;
+
+use crate::avatar::{Bundle, Keep, LoadedAvatar, TemplateOptions};
+use crate::backend::cuda::CudaBackend;
+use crate::backend::cuda::measure::StageTimes;
+use crate::backend::{Backend, FrameFormat};
+use crate::batch::{Engine, EngineOptions, Limits};
+use crate::commands::devices::DeviceArgs;
+use crate::commands::{CommandError, progress};
+use crate::load::voice::voice;
+use crate::picture::Quality;
+use crate::picture::template::OnDemandTemplates;
+use crate::session::{Event, FrameReader, Intake, SessionOptions};
+
+/// Sound that each session is given at a time, seconds.
+const BLOCK_SECONDS: usize = 2;
+
+/// What `lipsyncd engine bench` takes.
+#[derive(Debug, ClapArgs)]
+pub(in crate::commands) struct Args {
+    /// The bundle's folder
+    #[arg(long, value_name = "DIR")]
+    avatar: PathBuf,
+    /// Batch sizes to measure
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32", value_parser = clap::value_parser!(u16).range(1..=64))]
+    batches: Vec<u16>,
+    /// Contexts side by side
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3", value_parser = clap::value_parser!(u16).range(1..=16))]
+    contexts: Vec<u16>,
+    /// Sessions that keep the whole pipeline busy
+    #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u16).range(1..=4096))]
+    sessions: u16,
+    /// Seconds that the whole pipeline is measured, for each batch size
+    #[arg(long, default_value_t = 3.0)]
+    seconds: f64,
+    #[command(flatten)]
+    devices: DeviceArgs,
+}
+
+/// Frames a second of the generator alone.
+#[derive(Debug, Serialize)]
+struct Bare {
+    batch: u16,
+    contexts: u16,
+    frames_per_second: f64,
+}
+
+/// Microseconds of each step of a batch.
+#[derive(Debug, Serialize)]
+struct Stages {
+    batch: u16,
+    upload_us: f64,
+    gather_us: f64,
+    picture_us: f64,
+    network_us: f64,
+    paste_us: f64,
+    readback_us: f64,
+}
+
+/// Frames a second from sound to JPEG.
+#[derive(Debug, Serialize)]
+struct Pipeline {
+    max_batch: u16,
+    slots: usize,
+    frames_per_second: f64,
+    mean_batch: f64,
+    /// Of the generator alone, at this batch size with the number of contexts that is best.
+    of_bare: f64,
+}
+
+#[derive(Debug, Serialize)]
+struct Report {
+    backend: String,
+    gpu: String,
+    bare: Vec<Bare>,
+    stages: Vec<Stages>,
+    pipeline: Vec<Pipeline>,
+    /// Bytes that are free on the GPU before and after the pipelines ran.
+    free_bytes: [u64; 2],
+}
+
+pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
+    let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
+    let wanted = args.devices.wanted();
+    let backend = Arc::new(CudaBackend::open(&args.devices.cuda()).map_err(CommandError::failed)?);
+    let avatar = load(&bundle, &backend)?;
+    println!("{}", backend.info());
+    let bare = bare(args, &backend, &avatar)?;
+    let stages = stages(args, &backend, &avatar)?;
+    let free = || backend.memory().map_or(0, |memory| memory.free_bytes);
+    let (mut pipeline, mut free_before) = (Vec::new(), 0);
+    for &batch in &args.batches {
+        let limits = Limits { max_windows: batch.into(), max_frames: batch.into(), batching_pays: true };
+        let options = EngineOptions { limits, ..wanted.gpu_engine() };
+        let best = bare.iter().filter(|row| row.batch == batch).map(|row| row.frames_per_second).fold(0.0, f64::max);
+        let row = whole(args, &backend, &avatar, options, best)?;
+        println!(
+            "pipeline   batch {:>2}  {:>8.0} frames/s  {:>5.1} frames a batch  {:.2} of the generator alone",
+            row.max_batch, row.frames_per_second, row.mean_batch, row.of_bare
+        );
+        pipeline.push(row);
+        if free_before == 0 {
+            free_before = free();
+        }
+    }
+    let report = Report {
+        backend: backend.info().to_string(),
+        gpu: backend.gpu().name.clone(),
+        bare,
+        stages,
+        pipeline,
+        free_bytes: [free_before, free()],
+    };
+    println!("{}", serde_json::to_string(&report).map_err(CommandError::failed)?);
+    Ok(())
+}
+
+fn load(bundle: &Bundle, backend: &Arc<CudaBackend>) -> Result<Arc<LoadedAvatar>, CommandError> {
+    let id = "bench".parse().map_err(CommandError::input)?;
+    let on_demand = Arc::new(OnDemandTemplates::new(0));
+    let keep = Keep::Templates(TemplateOptions { quality: Quality::DEFAULT, cache_dir: None, on_demand });
+    let bar = progress::bar("loading", bundle.frames.len());
+    let backend = Arc::clone(backend) as Arc<dyn Backend>;
+    let avatar = LoadedAvatar::load(id, bundle, backend, &keep, &|done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    Ok(Arc::new(avatar.map_err(CommandError::input)?))
+}
+
+fn bare(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<Vec<Bare>, CommandError> {
+    let mut rows = Vec::new();
+    for &batch in &args.batches {
+        let mut line = format!("generator  batch {batch:>2}");
+        for &contexts in &args.contexts {
+            let batches = backend.bare_batches_per_second(avatar, batch.into(), contexts.into());
+            let frames_per_second = batches.map_err(CommandError::failed)? * f64::from(batch);
+            line.push_str(&format!("  {frames_per_second:>8.0} frames/s with {contexts} context(s)"));
+            rows.push(Bare { batch, contexts, frames_per_second });
+        }
+        println!("{line}");
+    }
+    Ok(rows)
+}
+
+fn stages(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<Vec<Stages>, CommandError> {
+    let us = |time: Duration| time.as_secs_f64() * 1e6;
+    let mut rows = Vec::new();
+    for &batch in &args.batches {
+        let times = backend.stage_times(avatar, batch.into()).map_err(CommandError::failed)?;
+        let StageTimes { upload, gather, picture, network, paste, readback } = times;
+        let row = Stages {
+            batch,
+            upload_us: us(upload),
+            gather_us: us(gather),
+            picture_us: us(picture),
+            network_us: us(network),
+            paste_us: us(paste),
+            readback_us: us(readback),
+        };
+        println!(
+            "stages     batch {batch:>2}  upload {:.0} us, gather {:.0}, picture {:.0}, network {:.0}, paste {:.0}, readback {:.0}",
+            row.upload_us, row.gather_us, row.picture_us, row.network_us, row.paste_us, row.readback_us
+        );
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+/// The whole pipeline, from sound to JPEG, kept busy by sessions that take frames as fast as they come.
+fn whole(
+    args: &Args,
+    backend: &Arc<CudaBackend>,
+    avatar: &Arc<LoadedAvatar>,
+    options: EngineOptions,
+    bare: f64,
+) -> Result<Pipeline, CommandError> {
+    let engine = Engine::start(Arc::clone(backend) as Arc<dyn Backend>, options).map_err(CommandError::failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().map_err(CommandError::failed)?;
+    let frames = Arc::new(AtomicU64::new(0));
+    let sound: Arc<[f32]> = voice(1, BLOCK_SECONDS * avatar.sample_rate_hz() as usize, avatar.sample_rate_hz()).into();
+    for _ in 0..args.sessions {
+        let session = SessionOptions {
+            outbox_frames: SessionOptions::BULK_OUTBOX,
+            ..SessionOptions::new(FrameFormat::Jpeg(Quality::DEFAULT), avatar.sample_rate_hz())
+        };
+        let ends = engine.open_session(Arc::clone(avatar), session).map_err(CommandError::failed)?;
+        runtime.spawn(speak(ends.0, Arc::clone(&sound)));
+        runtime.spawn(watch(ends.1, Arc::clone(&frames)));
+    }
+    let warm = Duration::from_secs_f64(args.seconds / 2.0);
+    std::thread::sleep(warm);
+    let (begun, before, batches) = (Instant::now(), frames.load(Ordering::Relaxed), engine.stats().batches());
+    let windows = engine.stats().windows();
+    std::thread::sleep(Duration::from_secs_f64(args.seconds));
+    let elapsed = begun.elapsed().as_secs_f64();
+    let drawn = frames.load(Ordering::Relaxed) - before;
+    let (batches, windows) = (engine.stats().batches() - batches, engine.stats().windows() - windows);
+    runtime.shutdown_background();
+    let frames_per_second = drawn as f64 / elapsed;
+    Ok(Pipeline {
+        max_batch: options.limits.max_frames as u16,
+        slots: options.slots,
+        frames_per_second,
+        mean_batch: (drawn + windows) as f64 / batches.max(1) as f64,
+        of_bare: frames_per_second / bare.max(1.0),
+    })
+}
+
+async fn speak(mut intake: Intake, sound: Arc<[f32]>) {
+    while intake.push(&sound).await.is_ok() {}
+}
+
+async fn watch(mut reader: FrameReader, frames: Arc<AtomicU64>) {
+    while let Some(Ok(event)) = reader.next().await {
+        if let Event::Frame(_) = event {
+            frames.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
