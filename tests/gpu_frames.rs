@@ -2,11 +2,11 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::cuda::cuda_backend;
-use common::{JPEG, cpu_backend, engine, perform, templates};
+use common::{JPEG, cpu_backend, engine, perform, root, templates};
 use lipsyncd::audio::{Pcm, read_wav};
 use lipsyncd::avatar::frame_store::Pictures;
 use lipsyncd::avatar::{Bundle, LoadedAvatar};
@@ -18,7 +18,7 @@ use lipsyncd::session::SessionOptions;
 const FRAMES: usize = 50;
 
 fn demo() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("avatars/demo")
+    root().join("avatars/demo")
 }
 
 fn sentence() -> Pcm {

@@ -8,7 +8,7 @@ pub mod speech;
 pub mod wiretap;
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,9 +29,14 @@ pub const JPEG: FrameFormat = FrameFormat::Jpeg(Quality::DEFAULT);
 /// No step of these tests takes so long; one that does is stuck. A guard, not a measurement.
 const STUCK: Duration = Duration::from_secs(60);
 
+/// The repository: where the tests were built, or what `LIPSYNCD_ROOT` says where they were carried to another machine.
+pub fn root() -> PathBuf {
+    std::env::var_os("LIPSYNCD_ROOT").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from)
+}
+
 /// A folder that holds [`TINY`], as the daemon's `avatars` would.
 pub fn avatars_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+    root().join("tests/golden")
 }
 
 /// The golden bundle.

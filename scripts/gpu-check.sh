@@ -1,0 +1,63 @@
+#!/bin/sh
+# Checks lipsyncd on a machine with an NVIDIA GPU, from a folder that scripts/gpu-pack.sh made: no network, no Rust. Writes the report
+# named by REPORT (gpu-check.txt). Steps can be named as arguments; without any, all are done.
+#
+# LIPSYNCD_ONNXRUNTIME names ONNX Runtime's library with its CUDA provider beside it; without it the pack's is taken. cuDNN and the CUDA
+# libraries come from LD_LIBRARY_PATH, or from PyTorch's packages where python3 has them.
+set -u
+here=$(cd "$(dirname "$0")/.." && pwd)
+report=${REPORT:-gpu-check.txt}
+export LIPSYNCD_ROOT="$here"
+bin=$here/out/gpu-check
+export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
+nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null) &&
+    export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
+steps=${*:-doctor conformance frames sanitizer allocations soak bench}
+failed=
+
+say() { printf '%s\n' "$*" >>"$report"; }
+
+# Runs a command under a heading, its output into the report; a failure is noted, and the next step follows.
+step() {
+    name=$1
+    shift
+    say "" "== $name" "\$ $(echo "$*" | sed "s|$here/||g")"
+    begin=$(date +%s)
+    if ! timeout "${LIMIT:-300}" "$@" >"$report.part" 2>&1; then
+        failed="$failed $name"
+        echo "FAILED" >>"$report.part"
+    fi
+    # Progress of test programs, and noise that names this machine's folders, is left out.
+    grep -v -e '^$' -e '^running ' -e 'filtered out' "$report.part" | sed "s|$here/||g" >>"$report"
+    say "($(($(date +%s) - begin)) s)"
+    rm -f "$report.part"
+}
+
+: >"$report"
+say "lipsyncd GPU check, $(date -u +%Y-%m-%d)"
+nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>"$report" 2>&1
+
+for name in $steps; do
+    case $name in
+    doctor) step doctor "$bin/lipsyncd" doctor ;;
+    conformance) step conformance "$bin/conformance" --ignored --test-threads 1 ;;
+    frames) step frames "$bin/gpu_frames" --ignored --nocapture --test-threads 1 ;;
+    faults) step faults "$bin/gpu_faults" --ignored --test-threads 1 ;;
+    allocations) step allocations "$bin/allocations" cuda ;;
+    soak) step soak "$bin/gpu_soak" --ignored --nocapture ;;
+    sanitizer)
+        step sanitizer compute-sanitizer --tool memcheck --error-exitcode 1 "$bin/lipsyncd" synth --backend cuda \
+            --max-batch 4 --slots 2 --avatar "$here/tests/golden/tiny-avatar" --audio "$here/tests/golden/audio/speech_s16.wav" \
+            --out "$here/out/sanitizer"
+        ;;
+    bench)
+        avatar=$here/out/avatars/full
+        [ -d "$avatar" ] || step full-size python3 "$here/engines/networks/standin.py" --width full --out "$avatar"
+        step bench "$bin/lipsyncd" engine bench --backend cuda --avatar "$avatar" ${BENCH:-}
+        ;;
+    *) say "no such step: $name" ;;
+    esac
+done
+[ -z "$failed" ] && say "" "every step passed" || say "" "FAILED:$failed"
+cat "$report"
+[ -z "$failed" ]
