@@ -10,7 +10,7 @@ $cargo build --release --locked
 cp target/release/lipsyncd "$out/lipsyncd"
 for test in conformance gpu_frames gpu_soak allocations; do
     program=$($cargo test --locked --no-run --test "$test" --message-format json 2>/dev/null |
-        sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -1)
+        sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
     cp "$program" "$out/$test"
 done
 strip "$out"/*

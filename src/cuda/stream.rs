@@ -78,13 +78,13 @@ impl Stream {
         unsafe { result::stream::synchronize(self.raw) }.map_err(at("cuStreamSynchronize"))
     }
 
-    /// Records what `enqueue` puts on this stream instead of running it; work of other threads is not caught. When `enqueue`
-    /// or the capture fails, the stream is usable as before.
+    /// Records what `enqueue` puts on this stream instead of running it. Libraries may allocate meanwhile, which is not recorded.
+    /// When `enqueue` or the capture fails, the stream is usable as before.
     ///
     /// # Errors
     /// What `enqueue` returns, or [`CudaError`].
     pub fn capture<E: From<CudaError>>(&self, enqueue: impl FnOnce() -> Result<(), E>) -> Result<Graph, E> {
-        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
         // SAFETY: the stream is alive.
         unsafe { result::stream::begin_capture(self.raw, mode) }.map_err(at("cuStreamBeginCapture"))?;
         let enqueued = enqueue();

@@ -6,18 +6,23 @@ use super::engine::{BUCKETS, GpuNetwork};
 use crate::backend::BackendError;
 use crate::cuda::{Graph, Stream};
 
+/// Runs before the capture: engines set up lazily, and ONNX Runtime plans its memory anew in the second run of a shape.
+const WARM_RUNS: u32 = 3;
+
 /// How the sequence of a batch size is enqueued.
-#[derive(Default)]
 enum Form {
-    /// Never yet: the first run is enqueued call by call, which sets up what the engines set up lazily.
-    #[default]
-    New,
-    /// Enqueued once: the next is captured.
-    Warm,
+    /// Call by call, so many times so far.
+    New(u32),
     /// Replayed.
     Captured(Graph),
     /// It cannot be captured, and is enqueued call by call.
     Plain,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self::New(0)
+    }
 }
 
 /// Sequences by bucket.
@@ -41,26 +46,33 @@ impl Sequences {
     ) -> Result<(), BackendError> {
         let Some(at) = BUCKETS.iter().position(|&bucket| bucket == batch) else { return enqueue() };
         let form = &mut self.forms[at];
-        if matches!(form, Form::Warm) {
-            *form = match stream.capture(&mut enqueue) {
-                Ok(graph) => Form::Captured(graph),
-                Err(error) => {
-                    tracing::warn!(
-                        "batches of {batch} cannot be captured as a CUDA graph and are enqueued call by call: {error}"
-                    );
-                    Form::Plain
-                }
-            };
+        match form {
+            Form::New(runs) if *runs < WARM_RUNS => {
+                enqueue()?;
+                *runs += 1;
+                return Ok(());
+            }
+            Form::New(_) => *form = capture(batch, stream, &mut enqueue),
+            Form::Captured(_) | Form::Plain => {}
         }
         match form {
             // SAFETY: promised by the caller.
             Form::Captured(graph) => Ok(unsafe { graph.launch(stream) }?),
-            Form::New => {
-                enqueue()?;
-                *form = Form::Warm;
-                Ok(())
-            }
-            Form::Warm | Form::Plain => enqueue(),
+            Form::New(_) | Form::Plain => enqueue(),
+        }
+    }
+}
+
+fn capture(batch: usize, stream: &Stream, enqueue: &mut impl FnMut() -> Result<(), BackendError>) -> Form {
+    match stream.capture(&mut *enqueue) {
+        Ok(graph) => Form::Captured(graph),
+        Err(error) => {
+            tracing::warn!(
+                "batches of {batch} cannot be captured as a CUDA graph, and are enqueued call by call: {error}"
+            );
+            // CUDA's runtime hands the capture's error to the next call that asks for one, whosever it is.
+            let _ = enqueue();
+            Form::Plain
         }
     }
 }
