@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lipsyncd::backend::cuda::kernels::{KernelImage, Nvrtc, Origin, Target, names};
+use lipsyncd::backend::cuda::nvjpeg::{Library, NvJpeg, NvJpegError};
 
 const H200: Target = Target { sm: 90, driver: 13000 };
 
@@ -111,4 +112,45 @@ fn compiled_kernels_are_kept_and_mended() {
     fs::write(&path, "damaged").unwrap();
     assert!(matches!(compile(H200).origin(), Origin::Compiled { .. }));
     assert!(matches!(compile(H200).origin(), Origin::Cached(_)));
+}
+
+#[test]
+fn nvjpeg_absent_broken_or_another_is_named() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = Library::load(13, Some(empty.path())).unwrap_err().to_string();
+    for part in ["libnvjpeg.so.13", "LIPSYNCD_NVJPEG", "`pip install nvidia-nvjpeg`"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let error = Library::load(12, Some(empty.path())).unwrap_err().to_string();
+    assert!(error.contains("libnvjpeg.so.12") && error.contains("`pip install nvidia-nvjpeg-cu12`"), "{error}");
+    let library = empty.path().join("libnvjpeg.so.12");
+    fs::write(&library, "not a library").unwrap();
+    let error = Library::load(13, Some(empty.path())).unwrap_err().to_string();
+    assert!(error.contains(&library.display().to_string()), "{error}");
+    let other = imposter("libnvjpeg.so.13");
+    let error = Library::load(13, Some(other.path())).unwrap_err().to_string();
+    assert!(error.contains("nvjpegGetProperty") && error.contains("libnvjpeg.so.13"), "{error}");
+}
+
+#[test]
+#[ignore = "needs nvJPEG: make nvidia-test"]
+fn nvjpeg_tells_its_version() {
+    let folder = folder("LIPSYNCD_NVJPEG");
+    let library = Library::load(13, Some(&folder)).unwrap();
+    assert_eq!(library.path(), folder.join("libnvjpeg.so.13"));
+    assert_eq!(library.version().to_string(), "13.3.2");
+}
+
+/// On a machine with a GPU it starts, on one without it says what it needs.
+#[test]
+#[ignore = "needs nvJPEG: make nvidia-test"]
+fn nvjpeg_starts_or_says_what_it_needs() {
+    let library = Library::load(13, Some(&folder("LIPSYNCD_NVJPEG"))).unwrap();
+    match NvJpeg::new(library) {
+        Ok(_) => assert!(Path::new("/proc/driver/nvidia/version").exists()),
+        Err(error) => {
+            assert!(matches!(error, NvJpegError::Start { .. }), "{error}");
+            assert!(error.to_string().contains("a driver of CUDA 13 or later"), "{error}");
+        }
+    }
 }
