@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lipsyncd::backend::cuda::kernels::{KernelError, KernelImage, Nvrtc, Origin, Target, names};
+use lipsyncd::backend::cuda::kernels::{KernelImage, Nvrtc, Origin, Target, names};
+use lipsyncd::backend::cuda::nvjpeg::{Library, NvJpeg, NvJpegError};
 
 const H200: Target = Target { sm: 90, driver: 13000 };
 
@@ -28,7 +29,7 @@ fn nvrtc_absent_broken_or_another_is_named() {
     let empty = tempfile::tempdir().unwrap();
     let error = KernelImage::compile(H200, Some(empty.path()), None).unwrap_err();
     assert!(error.is_missing_library());
-    for part in ["libnvrtc.so.13 or libnvrtc.so.12", "LIPSYNCD_NVRTC", "pip install nvidia-cuda-nvrtc"] {
+    for part in ["libnvrtc.so.13", "LIPSYNCD_NVRTC", "`pip install nvidia-cuda-nvrtc`"] {
         assert!(error.to_string().contains(part), "{error}");
     }
     let library = empty.path().join("libnvrtc.so.12");
@@ -39,6 +40,18 @@ fn nvrtc_absent_broken_or_another_is_named() {
     let other = imposter("libnvrtc.so.13");
     let error = KernelImage::compile(H200, Some(other.path()), None).unwrap_err().to_string();
     assert!(error.contains("nvrtcGetErrorString") && error.contains("libnvrtc.so.13"), "{error}");
+}
+
+/// Code of a CUDA newer than the driver cannot be loaded, so that compiler is not even looked at.
+#[test]
+fn an_nvrtc_newer_than_the_driver_is_not_taken() {
+    let newer = imposter("libnvrtc.so.13");
+    let target = Target { driver: 12040, ..H200 };
+    let error = KernelImage::compile(target, Some(newer.path()), None).unwrap_err().to_string();
+    assert!(error.contains("libnvrtc.so.12") && error.contains("nvidia-cuda-nvrtc-cu12"), "{error}");
+    let target = Target { driver: 11080, ..H200 };
+    let error = KernelImage::compile(target, Some(newer.path()), None).unwrap_err().to_string();
+    assert!(error.contains("the driver has CUDA 11; update it to one of CUDA 12 or later"), "{error}");
 }
 
 #[test]
@@ -63,7 +76,7 @@ fn assert_holds_all(image: &[u8]) {
 #[test]
 #[ignore = "needs NVRTC: make nvidia-test"]
 fn nvrtc_compiles_for_every_architecture() {
-    let nvrtc = Nvrtc::load(Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
+    let nvrtc = Nvrtc::load(13, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
     let architectures = include_str!("../kernels/architectures").split_whitespace();
     for sm in architectures {
         let image = nvrtc.compile(sm.parse().unwrap()).unwrap();
@@ -76,7 +89,7 @@ fn nvrtc_compiles_for_every_architecture() {
 #[test]
 #[ignore = "needs NVRTC: make nvidia-test"]
 fn newer_gpus_get_ptx_and_older_ones_a_reason() {
-    let nvrtc = Nvrtc::load(Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
+    let nvrtc = Nvrtc::load(13, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
     let ptx = nvrtc.compile(999).unwrap();
     assert!(ptx.ends_with(b"\0") && ptx.windows(8).any(|part| part == b".version"));
     assert_holds_all(&ptx);
@@ -102,10 +115,42 @@ fn compiled_kernels_are_kept_and_mended() {
 }
 
 #[test]
-#[ignore = "needs NVRTC: make nvidia-test"]
-fn an_nvrtc_newer_than_the_driver_is_refused() {
-    let target = Target { driver: 11080, ..H200 };
-    let error = KernelImage::compile(target, Some(&folder("LIPSYNCD_NVRTC")), None).unwrap_err();
-    assert!(matches!(error, KernelError::Driver { driver: 11, .. }), "{error}");
-    assert!(error.to_string().contains("update the driver"), "{error}");
+fn nvjpeg_absent_broken_or_another_is_named() {
+    let empty = tempfile::tempdir().unwrap();
+    let error = Library::load(13, Some(empty.path())).unwrap_err().to_string();
+    for part in ["libnvjpeg.so.13", "LIPSYNCD_NVJPEG", "`pip install nvidia-nvjpeg`"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let error = Library::load(12, Some(empty.path())).unwrap_err().to_string();
+    assert!(error.contains("libnvjpeg.so.12") && error.contains("`pip install nvidia-nvjpeg-cu12`"), "{error}");
+    let library = empty.path().join("libnvjpeg.so.12");
+    fs::write(&library, "not a library").unwrap();
+    let error = Library::load(13, Some(empty.path())).unwrap_err().to_string();
+    assert!(error.contains(&library.display().to_string()), "{error}");
+    let other = imposter("libnvjpeg.so.13");
+    let error = Library::load(13, Some(other.path())).unwrap_err().to_string();
+    assert!(error.contains("nvjpegGetProperty") && error.contains("libnvjpeg.so.13"), "{error}");
+}
+
+#[test]
+#[ignore = "needs nvJPEG: make nvidia-test"]
+fn nvjpeg_tells_its_version() {
+    let folder = folder("LIPSYNCD_NVJPEG");
+    let library = Library::load(13, Some(&folder)).unwrap();
+    assert_eq!(library.path(), folder.join("libnvjpeg.so.13"));
+    assert_eq!(library.version().to_string(), "13.3.2");
+}
+
+/// On a machine with a GPU it starts, on one without it says what it needs.
+#[test]
+#[ignore = "needs nvJPEG: make nvidia-test"]
+fn nvjpeg_starts_or_says_what_it_needs() {
+    let library = Library::load(13, Some(&folder("LIPSYNCD_NVJPEG"))).unwrap();
+    match NvJpeg::new(library) {
+        Ok(_) => assert!(Path::new("/proc/driver/nvidia/version").exists()),
+        Err(error) => {
+            assert!(matches!(error, NvJpegError::Start { .. }), "{error}");
+            assert!(error.to_string().contains("a driver of CUDA 13 or later"), "{error}");
+        }
+    }
 }

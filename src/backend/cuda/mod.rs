@@ -11,6 +11,7 @@
 //! | [`mod@prepare`] | a network's file made dynamic and halved |
 //! | [`kernels`] | the names, parameters and grids of the kernels around the networks |
 //! | [`launch`] | those kernels, loaded |
+//! | [`nvjpeg`] | nvJPEG, loaded at run time |
 //! | [`measure`] | what a GPU carries |
 //! | [`avatar`] | what the GPU keeps of an avatar |
 //! | `lane`, `generator`, `bound`, `buffers`, `readback` | a batch on its way through streams, networks and graphs, and back |
@@ -30,6 +31,7 @@ pub mod kernels;
 mod lane;
 pub mod launch;
 pub mod measure;
+pub mod nvjpeg;
 pub mod onnx;
 pub mod plan;
 pub mod prepare;

@@ -13,10 +13,19 @@ use crate::paths::cache_folder;
 pub struct Wanted {
     /// What people call it.
     pub product: &'static str,
-    /// File names that carry the major versions this program was written for, the newest first.
-    pub names: &'static [&'static str],
+    /// Those this program was written for, the newest first.
+    pub releases: &'static [Release],
     /// Environment variable with the folder that holds it.
     pub variable: &'static str,
+}
+
+/// One major version of a library, made for the same of CUDA: it needs a driver of at least that.
+#[derive(Debug)]
+pub struct Release {
+    /// 13 for CUDA 13.
+    pub major: u32,
+    /// File name, with the major version.
+    pub file: &'static str,
     /// Package of PyPI that holds it.
     pub package: &'static str,
 }
@@ -26,18 +35,32 @@ pub struct Wanted {
 pub enum LibraryError {
     /// Nowhere.
     #[error(
-        "{} was not found ({} in {looked_in}); install it (`pip install {}` brings it), or set {} to the folder that holds it",
-        .wanted.product, .wanted.names.join(" or "), .wanted.package, .wanted.variable
+        "{} was not found ({file} in {looked_in}); install it (`pip install {package}` brings it), or set {} to the folder that \
+         holds it",
+        .wanted.product, .wanted.variable
     )]
     NotFound {
         /// What was looked for.
         wanted: &'static Wanted,
+        /// The newest that the driver takes.
+        file: &'static str,
+        /// The package that holds it.
+        package: &'static str,
         /// The places, joined by commas.
         looked_in: String,
     },
+    /// The driver is too old for all of them.
+    #[error("{} cannot be used: the driver has CUDA {driver}; update it to one of CUDA {oldest} or later", .wanted.product)]
+    Driver {
+        /// What was looked for.
+        wanted: &'static Wanted,
+        /// Major version of CUDA that the driver has.
+        driver: u32,
+        /// Major version of CUDA that the oldest release needs.
+        oldest: u32,
+    },
     /// There, but not loadable, or without a function that it should have.
-    #[error("{path}: {reason}; install {} of one of the versions {} or set {} to the folder that holds it",
-        .wanted.product, .wanted.names.join(", "), .wanted.variable)]
+    #[error("{path}: {reason}; install {} again, or set {} to the folder that holds it", .wanted.product, .wanted.variable)]
     Unusable {
         /// What was looked for.
         wanted: &'static Wanted,
@@ -57,33 +80,41 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens the first of: the names in `explicit` alone (a wrong setting is never papered over), or in the folder of this
-    /// executable and the user's cache, then what the system's loader finds by itself, then the folders CUDA is installed to.
+    /// Opens the newest release that a driver of CUDA `driver` (13 for 13.0) takes, from the first of: `explicit` alone (a
+    /// wrong setting is never papered over), or the folder of this executable and the user's cache, what the system's loader
+    /// finds by itself, the folders CUDA is installed to.
     ///
     /// # Errors
     /// [`LibraryError`].
-    pub fn open(wanted: &'static Wanted, explicit: Option<&Path>) -> Result<Self, LibraryError> {
-        let found = |folders: &[PathBuf]| {
-            let paths = wanted.names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-            paths.into_iter().find(|path| path.exists())
+    pub fn open(wanted: &'static Wanted, driver: u32, explicit: Option<&Path>) -> Result<Self, LibraryError> {
+        let releases = || wanted.releases.iter().filter(|release| release.major <= driver);
+        let Some(newest) = releases().next() else {
+            let oldest = wanted.releases.iter().map(|release| release.major).min().unwrap_or(0);
+            return Err(LibraryError::Driver { wanted, driver, oldest });
         };
-        let own = explicit.map_or_else(own_folders, |folder| vec![folder.to_owned()]);
-        if let Some(path) = found(&own) {
+        let there = |folders: &[PathBuf]| {
+            let mut paths = releases().flat_map(|release| folders.iter().map(|folder| folder.join(release.file)));
+            paths.find(|path| path.exists())
+        };
+        let mut folders = explicit.map_or_else(own_folders, |folder| vec![folder.to_owned()]);
+        if let Some(path) = there(&folders) {
             return Self::load(wanted, path);
         }
-        let mut looked_in: Vec<_> = own.iter().map(|folder| folder.display().to_string()).collect();
         if explicit.is_none() {
-            if let Some(opened) = wanted.names.iter().find_map(|name| Self::load(wanted, name.into()).ok()) {
+            if let Some(opened) = releases().find_map(|release| Self::load(wanted, release.file.into()).ok()) {
                 return Ok(opened);
             }
-            looked_in.push("the system's library folders".to_owned());
-            let installed = CUDA_FOLDERS.map(PathBuf::from);
-            if let Some(path) = found(&installed) {
+            folders.extend(CUDA_FOLDERS.map(PathBuf::from));
+            if let Some(path) = there(&folders) {
                 return Self::load(wanted, path);
             }
-            looked_in.extend(CUDA_FOLDERS.map(str::to_owned));
         }
-        Err(LibraryError::NotFound { wanted, looked_in: looked_in.join(", ") })
+        let mut looked_in: Vec<_> = folders.iter().map(|folder| folder.display().to_string()).collect();
+        if explicit.is_none() {
+            looked_in.push("the system's library folders".to_owned());
+        }
+        let (file, package) = (newest.file, newest.package);
+        Err(LibraryError::NotFound { wanted, file, package, looked_in: looked_in.join(", ") })
     }
 
     fn load(wanted: &'static Wanted, path: PathBuf) -> Result<Self, LibraryError> {
@@ -138,29 +169,39 @@ mod tests {
 
     static WANTED: Wanted = Wanted {
         product: "Nothing",
-        names: &["libnothing-at-all.so.2", "libnothing-at-all.so.1"],
+        releases: &[
+            Release { major: 2, file: "libnothing-at-all.so.2", package: "nothing-cu2" },
+            Release { major: 1, file: "libnothing-at-all.so.1", package: "nothing-cu1" },
+        ],
         variable: "LIPSYNCD_NOTHING",
-        package: "nothing",
     };
 
     #[test]
     fn what_is_nowhere_is_named_with_how_to_get_it() {
-        let error = Opened::open(&WANTED, None).unwrap_err().to_string();
-        for part in
-            ["Nothing", "libnothing-at-all.so.2 or", "/usr/local/cuda", "pip install nothing", "LIPSYNCD_NOTHING"]
+        for (driver, file, package) in
+            [(9, "libnothing-at-all.so.2", "nothing-cu2"), (1, "libnothing-at-all.so.1", "nothing-cu1")]
         {
-            assert!(error.contains(part), "{error}");
+            let error = Opened::open(&WANTED, driver, None).unwrap_err().to_string();
+            for part in ["Nothing", file, "/usr/local/cuda", package, "LIPSYNCD_NOTHING"] {
+                assert!(error.contains(part), "{error}");
+            }
         }
-        let error = Opened::open(&WANTED, Some(Path::new("/nowhere"))).unwrap_err().to_string();
+        let error = Opened::open(&WANTED, 2, Some(Path::new("/nowhere"))).unwrap_err().to_string();
         assert!(error.contains("/nowhere") && !error.contains("/usr/local/cuda"), "{error}");
     }
 
     #[test]
     fn a_file_that_is_no_library_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(WANTED.names[1]);
+        let path = folder.path().join(WANTED.releases[1].file);
         std::fs::write(&path, "not a library").unwrap();
-        let error = Opened::open(&WANTED, Some(folder.path())).unwrap_err();
+        let error = Opened::open(&WANTED, 2, Some(folder.path())).unwrap_err();
         assert!(matches!(&error, LibraryError::Unusable { path: named, .. } if *named == path), "{error}");
+    }
+
+    #[test]
+    fn a_driver_too_old_for_any_is_told_to_be_updated() {
+        let error = Opened::open(&WANTED, 0, None).unwrap_err().to_string();
+        assert_eq!(error, "Nothing cannot be used: the driver has CUDA 0; update it to one of CUDA 1 or later");
     }
 }

@@ -19,32 +19,16 @@ const BUILT_BY: &str = env!("LIPSYNCD_KERNELS_CUDA");
 #[repr(C, align(16))]
 struct Aligned<T: ?Sized>(T);
 
-/// Why there are no kernels.
+/// Why there are no kernels: nothing is built in that this driver takes, and nothing can be compiled.
 #[derive(Debug, thiserror::Error)]
-pub enum KernelError {
-    /// Nothing is built in that this driver takes, and nothing can be compiled.
-    #[error("the kernels are not built into this program for this driver, and cannot be compiled: {0}")]
-    Nvrtc(#[from] NvrtcError),
-    /// NVRTC is newer than the driver.
-    #[error(
-        "{nvrtc} makes kernels for drivers of CUDA {needs} or later, this one has CUDA {driver}; update the driver, or install \
-         NVRTC {driver} and set LIPSYNCD_NVRTC to its folder"
-    )]
-    Driver {
-        /// Name and version.
-        nvrtc: String,
-        /// Major version of CUDA needed.
-        needs: u32,
-        /// Major version of CUDA that the driver has.
-        driver: u32,
-    },
-}
+#[error("the kernels are not built into this program for this driver, and cannot be compiled: {0}")]
+pub struct KernelError(#[from] NvrtcError);
 
 impl KernelError {
     /// Whether NVRTC is missing, rather than unable.
     #[must_use]
     pub fn is_missing_library(&self) -> bool {
-        matches!(self, Self::Nvrtc(NvrtcError::Library(LibraryError::NotFound { .. })))
+        matches!(self.0, NvrtcError::Library(LibraryError::NotFound { .. }))
     }
 }
 
@@ -122,11 +106,7 @@ impl KernelImage {
     /// # Errors
     /// [`KernelError`].
     pub fn compile(target: Target, nvrtc: Option<&Path>, cache: Option<&Path>) -> Result<Self, KernelError> {
-        let nvrtc = Nvrtc::load(nvrtc)?;
-        if nvrtc.major() > target.driver_major() {
-            let (needs, driver) = (nvrtc.major(), target.driver_major());
-            return Err(KernelError::Driver { nvrtc: nvrtc.name(), needs, driver });
-        }
+        let nvrtc = Nvrtc::load(target.driver_major(), nvrtc)?;
         let path = cache.map(|folder| {
             let fingerprint = sources::fingerprint(&format!("{} sm_{}", nvrtc.name(), target.sm));
             folder.join(format!("sm_{}-{fingerprint}.kernels", target.sm))

@@ -8,13 +8,15 @@ use std::path::Path;
 use std::ptr::null_mut;
 
 use super::sources;
-use crate::backend::cuda::shared_library::{LibraryError, Opened, Wanted};
+use crate::backend::cuda::shared_library::{LibraryError, Opened, Release, Wanted};
 
 static NVRTC: Wanted = Wanted {
     product: "NVRTC",
-    names: &["libnvrtc.so.13", "libnvrtc.so.12"],
+    releases: &[
+        Release { major: 13, file: "libnvrtc.so.13", package: "nvidia-cuda-nvrtc" },
+        Release { major: 12, file: "libnvrtc.so.12", package: "nvidia-cuda-nvrtc-cu12" },
+    ],
     variable: "LIPSYNCD_NVRTC",
-    package: "nvidia-cuda-nvrtc",
 };
 
 /// Products and sums are rounded apart, as on the host.
@@ -95,12 +97,13 @@ pub struct Nvrtc {
 }
 
 impl Nvrtc {
-    /// Loads it from `explicit` (`LIPSYNCD_NVRTC`), or from where it is usually installed.
+    /// Loads the one for a driver of CUDA `driver` (13 for 13.0): what it makes wants a driver at least as new. It comes from
+    /// `explicit` (`LIPSYNCD_NVRTC`), or from where it is usually installed.
     ///
     /// # Errors
     /// [`NvrtcError::Library`].
-    pub fn load(explicit: Option<&Path>) -> Result<Self, NvrtcError> {
-        let library = Opened::open(&NVRTC, explicit)?;
+    pub fn load(driver: u32, explicit: Option<&Path>) -> Result<Self, NvrtcError> {
+        let library = Opened::open(&NVRTC, driver, explicit)?;
         let functions = functions(&library)?;
         let mut version = (0, 0);
         // SAFETY: it writes two integers.
@@ -114,12 +117,6 @@ impl Nvrtc {
     #[must_use]
     pub fn name(&self) -> String {
         format!("NVRTC {}.{}", self.version.0, self.version.1)
-    }
-
-    /// 13 for CUDA 13: what it makes wants a driver at least as new.
-    #[must_use]
-    pub fn major(&self) -> u32 {
-        u32::try_from(self.version.0).unwrap_or(0)
     }
 
     /// Where it came from.
