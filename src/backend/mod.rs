@@ -162,6 +162,9 @@ pub enum BackendError {
         /// What it said last.
         reason: String,
     },
+    /// nvJPEG failed on a frame.
+    #[error(transparent)]
+    NvJpeg(#[from] cuda::nvjpeg::NvJpegError),
     /// There is no GPU to work with, or something that belongs to one is missing.
     #[error(transparent)]
     NoCuda(#[from] Box<cuda::CudaUnavailable>),

@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use super::CommandError;
 use crate::backend::cuda::plan::Precision;
-use crate::backend::cuda::{CudaBackend, CudaOptions, CudaUnavailable, EngineChoice};
+use crate::backend::cuda::{CudaBackend, CudaOptions, CudaUnavailable, EngineChoice, JpegChoice};
 use crate::backend::{Backend, BackendError, CpuBackend};
 use crate::batch::{EngineOptions, Limits};
 use crate::config::{BackendChoice, Config};
@@ -33,6 +33,7 @@ pub(super) struct Wanted {
     pub gpus: Vec<u32>,
     pub engine: EngineChoice,
     pub precision: Precision,
+    pub jpeg: JpegChoice,
     pub max_device_bytes: Option<u64>,
     pub onnxruntime: Option<PathBuf>,
     pub threads_per_slot: usize,
@@ -47,6 +48,7 @@ impl Wanted {
             gpus: config.gpu.gpus.clone(),
             engine: config.gpu.engine,
             precision: config.gpu.precision,
+            jpeg: config.gpu.jpeg,
             max_device_bytes: config.gpu.max_device_bytes,
             onnxruntime: config.onnxruntime.clone(),
             threads_per_slot: config.threads_per_slot,
@@ -108,6 +110,7 @@ impl Wanted {
             gpu,
             engine: self.engine,
             precision: self.precision,
+            jpeg: self.jpeg,
             max_device_bytes: self.max_device_bytes,
             onnxruntime: self.onnxruntime.clone(),
         }
@@ -135,6 +138,9 @@ pub(super) struct DeviceArgs {
     /// What they compute in on a GPU
     #[arg(long, value_enum, default_value_t = Precision::Fp16)]
     gpu_precision: Precision,
+    /// What makes JPEGs of the frames a GPU draws
+    #[arg(long, value_enum, default_value_t = JpegChoice::Auto)]
+    jpeg: JpegChoice,
     /// Batches in flight [default: one per core, at least 2; 3 on a GPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     slots: Option<u16>,
@@ -172,6 +178,7 @@ impl DeviceArgs {
             gpus: vec![self.gpu],
             engine: self.gpu_engine,
             precision: self.gpu_precision,
+            jpeg: self.jpeg,
             max_device_bytes: None,
             onnxruntime: self.onnxruntime.clone(),
             threads_per_slot: self.threads_per_slot.into(),

@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::CommandError;
+use crate::backend::Backend as _;
+use crate::backend::cuda::kernels::{KernelImage, Origin, Target};
+use crate::backend::cuda::nvjpeg::Library;
+use crate::backend::cuda::{CudaBackend, CudaOptions};
+use crate::cuda::{Driver, DriverMissing};
 use crate::onnxruntime::OnnxRuntime;
 
 /// What `lipsyncd doctor` takes.
@@ -27,10 +32,32 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         }
         Err(error) => line("ONNX Runtime", &format!("missing: {error}")),
     }
-    line("gpu", &gpu());
+    let driver = Driver::load();
+    gpus(&driver);
+    if let Ok(runtime) = &runtime {
+        line(
+            "CUDA provider",
+            &runtime.check_cuda().map_or_else(|error| format!("missing: {error}"), |()| "usable".into()),
+        );
+    }
     line("TensorRT", &tensorrt());
+    line("kernels", &kernels(&driver));
+    line("nvJPEG", &nvjpeg(&driver));
     line("ffmpeg", &found_on_path("ffmpeg").unwrap_or_else(|| "missing: .mp4 output needs it, .avi does not".into()));
+    let mut usable = false;
+    if let Ok(driver) = &driver {
+        for gpu in 0..driver.gpus() {
+            match CudaBackend::open(&CudaOptions::of_gpu(gpu, args.onnxruntime.clone())) {
+                Ok(backend) => {
+                    usable = true;
+                    line("backend", &backend.info().to_string());
+                }
+                Err(error) => line("backend", &format!("not GPU {gpu}: {error}")),
+            }
+        }
+    }
     match runtime {
+        _ if usable => Ok(()),
         Ok(_) => {
             line("backend", &format!("cpu, {} slots of 1 thread", cores.max(2)));
             Ok(())
@@ -42,6 +69,52 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     }
 }
 
+/// Every GPU, or why there is none.
+fn gpus(driver: &Result<Driver, DriverMissing>) {
+    let driver = match driver {
+        Ok(driver) => driver,
+        Err(missing) => return line("gpu", &format!("none: {missing}")),
+    };
+    line("driver", &format!("CUDA {}; {}", driver.version(), kernel_module()));
+    for ordinal in 0..driver.gpus() {
+        match driver.gpu(ordinal) {
+            Ok(gpu) => line(
+                &format!("gpu {ordinal}"),
+                &format!("{}, sm_{}, {} SMs, {} MiB", gpu.name, gpu.sm, gpu.multiprocessors, gpu.memory_bytes >> 20),
+            ),
+            Err(error) => line(&format!("gpu {ordinal}"), &format!("cannot be described: {error}")),
+        }
+    }
+}
+
+/// The kernel module's own word, which has the driver's release.
+fn kernel_module() -> String {
+    let version = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+    let line = version.lines().next().unwrap_or("no kernel module is loaded");
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn kernels(driver: &Result<Driver, DriverMissing>) -> String {
+    let Ok(driver) = driver else { return "not needed without a GPU".to_owned() };
+    let Ok(gpu) = driver.gpu(0) else { return "not needed without a GPU".to_owned() };
+    match KernelImage::load(Target { sm: gpu.sm, driver: driver.version().number() }, None) {
+        Ok(image) => match image.origin() {
+            Origin::BuiltIn(cuda) => format!("built in, by nvcc {cuda}"),
+            Origin::Compiled { nvrtc } => format!("compiled by {nvrtc}"),
+            Origin::Cached(path) => format!("compiled earlier, {}", path.display()),
+        },
+        Err(error) => format!("missing: {error}"),
+    }
+}
+
+fn nvjpeg(driver: &Result<Driver, DriverMissing>) -> String {
+    let Ok(driver) = driver else { return "not needed without a GPU".to_owned() };
+    match Library::load(driver.version().number(), None) {
+        Ok(library) => format!("{} in {}", library.version(), library.path().display()),
+        Err(error) => format!("missing: {error}"),
+    }
+}
+
 fn line(what: &str, value: &str) {
     println!("{what:<14} {value}");
 }
@@ -50,17 +123,6 @@ fn cpu_name() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": ").map(|(_, name)| name));
     model.unwrap_or("unknown model").to_owned()
-}
-
-/// The driver's own word; this build serves on the CPU either way.
-fn gpu() -> String {
-    match std::fs::read_to_string("/proc/driver/nvidia/version") {
-        Ok(version) => {
-            let first = version.lines().next().unwrap_or_default();
-            format!("{first}; not used: this build has the CPU backend only")
-        }
-        Err(_) => "none (no NVIDIA driver is loaded)".to_owned(),
-    }
 }
 
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]

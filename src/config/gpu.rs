@@ -2,8 +2,8 @@
 
 use super::error::ConfigError;
 use super::values::Values;
-use crate::backend::cuda::EngineChoice;
 use crate::backend::cuda::plan::Precision;
+use crate::backend::cuda::{EngineChoice, JpegChoice};
 
 /// Which GPUs to use, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub struct GpuConfig {
     pub engine: EngineChoice,
     /// What they compute in.
     pub precision: Precision,
+    /// What makes their JPEGs.
+    pub jpeg: JpegChoice,
     /// Most bytes of avatars' pictures on each GPU; none is all that is free but a reserve.
     pub max_device_bytes: Option<u64>,
 }
@@ -26,7 +28,9 @@ impl GpuConfig {
             ("onnxruntime", EngineChoice::OnnxRuntime),
         ];
         let precisions = [("fp16", Precision::Fp16), ("fp32", Precision::Fp32)];
+        let jpegs = [("auto", JpegChoice::Auto), ("splice", JpegChoice::Splice), ("nvjpeg", JpegChoice::NvJpeg)];
         Ok(Self {
+            jpeg: values.choice("jpeg", &jpegs)?.unwrap_or_default(),
             gpus: values.numbers("gpus", "a list of GPU numbers such as [0, 1]")?,
             engine: values.choice("gpu_engine", &engines)?.unwrap_or_default(),
             precision: values.choice("gpu_precision", &precisions)?.unwrap_or(Precision::Fp16),

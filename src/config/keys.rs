@@ -19,6 +19,7 @@ pub const KEYS: &[&str] = &[
     "gpus",
     "gpu_engine",
     "gpu_precision",
+    "jpeg",
     "max_device_bytes",
     "max_sessions",
     "max_sessions_per_client",

@@ -36,6 +36,7 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
         ("gpus", "[0, 3]"),
         ("gpu_engine", "\"onnxruntime\""),
         ("gpu_precision", "\"fp32\""),
+        ("jpeg", "\"splice\""),
         ("max_device_bytes", "9"),
         ("max_sessions", "5"),
         ("max_sessions_per_client", "2"),

@@ -34,7 +34,20 @@ impl Context {
         let raw = unsafe { result::primary_ctx::retain(device) }.map_err(at("cuDevicePrimaryCtxRetain"))?;
         let context = Arc::new(Self { raw, device, gpu });
         context.bind()?;
+        context.keep_pool()?;
         Ok(context)
+    }
+
+    /// Has the memory pool keep what is freed for the next avatar: giving it back to the system makes the GPU wait.
+    fn keep_pool(&self) -> Result<(), CudaError> {
+        // SAFETY: the device is the context's.
+        let pool =
+            unsafe { result::device::get_default_mem_pool(self.device) }.map_err(at("cuDeviceGetDefaultMemPool"))?;
+        let mut threshold = u64::MAX;
+        let which = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        // SAFETY: the pool is the device's, and this attribute is a 64-bit number.
+        unsafe { result::mem_pool::set_attribute(pool, which, (&raw mut threshold).cast()) }
+            .map_err(at("cuMemPoolSetAttribute"))
     }
 
     /// Makes it current on the calling thread, which must be done once on every thread before any other call.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::ValueEnum as _;
 use lipsyncd::backend::Backend;
 use lipsyncd::backend::cuda::plan::Precision;
-use lipsyncd::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
+use lipsyncd::backend::cuda::{CudaBackend, CudaOptions, EngineChoice, JpegChoice};
 
 /// GPU 0 with the engine that `LIPSYNCD_GPU_ENGINE` names, or the best there is; without one the test fails with the sentence that
 /// says what is missing.
@@ -17,6 +17,7 @@ pub fn cuda_backend(precision: Precision) -> Arc<dyn Backend> {
         gpu: 0,
         engine,
         precision,
+        jpeg: JpegChoice::Auto,
         max_device_bytes: None,
         onnxruntime: std::env::var_os("LIPSYNCD_ONNXRUNTIME").map(PathBuf::from),
     };

@@ -1,5 +1,5 @@
 //! What the GPU keeps of an avatar: the crops, the strips around the boxes, and what each box is mixed from. About half a
-//! megabyte a frame of 1280x720; whole frames stay on the host, as templates.
+//! megabyte a frame of 1280x720; whole frames stay on the host, as templates, unless nvJPEG encodes them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use super::kernels::params::{FrameAddresses, FrameParams, Geometry, Tap};
 use crate::avatar::LoadedAvatar;
 use crate::avatar::frame_store::Pictures;
 use crate::backend::BackendError;
-use crate::cuda::{Context, DeviceBuf, Plain};
-use crate::picture::template::{StripLayout, TemplateSet, packed_len};
+use crate::cuda::{DeviceBuf, Plain, Stream};
+use crate::picture::template::packed_len;
 use crate::picture::{CHANNELS, Rect, ViewMut};
 
 /// Addresses of crops and strips are multiples of this, so that they are read in whole words.
@@ -72,9 +72,11 @@ pub struct DeviceAvatar {
     _claim: Claim,
 }
 
-/// Of avatars whose frames are spliced.
+/// Of avatars whose frames the GPU pastes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strips {
+    /// They are whole frames, for nvJPEG; else what is spliced on the host.
+    pub whole: bool,
     /// Bytes from one frame's planes to the next's, enough for the largest.
     pub stride: usize,
     /// The largest width and the largest height.
@@ -82,54 +84,48 @@ pub struct Strips {
 }
 
 impl DeviceAvatar {
-    /// Uploads what is needed of `avatar`.
+    /// Uploads what is needed of `avatar` in the order of `loader`, whole frames with `whole`, and waits until it is there. Lanes that
+    /// work meanwhile are not held up.
     ///
     /// # Errors
     /// [`BackendError::DeviceFull`] beyond `budget`, [`BackendError::Cuda`] when the GPU itself has no room.
-    pub fn upload(context: &Arc<Context>, budget: &Arc<Budget>, avatar: &LoadedAvatar) -> Result<Self, BackendError> {
-        let set = match avatar.pictures() {
-            Pictures::Templates { set, .. } => Some(set),
-            Pictures::Pixels(_) => None,
-        };
-        let count = avatar.frame_count();
+    pub fn upload(
+        loader: &Arc<Stream>,
+        budget: &Arc<Budget>,
+        avatar: &LoadedAvatar,
+        whole: bool,
+    ) -> Result<Self, BackendError> {
+        let places: Vec<Place> = (0..avatar.frame_count()).map(|index| Place::of(avatar, index, whole)).collect();
         let crop_len = avatar.compositor().geometry().crop_len().next_multiple_of(ALIGN);
         let (taps, tap_starts) = taps_of(avatar)?;
-        let mut pixels = Vec::new();
-        let mut places = Vec::with_capacity(count);
-        for index in 0..count {
-            let crop_at = pixels.len();
-            pixels.extend_from_slice(avatar.crop(index));
-            pixels.resize(crop_at + crop_len, 0);
-            let strip_at = pixels.len();
-            if let Some(set) = set {
-                append_strip(set, index, &mut pixels)?;
-                pixels.resize(pixels.len().next_multiple_of(ALIGN), 0);
-            }
-            places.push((crop_at, strip_at));
-        }
-        let bytes = (pixels.len() + size_of_val(&*taps)) as u64;
-        let claim = budget.claim(bytes)?;
-        let pixels = DeviceBuf::from_slice(context, &pixels)?;
-        let taps = DeviceBuf::from_slice(context, &taps)?;
-        let frame = |(index, &(crop_at, strip_at)): (usize, &(usize, usize))| {
+        let pixels_len: usize = places.iter().map(|place| crop_len + place.strip_len()).sum();
+        let claim = budget.claim((pixels_len + size_of_val(&*taps)) as u64)?;
+        let pixels = DeviceBuf::on_stream(loader, pixels_len)?;
+        let tables = DeviceBuf::on_stream(loader, size_of_val(&*taps))?;
+        tables.write(0, &taps, loader)?;
+        let (mut at, mut strip, mut frames) = (0, Vec::new(), Vec::with_capacity(places.len()));
+        for (index, place) in places.iter().enumerate() {
+            pixels.write(at, avatar.crop(index), loader)?;
+            place.fetch(avatar, index, &mut strip)?;
+            pixels.write(at + crop_len, &strip, loader)?;
             let area = avatar.face_box(index);
             let (columns, rows) = tap_starts[&(area.width_px(), area.height_px())];
-            let at = FrameAddresses {
-                crop: pixels.ptr().offset(crop_at).0,
-                strip: pixels.ptr().offset(strip_at).0,
-                columns: taps.ptr().offset(columns * size_of::<Tap>()).0,
-                rows: taps.ptr().offset(rows * size_of::<Tap>()).0,
+            let addresses = FrameAddresses {
+                crop: pixels.ptr().offset(at).0,
+                strip: pixels.ptr().offset(at + crop_len).0,
+                columns: tables.ptr().offset(columns * size_of::<Tap>()).0,
+                rows: tables.ptr().offset(rows * size_of::<Tap>()).0,
             };
-            let layout = set.and_then(|set| set.layouts().get(index));
-            let (strip_px, hole) = layout.map_or(((0, 0), Rect::new(0, 0, 0, 0)), |l| (l.strip_px(), l.hole()));
-            FrameParams::new(at, strip_px, hole, 0)
-        };
+            frames.push(FrameParams::new(addresses, place.size_px, place.hole, 0));
+            at += crop_len + place.strip_len();
+        }
+        loader.synchronize()?;
         Ok(Self {
             geometry: Geometry::from(avatar.picture_input()),
-            frames: places.iter().enumerate().map(frame).collect(),
-            strips: set.and_then(|set| strips_of(set.layouts())),
+            frames,
+            strips: strips_of(&places),
             _pixels: pixels,
-            _taps: taps,
+            _taps: tables,
             _claim: claim,
         })
     }
@@ -174,20 +170,64 @@ fn taps_of(avatar: &LoadedAvatar) -> Result<(Vec<Tap>, TapStarts), BackendError>
     Ok((taps, starts))
 }
 
-/// Appends the strip of frame `index`, black where the box is.
-fn append_strip(set: &TemplateSet, index: usize, pixels: &mut Vec<u8>) -> Result<(), BackendError> {
-    let Some(template) = set.template(index) else { return Err(BackendError::Unloaded) };
-    let (width, height) = template.layout().strip_px();
-    let start = pixels.len();
-    pixels.resize(start + width * height * CHANNELS, 0);
-    template.lay_margin(&mut ViewMut::packed(width, height, &mut pixels[start..])?)?;
-    Ok(())
+/// What of a frame is on the GPU around its box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    kind: Kind,
+    size_px: (usize, usize),
+    /// The box in it.
+    hole: Rect,
 }
 
-fn strips_of(layouts: &[StripLayout]) -> Option<Strips> {
-    let sizes = || layouts.iter().map(StripLayout::strip_px);
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Nothing,
+    Strip,
+    Frame,
+}
+
+impl Place {
+    fn of(avatar: &LoadedAvatar, index: usize, whole: bool) -> Self {
+        if whole {
+            return Self { kind: Kind::Frame, size_px: avatar.size_px(), hole: avatar.face_box(index) };
+        }
+        match avatar.pictures() {
+            Pictures::Templates { set, .. } => {
+                let layout = &set.layouts()[index];
+                Self { kind: Kind::Strip, size_px: layout.strip_px(), hole: layout.hole() }
+            }
+            Pictures::Pixels(_) => Self { kind: Kind::Nothing, size_px: (0, 0), hole: Rect::new(0, 0, 0, 0) },
+        }
+    }
+
+    fn strip_len(&self) -> usize {
+        (self.size_px.0 * self.size_px.1 * CHANNELS).next_multiple_of(ALIGN)
+    }
+
+    /// Its pixels into `out`; those of the box do not matter.
+    fn fetch(&self, avatar: &LoadedAvatar, index: usize, out: &mut Vec<u8>) -> Result<(), BackendError> {
+        let (width, height) = self.size_px;
+        out.clear();
+        match (self.kind, avatar.pictures()) {
+            (Kind::Frame, _) => out.extend_from_slice(avatar.pixels(index)?.data()),
+            (Kind::Strip, Pictures::Templates { set, .. }) => {
+                out.resize(width * height * CHANNELS, 0);
+                let template = set.template(index).ok_or(BackendError::Unloaded)?;
+                template.lay_margin(&mut ViewMut::packed(width, height, out)?)?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+fn strips_of(places: &[Place]) -> Option<Strips> {
+    let kind = places.first()?.kind;
+    let sizes = || places.iter().map(|place| place.size_px);
+    (kind != Kind::Nothing).then_some(())?;
     let stride = sizes().map(packed_len).max()?.next_multiple_of(256);
-    Some(Strips { stride, largest_px: (sizes().map(|px| px.0).max()?, sizes().map(|px| px.1).max()?) })
+    let largest_px = (sizes().map(|px| px.0).max()?, sizes().map(|px| px.1).max()?);
+    Some(Strips { whole: kind == Kind::Frame, stride, largest_px })
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::avatar::{Budget, DeviceAvatar};
-use super::choice::{CudaOptions, CudaUnavailable, choose};
+use super::choice::{CudaOptions, CudaUnavailable, JpegChoice, choose, nvjpeg};
 use super::engine::{GpuEngine, NetworkFile, Port, Ports};
 use super::faults::Faults;
 use super::kernels::{KernelImage, Target};
@@ -12,12 +12,13 @@ use super::launch::Kernels;
 use super::plan::Precision;
 use super::shared::{Generator, Shared};
 use crate::audio::WINDOW_MEL_FRAMES;
+use crate::avatar::frame_store::Pictures;
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::table::{Table, read_network};
 use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models};
 use crate::batch::slot::SlotShape;
-use crate::cuda::{Context, Driver, Gpu};
+use crate::cuda::{Context, Driver, Gpu, Priority, Stream};
 use crate::onnxruntime::Element;
 
 /// Memory that is left to networks and lanes when nothing is said of how much avatars may take.
@@ -51,7 +52,16 @@ impl CudaBackend {
         }
         let (free, _) = context.memory().map_err(at_gpu)?;
         let budget = Budget::new(options.max_device_bytes.unwrap_or(free.saturating_sub(RESERVE_BYTES)));
-        let shared = Shared { table: Table::new(), kernels, faults: Faults::watch()?, budget, context };
+        let shared = Shared {
+            table: Table::new(),
+            kernels,
+            nvjpeg: nvjpeg(options.jpeg, target.driver).map_err(unavailable)?,
+            jpeg: options.jpeg,
+            loader: Arc::new(Stream::new(&context, Priority::Normal).map_err(at_gpu)?),
+            faults: Faults::watch()?,
+            budget,
+            context,
+        };
         Ok(Self { shared: Arc::new(shared), engine, precision: options.precision })
     }
 
@@ -129,7 +139,11 @@ impl Backend for CudaBackend {
 
     fn show(&self, avatar: &LoadedAvatar) -> Result<(), BackendError> {
         let generator = self.shared.table.find_generator(avatar.models().generator).ok_or(BackendError::Unloaded)?;
-        let shown = DeviceAvatar::upload(&self.shared.context, &self.shared.budget, avatar)?;
+        let Shared { context, loader, budget, jpeg, nvjpeg, .. } = &*self.shared;
+        context.bind()?;
+        let is_spliced = matches!(avatar.pictures(), Pictures::Templates { .. });
+        let whole = nvjpeg.is_some() && (*jpeg == JpegChoice::NvJpeg || !is_spliced);
+        let shown = DeviceAvatar::upload(loader, budget, avatar, whole)?;
         // Shown once: each load has a generator of its own.
         let _ = generator.avatar.set(Arc::new(shown));
         Ok(())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::engine::GpuEngine;
 use super::kernels::KernelError;
+use super::nvjpeg::{Library, NvJpeg, NvJpegError};
 use super::onnx::OnnxEngine;
 use super::plan::Precision;
 use crate::backend::BackendError;
@@ -24,6 +25,20 @@ pub enum EngineChoice {
     OnnxRuntime,
 }
 
+/// What makes JPEGs of the frames a GPU draws.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum JpegChoice {
+    /// Splicing, which is many times faster; nvJPEG where it is there and frames cannot be spliced.
+    #[default]
+    Auto,
+    /// The strip comes down and is spliced on the host.
+    Splice,
+    /// nvJPEG encodes whole frames on the GPU.
+    #[value(name = "nvjpeg")]
+    NvJpeg,
+}
+
 /// How a GPU is used.
 #[derive(Debug, Clone)]
 pub struct CudaOptions {
@@ -35,8 +50,25 @@ pub struct CudaOptions {
     pub precision: Precision,
     /// Most bytes of avatars' pictures on the GPU; none is all that is free but a reserve.
     pub max_device_bytes: Option<u64>,
+    /// What makes its JPEGs.
+    pub jpeg: JpegChoice,
     /// ONNX Runtime's library; none is searched.
     pub onnxruntime: Option<PathBuf>,
+}
+
+impl CudaOptions {
+    /// GPU `gpu` with everything as it is by default.
+    #[must_use]
+    pub fn of_gpu(gpu: u32, onnxruntime: Option<PathBuf>) -> Self {
+        Self {
+            gpu,
+            engine: EngineChoice::Auto,
+            precision: Precision::Fp16,
+            max_device_bytes: None,
+            jpeg: JpegChoice::Auto,
+            onnxruntime,
+        }
+    }
 }
 
 /// Why there is no CUDA backend: what is missing, and how to get it.
@@ -56,6 +88,9 @@ pub enum CudaUnavailable {
     /// There is code for it neither in this program nor to be compiled.
     #[error(transparent)]
     Kernels(#[from] KernelError),
+    /// nvJPEG was asked for and cannot be used.
+    #[error("jpeg = \"nvjpeg\" was asked for: {0}")]
+    NvJpeg(#[from] NvJpegError),
     /// None of the engines can be used.
     #[error("GPU {gpu} ({name}) is there, but nothing to run networks on it: {reasons}")]
     Engines {
@@ -94,4 +129,22 @@ fn onnxruntime(options: &CudaOptions) -> Result<OnnxEngine, BackendError> {
     let runtime = OnnxRuntime::load(options.onnxruntime.as_deref())?;
     runtime.check_cuda()?;
     Ok(OnnxEngine::new(runtime, options.precision))
+}
+
+/// nvJPEG for the current context, where `choice` may want it and it is there.
+///
+/// # Errors
+/// [`CudaUnavailable::NvJpeg`] when it was asked for by name.
+pub(super) fn nvjpeg(choice: JpegChoice, driver: u32) -> Result<Option<Arc<NvJpeg>>, CudaUnavailable> {
+    if choice == JpegChoice::Splice {
+        return Ok(None);
+    }
+    match Library::load(driver, None).and_then(NvJpeg::new) {
+        Ok(nvjpeg) => Ok(Some(Arc::new(nvjpeg))),
+        Err(error) if choice == JpegChoice::NvJpeg => Err(error.into()),
+        Err(error) => {
+            tracing::debug!("frames that cannot be spliced are encoded on the CPU: {error}");
+            Ok(None)
+        }
+    }
 }

@@ -10,10 +10,12 @@ use super::lane::Streams;
 use super::launch::FrameBatch;
 use super::readback::Readback;
 use super::shared::{Generator, Shared};
+use super::whole::WholeFrames;
 use crate::avatar::LoadedAvatar;
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::draw::{Easel, Patchers, Source, takes_planes};
-use crate::backend::{BackendError, ModelId};
+use crate::backend::{BackendError, FrameFormat, ModelId};
+use crate::batch::slot::FrameJob;
 use crate::batch::{InFlight, Slot};
 use crate::cuda::memory::upload;
 use crate::cuda::{DeviceBuf, PinnedUp, Stream};
@@ -38,6 +40,8 @@ pub(super) struct BoundGenerator {
     readback: Readback,
     patchers: Patchers,
     override_room: Option<OverrideRoom>,
+    /// Of avatars whose whole frames are on the GPU.
+    nvjpeg: Option<WholeFrames>,
 }
 
 /// Where a client's own picture is uploaded from and to, one frame at a time: for the compatible service's `visual_frames`.
@@ -93,6 +97,7 @@ impl GeneratorPool {
         // SAFETY: the buffers have room for the last bucket of `most`, and `BoundGenerator` keeps them after its network.
         let network = unsafe { model.network.bind(stream, &ports) }?;
         let readback = Readback::new(&shared.context, room(most), shape)?;
+        let nvjpeg = WholeFrames::of(shared, stream, &buffers)?;
         self.bound.push(BoundGenerator {
             id,
             network: BoundNetwork::new(network),
@@ -102,6 +107,7 @@ impl GeneratorPool {
             readback,
             patchers: Patchers::default(),
             override_room: None,
+            nvjpeg,
         });
         Ok(self.bound.len() - 1)
     }
@@ -246,11 +252,19 @@ impl BoundGenerator {
 
     fn needs_pixels(&self, slot: &Slot<InFlight>) -> bool {
         let Some(avatar) = slot.avatar() else { return false };
-        !slot.frames().iter().all(|job| self.has_planes(avatar, job.avatar_frame, job.format))
+        let is_done =
+            |job: &FrameJob| self.is_whole(job.format) || self.has_planes(avatar, job.avatar_frame, job.format);
+        !slot.frames().iter().all(is_done)
     }
 
-    fn has_planes(&self, avatar: &LoadedAvatar, picture: usize, format: crate::backend::FrameFormat) -> bool {
-        self.avatar.strips().is_some() && takes_planes(avatar, picture, format)
+    /// Whether nvJPEG makes this frame, on the GPU.
+    fn is_whole(&self, format: FrameFormat) -> bool {
+        self.nvjpeg.is_some() && matches!(format, FrameFormat::Jpeg(_))
+    }
+
+    /// Whether the strip's planes are all that the host needs.
+    fn has_planes(&self, avatar: &LoadedAvatar, picture: usize, format: FrameFormat) -> bool {
+        self.avatar.strips().is_some_and(|strips| !strips.whole) && takes_planes(avatar, picture, format)
     }
 
     /// Draws every frame of the batch, which has come back.
@@ -258,6 +272,10 @@ impl BoundGenerator {
         let Some(avatar) = slot.avatar().map(Arc::clone) else { return Err(BackendError::Unloaded) };
         for index in 0..slot.len() {
             let (picture, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
+            if let (FrameFormat::Jpeg(quality), Some(nvjpeg)) = (format, &mut self.nvjpeg) {
+                nvjpeg.encode(index, quality, slot.output_mut(index))?;
+                continue;
+            }
             let source = match avatar.strip_px(picture) {
                 Some(strip_px) if self.has_planes(&avatar, picture, format) => {
                     Source::Planes(packed_planes(strip_px, self.readback.planes(index))?)

@@ -14,7 +14,7 @@
 //! | [`nvjpeg`] | nvJPEG, loaded at run time |
 //! | [`measure`] | what a GPU carries |
 //! | [`avatar`] | what the GPU keeps of an avatar |
-//! | `lane`, `generator`, `bound`, `buffers`, `readback` | a batch on its way through streams, networks and graphs, and back |
+//! | `lane`, `generator`, `bound`, `buffers`, `readback`, `whole` | a batch on its way through streams, networks and graphs, and back |
 //! | [`shared_library`] | NVIDIA's smaller libraries, opened at run time |
 //! | [`faults`] | what becomes of a GPU that fails |
 #![allow(unsafe_code)] // The fence: what is enqueued here outlives the calls that enqueue it.
@@ -40,9 +40,10 @@ mod shared;
 pub mod shared_library;
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 pub mod tensorrt;
+mod whole;
 
 pub use backend::CudaBackend;
-pub use choice::{CudaOptions, CudaUnavailable, EngineChoice};
+pub use choice::{CudaOptions, CudaUnavailable, EngineChoice, JpegChoice};
 pub use prepare::PrepareError;
 
 use crate::cuda::CudaError;

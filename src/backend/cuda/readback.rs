@@ -29,7 +29,8 @@ enum Pixels {
 
 impl Readback {
     pub(super) fn new(context: &Arc<Context>, most: usize, shape: GeneratorShape) -> Result<Self, BackendError> {
-        let planes = shape.strips.map(|strips| PinnedDown::new(context, most * strips.stride)).transpose()?;
+        let spliced = shape.strips.filter(|strips| !strips.whole);
+        let planes = spliced.map(|strips| PinnedDown::new(context, most * strips.stride)).transpose()?;
         Ok(Self { context: Arc::clone(context), shape, most, planes, pixels: None, picture: Vec::new() })
     }
 

@@ -3,11 +3,13 @@
 use std::sync::{Arc, OnceLock};
 
 use super::avatar::{Budget, DeviceAvatar};
+use super::choice::JpegChoice;
 use super::engine::GpuModel;
 use super::faults::Faults;
 use super::launch::Kernels;
+use super::nvjpeg::NvJpeg;
 use crate::backend::table::Table;
-use crate::cuda::Context;
+use crate::cuda::{Context, Stream};
 use crate::onnxruntime::Element;
 
 /// One GPU, its kernels, its networks.
@@ -15,6 +17,11 @@ pub(super) struct Shared {
     // Networks and kernels before the context they live in.
     pub table: Table<dyn GpuModel, Generator>,
     pub kernels: Kernels,
+    /// nvJPEG, where it may be used.
+    pub nvjpeg: Option<Arc<NvJpeg>>,
+    pub jpeg: JpegChoice,
+    /// Where avatars are uploaded and freed, beside the lanes.
+    pub loader: Arc<Stream>,
     pub faults: Arc<Faults>,
     pub budget: Arc<Budget>,
     pub context: Arc<Context>,

@@ -1,13 +1,4 @@
-//! Device buffers, and pinned host memory of two kinds.
-//!
-//! | type | lives | host | device |
-//! | --- | --- | --- | --- |
-//! | [`DeviceBuf`] | on the GPU | no access | reads and writes |
-//! | [`PinnedUp`] | on the host, write-combined | writes in order, reads crawl | reads |
-//! | [`PinnedDown`] | on the host, cached | reads | writes |
-//!
-//! All are allocated when the daemon starts or an avatar is loaded, never between frames, and come zeroed: the driver gives
-//! whatever was there.
+//! Page-locked host memory, for upload and for readback.
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
@@ -15,126 +6,10 @@ use std::sync::Arc;
 
 use cudarc::driver::{result, sys};
 
-use super::context::Context;
-use super::error::{CudaError, at};
-use super::stream::Stream;
-
-/// Values that any bytes are, and that have no bytes of no value: what may cross between host and GPU.
-///
-/// # Safety
-/// Every pattern of bits must be a value of the type, and it must have no padding.
-pub unsafe trait Plain: Copy + Send + Sync + 'static {}
-
-// SAFETY: numbers.
-unsafe impl Plain for u8 {}
-// SAFETY: numbers.
-unsafe impl Plain for u16 {}
-// SAFETY: numbers.
-unsafe impl Plain for i32 {}
-// SAFETY: numbers.
-unsafe impl Plain for f32 {}
-// SAFETY: 16 bits, all of which are values.
-unsafe impl Plain for half::f16 {}
-
-/// An address in a GPU's memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(transparent)]
-pub struct DevicePtr(pub u64);
-
-impl DevicePtr {
-    /// The address `bytes` further on.
-    #[must_use]
-    pub fn offset(self, bytes: usize) -> Self {
-        Self(self.0 + bytes as u64)
-    }
-}
-
-/// Bytes on the GPU.
-#[derive(Debug)]
-pub struct DeviceBuf {
-    ptr: sys::CUdeviceptr,
-    bytes: usize,
-    context: Arc<Context>,
-}
-
-impl DeviceBuf {
-    /// Allocates `bytes`, at least 1, aligned to 256. Zeroed.
-    ///
-    /// # Errors
-    /// [`CudaError`], out of memory among others.
-    pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, CudaError> {
-        context.bind()?;
-        let bytes = bytes.max(1);
-        // SAFETY: plain bytes, zeroed below.
-        let ptr = unsafe { result::malloc_sync(bytes) }.map_err(at("cuMemAlloc"))?;
-        let buffer = Self { ptr, bytes, context: Arc::clone(context) };
-        // SAFETY: exactly the bytes just allocated.
-        unsafe { result::memset_d8_sync(ptr, 0, bytes) }.map_err(at("cuMemsetD8"))?;
-        Ok(buffer)
-    }
-
-    /// Allocates room for `data` and copies it there, waiting for the copy: for what is uploaded once.
-    ///
-    /// # Errors
-    /// [`CudaError`], out of memory among others.
-    pub fn from_slice<T: Plain>(context: &Arc<Context>, data: &[T]) -> Result<Self, CudaError> {
-        let buffer = Self::new(context, size_of_val(data))?;
-        // SAFETY: the buffer has the data's size; the call returns when `data` has been read.
-        unsafe { result::memcpy_htod_sync(buffer.ptr, data) }.map_err(at("cuMemcpyHtoD"))?;
-        // A copy from pageable memory may return before the DMA has ended (API synchronization behavior).
-        context.synchronize()?;
-        Ok(buffer)
-    }
-
-    /// Copies its first values back, waiting for everything enqueued before: for tests and measurements.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub fn read<T: Plain>(&self, out: &mut [T]) -> Result<(), CudaError> {
-        if size_of_val(out) > self.bytes {
-            return Err(CudaError::new("cuMemcpyDtoH", sys::CUresult::CUDA_ERROR_INVALID_VALUE));
-        }
-        self.context.synchronize()?;
-        // SAFETY: `out` is not longer than the buffer, and any bits are values of `T`.
-        unsafe { result::memcpy_dtoh_sync(out, self.ptr) }.map_err(at("cuMemcpyDtoH"))
-    }
-
-    /// Enqueues a copy of its first `bytes` to `to` on the same GPU.
-    ///
-    /// # Safety
-    /// `to` must have room, and until `stream` has passed the copy both must be alive and used by nothing else.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub unsafe fn copy_to(&self, bytes: usize, to: DevicePtr, stream: &Stream) -> Result<(), CudaError> {
-        // SAFETY: promised by the caller.
-        unsafe { result::memcpy_dtod_async(to.0, self.ptr, bytes.min(self.bytes), stream.raw()) }
-            .map_err(at("cuMemcpyDtoDAsync"))
-    }
-
-    /// Where it lies.
-    #[must_use]
-    pub fn ptr(&self) -> DevicePtr {
-        DevicePtr(self.ptr)
-    }
-
-    /// How long it is.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-}
-
-impl Drop for DeviceBuf {
-    fn drop(&mut self) {
-        let gone = self.context.bind();
-        // SAFETY: allocated in `new`, freed once; the driver waits for work that is enqueued.
-        let gone = gone.and_then(|()| unsafe { result::free_sync(self.ptr) }.map_err(at("cuMemFree")));
-        if let Err(error) = gone {
-            tracing::debug!("{error}");
-        }
-    }
-}
+use super::{DeviceBuf, Plain};
+use crate::cuda::context::Context;
+use crate::cuda::error::{CudaError, at};
+use crate::cuda::stream::Stream;
 
 /// Page-locked host memory.
 #[derive(Debug)]
@@ -274,5 +149,12 @@ impl<T: Plain> Deref for PinnedDown<T> {
 
     fn deref(&self) -> &[T] {
         self.0.as_slice()
+    }
+}
+
+/// For libraries that write it from the host's side.
+impl<T: Plain> DerefMut for PinnedDown<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        self.0.as_mut_slice()
     }
 }

@@ -1,0 +1,76 @@
+//! Whole frames encoded on the GPU by nvJPEG, for avatars that are kept there whole.
+
+use std::sync::Arc;
+
+use super::buffers::GeneratorBuffers;
+use super::nvjpeg::{DevicePlanes, Encoder, EncoderSettings, NvJpeg};
+use super::shared::Shared;
+use crate::backend::BackendError;
+use crate::batch::PooledBuf;
+use crate::cuda::{DevicePtr, PinnedDown, Stream};
+use crate::picture::Quality;
+use crate::picture::template::SpliceError;
+
+/// The encoders of one generator in a lane, which reads the planes that its batches leave.
+pub(super) struct WholeFrames {
+    /// One for each quality asked for.
+    encoders: Vec<(Quality, Encoder)>,
+    nvjpeg: Arc<NvJpeg>,
+    stream: Arc<Stream>,
+    planes: DevicePtr,
+    stride: usize,
+    size_px: (usize, usize),
+    down: PinnedDown<u8>,
+}
+
+impl WholeFrames {
+    /// For a generator with these buffers; none where its frames are not whole.
+    pub(super) fn of(
+        shared: &Shared,
+        stream: &Arc<Stream>,
+        buffers: &GeneratorBuffers,
+    ) -> Result<Option<Self>, BackendError> {
+        let (Some(nvjpeg), Some(planes)) = (&shared.nvjpeg, &buffers.planes) else { return Ok(None) };
+        let Some(strips) = buffers.shape.strips.filter(|strips| strips.whole) else { return Ok(None) };
+        Ok(Some(Self {
+            encoders: Vec::new(),
+            nvjpeg: Arc::clone(nvjpeg),
+            stream: Arc::clone(stream),
+            planes: planes.ptr(),
+            stride: strips.stride,
+            size_px: strips.largest_px,
+            down: PinnedDown::new(&shared.context, 0)?,
+        }))
+    }
+
+    /// Encodes frame `index` of the batch whose planes are there, and writes its JPEG to `out`.
+    pub(super) fn encode(&mut self, index: usize, quality: Quality, out: &mut PooledBuf) -> Result<(), BackendError> {
+        let at = match self.encoders.iter().position(|(known, _)| *known == quality) {
+            Some(at) => at,
+            None => {
+                let settings = EncoderSettings { quality, size_px: self.size_px };
+                // SAFETY: the stream is of the context that nvJPEG was started in, and `self` drops it after the encoders.
+                let encoder = unsafe { Encoder::new(Arc::clone(&self.nvjpeg), settings, self.stream.raw()) }?;
+                if encoder.max_len() > self.down.len() {
+                    self.down = PinnedDown::new(self.stream.context(), encoder.max_len())?;
+                }
+                self.encoders.push((quality, encoder));
+                self.encoders.len() - 1
+            }
+        };
+        let (width, height) = (self.size_px.0.next_multiple_of(16), self.size_px.1.next_multiple_of(2));
+        let y = self.planes.offset(index * self.stride);
+        let u = y.offset(width * height);
+        let v = u.offset(width * height / 4);
+        let planes = DevicePlanes { planes: [y.0, u.0, v.0], luma_pitch: width, chroma_pitch: width / 2 };
+        let encoder = &mut self.encoders[at].1;
+        // SAFETY: the batch that wrote the planes has been waited for, and the next does not start before this returns.
+        unsafe { encoder.encode(planes) }?;
+        let len = encoder.retrieve(&mut self.down)?;
+        out.fill(|bytes| {
+            let room = SpliceError::Buffer { len: bytes.len() };
+            bytes.get_mut(..len).ok_or(room)?.copy_from_slice(&self.down[..len]);
+            Ok(len)
+        })
+    }
+}

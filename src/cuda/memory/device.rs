@@ -1,0 +1,143 @@
+//! Bytes on the GPU.
+
+use std::sync::Arc;
+
+use cudarc::driver::{result, sys};
+
+use super::{DevicePtr, Plain};
+use crate::cuda::context::Context;
+use crate::cuda::error::{CudaError, at};
+use crate::cuda::stream::Stream;
+
+/// Bytes on the GPU.
+#[derive(Debug)]
+pub struct DeviceBuf {
+    pub(super) ptr: sys::CUdeviceptr,
+    pub(super) bytes: usize,
+    home: Home,
+}
+
+/// Who takes the memory back.
+#[derive(Debug)]
+enum Home {
+    /// The context, which waits for everything on the GPU first.
+    Context(Arc<Context>),
+    /// The memory pool, when this stream has come so far: nobody waits.
+    Stream(Arc<Stream>),
+}
+
+impl DeviceBuf {
+    /// Allocates `bytes`, at least 1, aligned to 256. Zeroed.
+    ///
+    /// # Errors
+    /// [`CudaError`], out of memory among others.
+    pub fn new(context: &Arc<Context>, bytes: usize) -> Result<Self, CudaError> {
+        context.bind()?;
+        let bytes = bytes.max(1);
+        // SAFETY: plain bytes, zeroed below.
+        let ptr = unsafe { result::malloc_sync(bytes) }.map_err(at("cuMemAlloc"))?;
+        let buffer = Self { ptr, bytes, home: Home::Context(Arc::clone(context)) };
+        // SAFETY: exactly the bytes just allocated.
+        unsafe { result::memset_d8_sync(ptr, 0, bytes) }.map_err(at("cuMemsetD8"))?;
+        Ok(buffer)
+    }
+
+    /// Allocates `bytes`, at least 1, from the memory pool, in the order of `stream`, without waiting for anything that runs on the GPU:
+    /// for what is allocated while others work. Not zeroed.
+    ///
+    /// # Errors
+    /// [`CudaError`], out of memory among others.
+    pub fn on_stream(stream: &Arc<Stream>, bytes: usize) -> Result<Self, CudaError> {
+        stream.context().bind()?;
+        let bytes = bytes.max(1);
+        // SAFETY: the stream is alive; whoever reads what was not written reads any bytes, which are values of all `Plain` types.
+        let ptr = unsafe { result::malloc_async(stream.raw(), bytes) }.map_err(at("cuMemAllocAsync"))?;
+        Ok(Self { ptr, bytes, home: Home::Stream(Arc::clone(stream)) })
+    }
+
+    /// Allocates room for `data` and copies it there, waiting for the copy: for what is uploaded once.
+    ///
+    /// # Errors
+    /// [`CudaError`], out of memory among others.
+    pub fn from_slice<T: Plain>(context: &Arc<Context>, data: &[T]) -> Result<Self, CudaError> {
+        let buffer = Self::new(context, size_of_val(data))?;
+        // SAFETY: the buffer has the data's size; the call returns when `data` has been read.
+        unsafe { result::memcpy_htod_sync(buffer.ptr, data) }.map_err(at("cuMemcpyHtoD"))?;
+        // A copy from pageable memory may return before the DMA has ended (API synchronization behavior).
+        context.synchronize()?;
+        Ok(buffer)
+    }
+
+    /// Copies `data` to byte `offset` in the order of `stream`; the driver has read it when this returns.
+    ///
+    /// # Errors
+    /// [`CudaError`]; data that does not fit is one.
+    pub fn write<T: Plain>(&self, offset: usize, data: &[T], stream: &Stream) -> Result<(), CudaError> {
+        if offset.checked_add(size_of_val(data)).is_none_or(|end| end > self.bytes) {
+            return Err(CudaError::new("cuMemcpyHtoDAsync", sys::CUresult::CUDA_ERROR_INVALID_VALUE));
+        }
+        // SAFETY: it fits; memory that is not pinned is staged by the driver before the call returns (API synchronization behavior).
+        unsafe { result::memcpy_htod_async(self.ptr + offset as u64, data, stream.raw()) }
+            .map_err(at("cuMemcpyHtoDAsync"))
+    }
+
+    /// Copies its first values back, waiting for everything enqueued before: for tests and measurements.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn read<T: Plain>(&self, out: &mut [T]) -> Result<(), CudaError> {
+        if size_of_val(out) > self.bytes {
+            return Err(CudaError::new("cuMemcpyDtoH", sys::CUresult::CUDA_ERROR_INVALID_VALUE));
+        }
+        self.context().synchronize()?;
+        // SAFETY: `out` is not longer than the buffer, and any bits are values of `T`.
+        unsafe { result::memcpy_dtoh_sync(out, self.ptr) }.map_err(at("cuMemcpyDtoH"))
+    }
+
+    fn context(&self) -> &Arc<Context> {
+        match &self.home {
+            Home::Context(context) => context,
+            Home::Stream(stream) => stream.context(),
+        }
+    }
+
+    /// Enqueues a copy of its first `bytes` to `to` on the same GPU.
+    ///
+    /// # Safety
+    /// `to` must have room, and until `stream` has passed the copy both must be alive and used by nothing else.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub unsafe fn copy_to(&self, bytes: usize, to: DevicePtr, stream: &Stream) -> Result<(), CudaError> {
+        // SAFETY: promised by the caller.
+        unsafe { result::memcpy_dtod_async(to.0, self.ptr, bytes.min(self.bytes), stream.raw()) }
+            .map_err(at("cuMemcpyDtoDAsync"))
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn ptr(&self) -> DevicePtr {
+        DevicePtr(self.ptr)
+    }
+
+    /// How long it is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl Drop for DeviceBuf {
+    fn drop(&mut self) {
+        let bound = self.context().bind();
+        let gone = bound.and_then(|()| match &self.home {
+            // SAFETY: allocated in `new`, freed once; the driver waits for work that is enqueued.
+            Home::Context(_) => unsafe { result::free_sync(self.ptr) }.map_err(at("cuMemFree")),
+            // SAFETY: allocated in `on_stream`, freed once; who used it on another stream held it until that had passed.
+            Home::Stream(stream) => unsafe { result::free_async(self.ptr, stream.raw()) }.map_err(at("cuMemFreeAsync")),
+        });
+        if let Err(error) = gone {
+            tracing::debug!("{error}");
+        }
+    }
+}
