@@ -162,6 +162,14 @@ pub enum BackendError {
         /// What it said last.
         reason: String,
     },
+    /// A GPU's engine refused a network, or failed to run it.
+    #[error("{path}: the GPU's engine refused it: {reason}")]
+    Engine {
+        /// The network or its plan.
+        path: PathBuf,
+        /// Its own words.
+        reason: String,
+    },
     /// nvJPEG failed on a frame.
     #[error(transparent)]
     NvJpeg(#[from] cuda::nvjpeg::NvJpegError),

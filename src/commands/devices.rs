@@ -35,6 +35,8 @@ pub(super) struct Wanted {
     pub precision: Precision,
     pub jpeg: JpegChoice,
     pub max_device_bytes: Option<u64>,
+    pub tensorrt: Option<PathBuf>,
+    pub plans: Option<PathBuf>,
     pub onnxruntime: Option<PathBuf>,
     pub threads_per_slot: usize,
     pub slots: Option<usize>,
@@ -50,6 +52,8 @@ impl Wanted {
             precision: config.gpu.precision,
             jpeg: config.gpu.jpeg,
             max_device_bytes: config.gpu.max_device_bytes,
+            tensorrt: config.gpu.tensorrt.clone(),
+            plans: config.gpu.plans.clone(),
             onnxruntime: config.onnxruntime.clone(),
             threads_per_slot: config.threads_per_slot,
             slots: config.slots,
@@ -113,6 +117,8 @@ impl Wanted {
             jpeg: self.jpeg,
             max_device_bytes: self.max_device_bytes,
             onnxruntime: self.onnxruntime.clone(),
+            tensorrt: self.tensorrt.clone(),
+            plans: self.plans.clone(),
         }
     }
 
@@ -150,6 +156,12 @@ pub(super) struct DeviceArgs {
     /// Most frames of a batch [default: 1; 32 on a GPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     max_batch: Option<u16>,
+    /// The folder that holds TensorRT's libraries
+    #[arg(long, env = "LIPSYNCD_TENSORRT", value_name = "DIR")]
+    tensorrt: Option<PathBuf>,
+    /// Where TensorRT's plans are kept [default: lipsyncd/plans in the user's cache folder]
+    #[arg(long, env = "LIPSYNCD_PLANS", value_name = "DIR")]
+    plans: Option<PathBuf>,
     /// ONNX Runtime's shared library
     #[arg(long, env = "LIPSYNCD_ONNXRUNTIME", value_name = "FILE")]
     onnxruntime: Option<PathBuf>,
@@ -180,6 +192,8 @@ impl DeviceArgs {
             precision: self.gpu_precision,
             jpeg: self.jpeg,
             max_device_bytes: None,
+            tensorrt: self.tensorrt.clone(),
+            plans: self.plans.clone(),
             onnxruntime: self.onnxruntime.clone(),
             threads_per_slot: self.threads_per_slot.into(),
             slots: self.slots.map(usize::from),

@@ -1,5 +1,7 @@
 //! The keys about GPUs.
 
+use std::path::PathBuf;
+
 use super::error::ConfigError;
 use super::values::Values;
 use crate::backend::cuda::plan::Precision;
@@ -18,6 +20,10 @@ pub struct GpuConfig {
     pub jpeg: JpegChoice,
     /// Most bytes of avatars' pictures on each GPU; none is all that is free but a reserve.
     pub max_device_bytes: Option<u64>,
+    /// The folder of TensorRT's libraries; none is searched.
+    pub tensorrt: Option<PathBuf>,
+    /// Where TensorRT's plans are kept; none is the user's cache.
+    pub plans: Option<PathBuf>,
 }
 
 impl GpuConfig {
@@ -35,6 +41,8 @@ impl GpuConfig {
             engine: values.choice("gpu_engine", &engines)?.unwrap_or_default(),
             precision: values.choice("gpu_precision", &precisions)?.unwrap_or(Precision::Fp16),
             max_device_bytes: values.number("max_device_bytes", 1..=i64::MAX as u64)?,
+            tensorrt: values.text("tensorrt")?.map(PathBuf::from),
+            plans: values.text("plans")?.map(PathBuf::from),
         })
     }
 }

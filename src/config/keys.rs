@@ -21,6 +21,8 @@ pub const KEYS: &[&str] = &[
     "gpu_precision",
     "jpeg",
     "max_device_bytes",
+    "tensorrt",
+    "plans",
     "max_sessions",
     "max_sessions_per_client",
     "max_synth",

@@ -38,6 +38,8 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
         ("gpu_precision", "\"fp32\""),
         ("jpeg", "\"splice\""),
         ("max_device_bytes", "9"),
+        ("tensorrt", "\"/lib/trt\""),
+        ("plans", "\"/p\""),
         ("max_sessions", "5"),
         ("max_sessions_per_client", "2"),
         ("max_synth", "6"),

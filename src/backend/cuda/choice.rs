@@ -54,6 +54,10 @@ pub struct CudaOptions {
     pub jpeg: JpegChoice,
     /// ONNX Runtime's library; none is searched.
     pub onnxruntime: Option<PathBuf>,
+    /// The folder of TensorRT's libraries; none is searched.
+    pub tensorrt: Option<PathBuf>,
+    /// Where TensorRT's plans are kept; none is the user's cache.
+    pub plans: Option<PathBuf>,
 }
 
 impl CudaOptions {
@@ -67,6 +71,8 @@ impl CudaOptions {
             max_device_bytes: None,
             jpeg: JpegChoice::Auto,
             onnxruntime,
+            tensorrt: None,
+            plans: None,
         }
     }
 }
@@ -113,7 +119,10 @@ pub(super) fn choose(
 ) -> Result<(Box<dyn GpuEngine>, String), CudaUnavailable> {
     let mut reasons = Vec::new();
     if matches!(options.engine, EngineChoice::Auto | EngineChoice::TensorRt) {
-        reasons.push("TensorRT is not in this build (features tensorrt, tensorrt-rtx)".to_owned());
+        match tensorrt(context, options) {
+            Ok(engine) => return Ok((engine, String::new())),
+            Err(reason) => reasons.push(reason),
+        }
     }
     if matches!(options.engine, EngineChoice::Auto | EngineChoice::OnnxRuntime) {
         match onnxruntime(options) {
@@ -123,6 +132,25 @@ pub(super) fn choose(
     }
     let gpu = context.gpu();
     Err(CudaUnavailable::Engines { gpu: gpu.ordinal, name: gpu.name.clone(), reasons: reasons.join("; ") })
+}
+
+#[cfg(not(any(feature = "tensorrt", feature = "tensorrt-rtx")))]
+fn tensorrt(_context: &Arc<Context>, _options: &CudaOptions) -> Result<Box<dyn GpuEngine>, String> {
+    Err("TensorRT is not in this build (features tensorrt, tensorrt-rtx)".to_owned())
+}
+
+#[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+fn tensorrt(context: &Arc<Context>, options: &CudaOptions) -> Result<Box<dyn GpuEngine>, String> {
+    use super::tensorrt::{FLAVOUR, Library, TensorRtEngine, knows};
+    let gpu = context.gpu();
+    // Asked for by name it is tried all the same.
+    if !knows(gpu.sm) && options.engine == EngineChoice::Auto {
+        return Err(format!("{FLAVOUR} does not know sm_{}", gpu.sm));
+    }
+    let library = Library::load(options.tensorrt.as_deref()).map_err(|error| error.to_string())?;
+    let plans = options.plans.clone().or_else(|| crate::paths::cache_folder().map(|cache| cache.join("plans")));
+    let plans = plans.ok_or("there is no cache folder for TensorRT's plans: set HOME, or `plans`")?;
+    Ok(Box::new(TensorRtEngine::new(library, gpu.clone(), options.precision, plans)))
 }
 
 fn onnxruntime(options: &CudaOptions) -> Result<OnnxEngine, BackendError> {

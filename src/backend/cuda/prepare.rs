@@ -47,7 +47,7 @@ pub fn prepare(network: &[u8], precision: Precision, edges: Edges) -> Result<Pre
 }
 
 /// Whether an input is declared with a batch of exactly one.
-pub(super) fn is_batch_fixed(network: &[u8]) -> Result<bool, OnnxError> {
+fn is_batch_fixed(network: &[u8]) -> Result<bool, OnnxError> {
     let inputs = GraphInfo::parse(network)?.inputs;
     Ok(inputs.iter().any(|input| input.dims.as_ref().is_some_and(|dims| dims.first() == Some(&Dim::Fixed(1)))))
 }

@@ -53,13 +53,13 @@ mod with_tensorrt {
     use std::path::Path;
     use std::time::Duration;
 
-    use super::super::child::{Order, order};
     use super::Args;
     use crate::avatar::Bundle;
-    use crate::backend::cuda::plan::{BatchRange, PlanError, PlanKey, PlanOptions, read_plan};
-    use crate::backend::cuda::tensorrt::Library;
+    use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, read_plan};
+    use crate::backend::cuda::tensorrt::{Library, Order, order, target_of};
     use crate::commands::error::FileError;
     use crate::commands::{CommandError, progress};
+    use crate::cuda::Driver;
     use crate::paths::cache_folder;
 
     pub(in super::super) fn run(args: &Args) -> Result<(), CommandError> {
@@ -71,12 +71,15 @@ mod with_tensorrt {
                 .ok_or_else(|| CommandError::input("no cache folder: set HOME, or say --out"))?
                 .join("plans"),
         };
-        let networks = [("generator", &bundle.generator.path), ("audio_encoder", &bundle.audio_encoder.path)];
+        let networks = [
+            ("generator", &bundle.generator.path, PlanEdges::Half),
+            ("audio_encoder", &bundle.audio_encoder.path, PlanEdges::Single),
+        ];
         let ranges = ranges(&args.batches);
         let bar = progress::bar("plans", networks.len() * ranges.len());
-        for (name, network) in networks {
+        for (name, network, edges) in networks {
             for &batch in &ranges {
-                let line = one(args, &library, &out, (name, network), batch)?;
+                let line = one(args, &library, &out, (name, network, edges), batch)?;
                 bar.suspend(|| println!("{line}"));
                 bar.inc(1);
             }
@@ -99,11 +102,11 @@ mod with_tensorrt {
         args: &Args,
         library: &Library,
         out: &Path,
-        (name, network): (&str, &Path),
+        (name, network, edges): (&str, &Path, PlanEdges),
         batch: BatchRange,
     ) -> Result<String, CommandError> {
         let bytes = std::fs::read(network).map_err(FileError::at(network)).map_err(CommandError::input)?;
-        let options = PlanOptions { precision: args.precision, batch, workspace_mib: args.workspace_mib };
+        let options = PlanOptions { precision: args.precision, edges, batch, workspace_mib: args.workspace_mib };
         let key = PlanKey::new(&bytes, library.name(), target(&args.sm)?, options);
         let path = key.path(out, name);
         let found = read_plan(&path, &key);
@@ -120,7 +123,8 @@ mod with_tensorrt {
             sms: &args.sm,
             tensorrt: &library.folder,
             timeout: Duration::from_secs(args.timeout),
-        })?;
+        })
+        .map_err(CommandError::failed)?;
         // Read back through the same door the daemon will use.
         read_plan(&path, &key).map_err(CommandError::failed)?;
         Ok(format!("{}: {batch}, {made}", path.display()))
@@ -133,11 +137,10 @@ mod with_tensorrt {
             sms.dedup();
             return Ok(sms.iter().map(|sm| format!("sm_{sm}")).collect::<Vec<_>>().join(" "));
         }
-        let driver = std::fs::read_to_string("/proc/driver/nvidia/version").map_err(|_| {
-            CommandError::failed(
-                "there is no NVIDIA driver here to build for; run this on the GPU's machine, or name SMs with --sm",
-            )
-        })?;
-        Ok(driver.lines().next().unwrap_or_default().to_owned())
+        let nowhere = |error: &dyn std::fmt::Display| {
+            CommandError::failed(format!("{error}; run this on the GPU's machine, or name SMs with --sm"))
+        };
+        let driver = Driver::load().map_err(|error| nowhere(&error))?;
+        driver.gpu(0).map(|gpu| target_of(&gpu)).map_err(|error| nowhere(&error))
     }
 }

@@ -112,11 +112,16 @@ fn parse(file: &[u8], key: &PlanKey) -> Result<usize, PlanError> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{BatchRange, PlanOptions, Precision};
+    use super::super::{BatchRange, PlanEdges, PlanOptions, Precision};
     use super::*;
 
     fn key(target: &str) -> PlanKey {
-        let options = PlanOptions { precision: Precision::Fp16, batch: BatchRange::up_to(32), workspace_mib: 1024 };
+        let options = PlanOptions {
+            precision: Precision::Fp16,
+            edges: PlanEdges::Half,
+            batch: BatchRange::up_to(32),
+            workspace_mib: 1024,
+        };
         PlanKey::new(b"network", "TensorRT 11.4".to_owned(), target.to_owned(), options)
     }
 

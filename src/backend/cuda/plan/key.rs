@@ -48,10 +48,21 @@ impl fmt::Display for BatchRange {
     }
 }
 
+/// What a half-precision plan reads and writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PlanEdges {
+    /// float16: the generator's, whose kernels convert.
+    Half,
+    /// float32: the audio encoder's.
+    Single,
+}
+
 /// How a plan is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanOptions {
     pub precision: Precision,
+    pub edges: PlanEdges,
     pub batch: BatchRange,
     /// Scratch memory the engine's tactics may use, MiB; TensorRT would otherwise plan with the whole device.
     pub workspace_mib: u32,

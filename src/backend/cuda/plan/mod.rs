@@ -5,4 +5,4 @@ mod file;
 mod key;
 
 pub use file::{PlanError, read_plan, write_plan};
-pub use key::{BatchRange, PlanKey, PlanOptions, Precision};
+pub use key::{BatchRange, PlanEdges, PlanKey, PlanOptions, Precision};

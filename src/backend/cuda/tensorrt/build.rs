@@ -6,25 +6,24 @@ use trtx::trtx_sys::nvinfer1::Dims64;
 use trtx::{Builder, LogHandler, Logger, OnnxParser, OptProfileSelector, Severity};
 
 use super::Library;
-use crate::avatar::onnx::{
-    Dim, Edges, GraphInfo, HalfError, HalfReport, OnnxError, Refusal, TensorInfo, rebatch, to_half,
-};
-use crate::backend::cuda::plan::{BatchRange, PlanOptions, Precision};
+use crate::avatar::onnx::{Dim, Edges, GraphInfo, HalfReport, TensorInfo};
+use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanOptions};
+use crate::backend::cuda::prepare::{PrepareError, Prepared, prepare};
 
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The network cannot be read.
-    #[error("it cannot be read: {0}")]
-    Onnx(#[from] OnnxError),
-    /// It has no half-precision form.
+    /// The network cannot be read, or has no half-precision form.
     #[error(transparent)]
-    Half(#[from] HalfError),
+    Prepare(#[from] PrepareError),
     /// Its batch is fixed to 1 and larger ones were asked for.
     #[error(
-        "its batch is fixed and cannot be made dynamic: {0}; export it with a dynamic batch, or ask for --batches 1"
+        "its batch is fixed and cannot be made dynamic: {reason}; export it with a dynamic batch, or ask for --batches 1"
     )]
-    Batch(#[from] Refusal),
+    Batch {
+        /// Why not.
+        reason: String,
+    },
     /// An input has a dimension besides the batch that is not fixed.
     #[error("input \"{tensor}\" is {shape}: only the batch may be open; export it with fixed sizes")]
     Shape {
@@ -82,16 +81,17 @@ pub fn build_plan(
     options: &PlanOptions,
     sms: &[u32],
 ) -> Result<(Vec<u8>, Option<HalfReport>), BuildError> {
-    let batched = if is_batch_fixed(network)? && options.batch != BatchRange::only(1) {
-        rebatch(network)?
-    } else {
-        network.to_vec()
+    let edges = match options.edges {
+        PlanEdges::Half => Edges::Half,
+        PlanEdges::Single => Edges::Single,
     };
-    let (model, report) = match options.precision {
-        Precision::Fp32 => (batched, None),
-        Precision::Fp16 => to_half(&batched, Edges::Half).map(|(model, report)| (model, Some(report)))?,
-    };
-    let inputs = GraphInfo::parse(&model)?.inputs;
+    let Prepared { model, one_by_one, half: report } = prepare(network, options.precision, edges)?;
+    if let Some(reason) = one_by_one
+        && options.batch != BatchRange::only(1)
+    {
+        return Err(BuildError::Batch { reason });
+    }
+    let inputs = GraphInfo::parse(&model).map_err(PrepareError::from)?.inputs;
     // The parser borrows itself for as long as its network is used, and the network must go before the builder: leaked
     // together they need no order, and the process ends after one plan.
     let logger: &'static Logger = Box::leak(Box::new(Logger::new(Stderr)?));
@@ -115,11 +115,6 @@ pub fn build_plan(
     set_targets(&mut config, sms)?;
     let plan = builder.build_serialized_network(parser.network_mut(), &mut config)?;
     Ok((plan.to_vec(), report))
-}
-
-fn is_batch_fixed(network: &[u8]) -> Result<bool, OnnxError> {
-    let inputs = GraphInfo::parse(network)?.inputs;
-    Ok(inputs.iter().any(|input| input.dims.as_ref().is_some_and(|dims| dims.first() == Some(&Dim::Fixed(1)))))
 }
 
 /// The input's shape with `batch` items.

@@ -106,6 +106,12 @@ impl Library {
     }
 }
 
+/// Whether this flavour runs on GPUs of compute capability `sm` (support matrices of TensorRT 11 and TensorRT-RTX 1.7).
+#[must_use]
+pub fn knows(sm: u32) -> bool {
+    if ENTERPRISE { sm >= 75 } else { [75, 86, 89, 120, 121].contains(&sm) }
+}
+
 fn folders() -> Vec<PathBuf> {
     let beside = std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned));
     let system =

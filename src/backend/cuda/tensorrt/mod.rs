@@ -5,7 +5,11 @@
 #![allow(unsafe_code)] // A part of the CUDA backend's fence: it opens NVIDIA's libraries.
 
 mod build;
+mod engine;
 mod library;
+mod order;
 
 pub use build::{BuildError, build_plan};
-pub use library::{FLAVOUR, Library, LibraryError, Version};
+pub use engine::{TensorRtEngine, target_of};
+pub use library::{FLAVOUR, Library, LibraryError, Version, knows};
+pub use order::{Made, Order, OrderError, order};

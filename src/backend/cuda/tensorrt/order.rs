@@ -1,0 +1,163 @@
+//! The process that builds a plan, started and waited for: a crash or a lack of memory in TensorRT's builder ends that process.
+
+use std::fmt;
+use std::io::Read as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::backend::cuda::plan::PlanKey;
+use crate::media::StderrTail;
+
+/// How often a running child is looked at.
+const GLANCE: Duration = Duration::from_millis(50);
+
+/// What came of it, one JSON line on the child's stdout.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Made {
+    /// Of the plan.
+    pub bytes: usize,
+    /// It took.
+    pub seconds: f32,
+    /// Weights beyond float16's range.
+    pub saturated: usize,
+    /// Weights that became 0.
+    pub vanished: usize,
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} bytes, built in {:.1} s", self.bytes, self.seconds)?;
+        match self.saturated {
+            0 => Ok(()),
+            saturated => write!(f, "; {saturated} weights exceed float16 and were held at 65504: measure the accuracy"),
+        }
+    }
+}
+
+/// One plan to be built.
+pub struct Order<'a> {
+    /// The network's file.
+    pub network: &'a Path,
+    /// Where the plan goes.
+    pub plan: &'a Path,
+    /// What it is made for.
+    pub key: &'a PlanKey,
+    /// SMs to build for ahead of time; none for this machine's GPU.
+    pub sms: &'a [u32],
+    /// The folder of TensorRT's libraries.
+    pub tensorrt: &'a Path,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// Why a child made no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum OrderError {
+    /// The builder refused.
+    #[error("{network}: no plan could be built: {said}")]
+    Failed {
+        /// The network's file.
+        network: PathBuf,
+        /// What it said.
+        said: String,
+    },
+    /// The builder crashed, or was ended.
+    #[error(
+        "{network}: the process that built the plan was ended by signal {signal}: {}; {said}",
+        if *.signal == libc::SIGKILL { "probably out of memory, lower --workspace-mib or the batch" } else { "a fault inside TensorRT, try another version of it" }
+    )]
+    Signal {
+        /// The network's file.
+        network: PathBuf,
+        /// The signal's number.
+        signal: i32,
+        /// What it said.
+        said: String,
+    },
+    /// It took too long.
+    #[error("{network}: no plan after {seconds} s; raise --timeout")]
+    Timeout {
+        /// The network's file.
+        network: PathBuf,
+        /// How long it may take.
+        seconds: u64,
+    },
+    /// The system refused.
+    #[error("{network}: the process that builds plans could not be run: {source}")]
+    Spawn {
+        /// The network's file.
+        network: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It ended well, and said nothing.
+    #[error("{network}: the process that built the plan ended without a word")]
+    Silent {
+        /// The network's file.
+        network: PathBuf,
+    },
+}
+
+/// Builds a plan in a child process, this program's `engine build-one`, and waits for it.
+///
+/// # Errors
+/// [`OrderError`].
+pub fn order(order: &Order<'_>) -> Result<Made, OrderError> {
+    let network = || order.network.to_owned();
+    let spawn = |source| OrderError::Spawn { network: network(), source };
+    let mut child = start(order).map_err(spawn)?;
+    let mut stderr = child.stderr.take().map(StderrTail::read);
+    let status = wait(&mut child, order.timeout).map_err(spawn)?;
+    let said = stderr.as_mut().map(StderrTail::join).unwrap_or_default().replace("lipsyncd: ", "");
+    let Some(status) = status else {
+        return Err(OrderError::Timeout { network: network(), seconds: order.timeout.as_secs() });
+    };
+    if let Some(signal) = status.signal() {
+        return Err(OrderError::Signal { network: network(), signal, said });
+    }
+    if !status.success() {
+        return Err(OrderError::Failed { network: network(), said });
+    }
+    let mut text = String::new();
+    child
+        .stdout
+        .take()
+        .ok_or_else(|| OrderError::Silent { network: network() })?
+        .read_to_string(&mut text)
+        .map_err(spawn)?;
+    let last = text.lines().last().and_then(|line| serde_json::from_str(line).ok());
+    last.ok_or_else(|| OrderError::Silent { network: network() })
+}
+
+fn start(order: &Order<'_>) -> std::io::Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["engine", "build-one"]);
+    command.arg("--network").arg(order.network).arg("--plan").arg(order.plan);
+    command.arg("--key").arg(serde_json::to_string(order.key)?);
+    command.arg("--tensorrt").arg(order.tensorrt);
+    if !order.sms.is_empty() {
+        command.arg("--sm").arg(order.sms.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
+    }
+    // One short line comes back on stdout, which a pipe holds until the child has ended.
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+/// The child's status, or none when it was killed for taking too long.
+fn wait(child: &mut Child, timeout: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        if start.elapsed() >= timeout {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        std::thread::sleep(GLANCE);
+    }
+}
