@@ -12,7 +12,7 @@ bin=$here/out/gpu-check
 export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
 nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null) &&
     export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
-steps=${*:-doctor conformance frames sanitizer allocations soak bench}
+steps=${*:-doctor conformance frames faults sanitizer allocations soak bench}
 failed=
 
 say() { printf '%s\n' "$*" >>"$report"; }
@@ -42,7 +42,7 @@ for name in $steps; do
     doctor) step doctor "$bin/lipsyncd" doctor ;;
     conformance) step conformance "$bin/conformance" --ignored --test-threads 1 ;;
     frames) step frames "$bin/gpu_frames" --ignored --nocapture --test-threads 1 ;;
-    faults) step faults "$bin/gpu_faults" --ignored --test-threads 1 ;;
+    faults) step faults "$bin/gpu_faults" --ignored --nocapture --test-threads 1 ;;
     allocations) step allocations "$bin/allocations" cuda ;;
     soak) step soak "$bin/gpu_soak" --ignored --nocapture ;;
     sanitizer)

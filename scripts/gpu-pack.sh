@@ -6,9 +6,11 @@ cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 out=out/gpu-check
 mkdir -p "$out"
-$cargo build --release --locked
-cp target/release/lipsyncd "$out/lipsyncd"
-for test in conformance gpu_frames gpu_soak allocations; do
+# PROFILE=dev is quicker to build, for a look.
+profile=${PROFILE:-release}
+$cargo build --profile "$profile" --locked
+cp "target/$([ "$profile" = dev ] && echo debug || echo "$profile")/lipsyncd" "$out/lipsyncd"
+for test in conformance gpu_frames gpu_soak gpu_faults allocations; do
     program=$($cargo test --locked --no-run --test "$test" --message-format json 2>/dev/null |
         sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
     cp "$program" "$out/$test"

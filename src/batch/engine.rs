@@ -228,6 +228,12 @@ impl Engine {
         self.queue.open_sessions()
     }
 
+    /// Whether a lane has broken.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.stats.is_broken()
+    }
+
     /// Completes if a lane breaks, after which the process can only end.
     pub async fn broken(&self) {
         self.stats.broken().await;

@@ -122,6 +122,12 @@ impl Fleet {
         (lanes > 0).then(|| frames * self.lanes() as f64 / lanes as f64)
     }
 
+    /// Whether a lane of any device has broken.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.engines.iter().any(Engine::is_broken)
+    }
+
     /// Completes if a lane of any device breaks, after which the process can only end.
     pub async fn broken(&self) {
         select_all(self.engines.iter().map(|engine| Box::pin(engine.broken()))).await;

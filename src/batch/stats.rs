@@ -33,7 +33,7 @@ impl EngineStats {
 
     pub(super) fn mark_broken(&self) {
         self.broken.store(true, Ordering::Release);
-        self.broke.notify_one();
+        self.broke.notify_waiters();
     }
 
     /// Frames delivered to sessions.
@@ -61,9 +61,17 @@ impl EngineStats {
     }
 
     /// Completes if a lane breaks, after which the process can only end.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
+    }
+
     pub(super) async fn broken(&self) {
-        while !self.broken.load(Ordering::Acquire) {
-            self.broke.notified().await;
+        let notified = self.broke.notified();
+        tokio::pin!(notified);
+        // Listening before looking: what breaks in between is heard.
+        notified.as_mut().enable();
+        if !self.is_broken() {
+            notified.await;
         }
     }
 }

@@ -14,6 +14,7 @@ use super::{CommandError, watch};
 use crate::avatar::{AvatarId, Keep, Registry, ResidencyLimits, TemplateOptions};
 use crate::batch::{AdmissionLimits, Fleet};
 use crate::config::Config;
+use crate::cuda::leave;
 use crate::picture::template::OnDemandTemplates;
 use crate::rpc::{self, Daemon, DaemonOptions, DoorOptions, ServerOptions};
 use crate::telemetry::metrics::{MetricsPort, Page};
@@ -22,6 +23,9 @@ use crate::telemetry::{self, LogOptions};
 
 /// Templates at qualities that clients ask for beside the daemon's own: about 1500 frames of 1280x720.
 const ON_DEMAND_TEMPLATE_BYTES: usize = 256 << 20;
+
+/// What clients get to hear that their sessions have ended, when a device is lost.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What `lipsyncd serve` takes.
 #[derive(Debug, ClapArgs)]
@@ -86,18 +90,30 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     let drain = Duration::from_secs(config.drain_seconds);
     let server = ServerOptions { max_message_bytes: config.max_message_bytes, drain };
     let _watch = notifier.as_ref().map(|notifier| watch::serving(notifier, &daemon));
+    let fleet = Arc::clone(&daemon);
     let shutdown = async move {
-        shutdown.await;
+        tokio::select! {
+            () = shutdown => {}
+            () = fleet.fleet().broken() => {}
+        }
         if let Some(notifier) = notifier {
             watch::stopping(&notifier, drain);
         }
     };
-    let broken = Arc::clone(&daemon);
+    let broken = async {
+        daemon.fleet().broken().await;
+        tokio::time::sleep(LAST_WORDS).await;
+    };
     tokio::select! {
-        result = rpc::run(daemon, listener, server, shutdown) => result.map_err(CommandError::failed)?,
-        () = broken.fleet().broken() => {
-            return Err(CommandError::failed("a lane stopped on an internal fault; restart the daemon and report the log"));
-        }
+        result = rpc::run(Arc::clone(&daemon), listener, server, shutdown) => result.map_err(CommandError::failed)?,
+        () = broken => {}
+    }
+    if daemon.fleet().is_broken() {
+        tracing::error!(
+            "ending: a device or a lane is broken, as said above; whoever supervises this daemon starts it anew"
+        );
+        // What is left would be taken down by calls to a device that may not answer.
+        leave(1);
     }
     tracing::info!("stopped");
     Ok(())
