@@ -23,7 +23,9 @@ pub fn build() -> Result<(), Box<dyn Error>> {
         (Ok(cuda), _) => cuda,
         (Err(error), Some(nvcc)) => {
             let nvcc = nvcc.display();
-            return Err(format!("LIPSYNCD_NVCC={nvcc}: {error}; name an nvcc of CUDA 12.8 or later, or unset it").into());
+            return Err(
+                format!("LIPSYNCD_NVCC={nvcc}: {error}; name an nvcc of CUDA 12.8 or later, or unset it").into()
+            );
         }
         (Err(error), None) => {
             if error.downcast_ref::<std::io::Error>().is_none_or(|error| error.kind() != std::io::ErrorKind::NotFound) {
