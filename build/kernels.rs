@@ -21,10 +21,18 @@ pub fn build() -> Result<(), Box<dyn Error>> {
     let chosen = std::env::var_os("LIPSYNCD_NVCC").filter(|path| !path.is_empty());
     let cuda = match (compile(chosen.as_ref().unwrap_or(&find()), &image), chosen) {
         (Ok(cuda), _) => cuda,
-        (Err(error), Some(nvcc)) => return Err(format!("LIPSYNCD_NVCC={}: {error}", nvcc.display()).into()),
+        (Err(error), Some(nvcc)) => {
+            let nvcc = nvcc.display();
+            return Err(
+                format!("LIPSYNCD_NVCC={nvcc}: {error}; name an nvcc of CUDA 12.8 or later, or unset it").into()
+            );
+        }
         (Err(error), None) => {
             if error.downcast_ref::<std::io::Error>().is_none_or(|error| error.kind() != std::io::ErrorKind::NotFound) {
-                println!("cargo:warning=no kernels are built in, they will be compiled at first start: {error}");
+                println!(
+                    "cargo:warning=no kernels are built in, they will be compiled at first start ({error}); set LIPSYNCD_NVCC to \
+                     an nvcc of CUDA 12.8 or later to change that"
+                );
             }
             fs::write(&image, [])?;
             String::new()

@@ -5,7 +5,7 @@
  *   out       [batch, context * feature_len] f32 or f16
  *
  * Grid: x = batch * context, one block a row; block: x = any, 128 is good (`grid::gather_context`).
- * Which rows: src/audio/context.rs. Tested against a copy of those features by tests/kernels_host.rs. */
+ * Which rows: src/audio/context.rs. Tested against a copy of those features by tests/kernels. */
 #include "pixel/half.h"
 
 PIXEL void gather_row(const f32 *features, const i32 *rows, void *out, i32 feature_len, Type type) {

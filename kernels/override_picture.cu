@@ -5,7 +5,7 @@
  *   out  [count] f16, aligned to 16 bytes
  *
  * Grid: x covers ceil(count / 8) threads (`grid::override_picture`). A NaN stays one, whichever.
- * Tested against the `half` crate by tests/kernels_host.rs. */
+ * Tested against the `half` crate by tests/kernels. */
 #include "pixel/half.h"
 
 KERNEL(override_picture_f16)(const f32 *in, u16 *out, u32 count) {

@@ -9,7 +9,7 @@
  *
  * Grid: x and y cover the quads (2x2 pixels) of the batch's largest planes, z = batch (`grid::paste_planes`); threads
  * beyond a smaller frame's planes do nothing.
- * Tested against `Compositor::paste` and `StripPlanes::fill` of src/picture by tests/kernels_host.rs. */
+ * Tested against `Compositor::paste` and `StripPlanes::fill` of src/picture by tests/kernels. */
 #include "pixel/quad.h"
 
 PIXEL void paste(const void *generated, const FrameParams *frames, u8 *out, Geometry g, Type type) {

@@ -6,7 +6,7 @@
  *
  * Grid: x covers size * ceil(size / 8) threads, each with 8 pixels of a row, y = batch (`grid::picture_input`). Where size
  * is a multiple of 8 (320) each plane is stored 16 bytes at a time, and the crop read 4 at a time where it is aligned.
- * Tested against `PictureInput::fill` of src/picture/input.rs by tests/kernels_host.rs. */
+ * Tested against `PictureInput::fill` of src/picture/input.rs by tests/kernels. */
 #include "params.h"
 #include "pixel/half.h"
 #include "pixel/unit.h"

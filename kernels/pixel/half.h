@@ -1,6 +1,6 @@
 /* Between f32 and IEEE binary16, to nearest, ties to even, subnormals kept.
  *
- * The device has an instruction for each direction; the host does the same with integers (tests/kernels_host.rs holds it
+ * The device has an instruction for each direction; the host does the same with integers (tests/kernels holds it
  * against the `half` crate), so that everything around a conversion is tested without a GPU. */
 #ifndef PIXEL_HALF_H
 #define PIXEL_HALF_H

@@ -203,6 +203,20 @@ mod tests {
     }
 
     #[test]
+    fn packed_planes_are_y_then_u_then_v() {
+        let strip_px = (17, 3);
+        let bytes: Vec<u8> = (0..192).collect();
+        assert_eq!(packed_len(strip_px), bytes.len());
+        let planes = packed_planes(strip_px, &bytes).unwrap();
+        assert_eq!(
+            (planes.width_px(), planes.height_px(), planes.luma_stride(), planes.chroma_stride()),
+            (32, 3, 32, 16)
+        );
+        assert_eq!((planes.y(), planes.u(), planes.v()), (&bytes[..128], &bytes[128..160], &bytes[160..]));
+        assert!(packed_planes(strip_px, &bytes[1..]).is_err());
+    }
+
+    #[test]
     fn unfitted_planes_are_errors() {
         let mut planes = StripPlanes::new();
         assert!(planes.planes().is_err());

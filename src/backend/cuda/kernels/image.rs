@@ -76,14 +76,18 @@ impl std::fmt::Debug for KernelImage {
 impl KernelImage {
     /// What was built in, where the driver takes it; else what [`KernelImage::compile`] gives, kept in the user's cache.
     ///
-    /// `nvrtc` is the folder of NVRTC (`LIPSYNCD_NVRTC`), or none to look for it.
+    /// `nvrtc` is the folder of NVRTC; none is what `LIPSYNCD_NVRTC` names, or else where it is usually installed.
     ///
     /// # Errors
     /// As [`KernelImage::compile`].
     pub fn load(target: Target, nvrtc: Option<&Path>) -> Result<Self, KernelError> {
         match Self::built_in(target) {
             Some(image) => Ok(image),
-            None => Self::compile(target, nvrtc, cache_folder().map(|cache| cache.join("kernels")).as_deref()),
+            None => {
+                let named = std::env::var_os("LIPSYNCD_NVRTC").filter(|folder| !folder.is_empty()).map(PathBuf::from);
+                let cache = cache_folder().map(|cache| cache.join("kernels"));
+                Self::compile(target, nvrtc.or(named.as_deref()), cache.as_deref())
+            }
         }
     }
 

@@ -5,6 +5,8 @@ use lipsyncd::picture::template::packed_len;
 use lipsyncd::picture::{ChannelOrder, GeneratorGeometry, Interpolation, PictureInput, Rect, Resizer};
 use proptest::prelude::*;
 
+use crate::runner::TAIL;
+
 /// One frame of a batch.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -102,8 +104,8 @@ fn frame(geometry: GeneratorGeometry, seed: u64) -> impl Strategy<Value = Frame>
 
 /// Tables of one frame's taps, which its parameters point to.
 pub struct Tables {
-    columns: Vec<Tap>,
-    rows: Vec<Tap>,
+    pub columns: Vec<Tap>,
+    pub rows: Vec<Tap>,
 }
 
 impl Batch {
@@ -123,21 +125,20 @@ impl Batch {
         self.frames.iter().map(tables).collect()
     }
 
-    /// The frames' parameters, with `gap` bytes between one frame's planes and the next's, and the output's length.
-    pub fn params(&self, tables: &[Tables], gap: usize) -> (Vec<FrameParams>, usize) {
+    /// The frames' parameters, with a tail between one frame's planes and the next's.
+    pub fn params(&self, addresses: &[FrameAddresses]) -> Vec<FrameParams> {
         let mut out = 0;
-        let params = self.frames.iter().zip(tables).map(|(frame, tables)| {
-            let at = FrameAddresses {
-                crop: frame.crop.as_ptr().addr() as u64,
-                strip: frame.strip.as_ptr().addr() as u64,
-                columns: tables.columns.as_ptr().addr() as u64,
-                rows: tables.rows.as_ptr().addr() as u64,
-            };
+        let params = self.frames.iter().zip(addresses).map(|(frame, &at)| {
             let params = FrameParams::new(at, frame.strip_px, frame.hole, out as u32);
-            out += packed_len(frame.strip_px) + gap;
+            out += packed_len(frame.strip_px) + TAIL;
             params
         });
-        (params.collect(), out)
+        params.collect()
+    }
+
+    /// Bytes of all planes and tails.
+    pub fn planes_len(&self) -> usize {
+        self.frames.iter().map(|frame| packed_len(frame.strip_px) + TAIL).sum()
     }
 
     pub fn largest_strip(&self) -> (usize, usize) {
