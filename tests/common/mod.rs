@@ -3,6 +3,7 @@
 
 pub mod cuda;
 pub mod gpu;
+pub mod native;
 pub mod server;
 pub mod speech;
 pub mod wiretap;
