@@ -4,6 +4,7 @@
 pub mod cuda;
 pub mod gpu;
 pub mod native;
+pub mod native_cases;
 pub mod server;
 pub mod speech;
 pub mod wiretap;

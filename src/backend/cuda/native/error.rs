@@ -3,6 +3,33 @@
 use thiserror::Error;
 
 use crate::avatar::onnx::OnnxError;
+use crate::backend::cuda::kernels::KernelError;
+use crate::cuda::CudaError;
+
+/// Why the engine cannot run a network.
+#[derive(Debug, Error)]
+pub enum NativeError {
+    /// It is not for this engine.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// There are no kernels for this GPU.
+    #[error(transparent)]
+    Kernels(#[from] KernelError),
+    /// The driver refused.
+    #[error("the GPU refused: {0}")]
+    Cuda(#[from] CudaError),
+    /// More values than the kernels number.
+    #[error(
+        "a tensor of it has {values} values, and the native engine takes {} in a batch of {batch}; lower max_batch",
+        i32::MAX
+    )]
+    TooLarge {
+        /// Of one item.
+        values: usize,
+        /// Items.
+        batch: usize,
+    },
+}
 
 /// Why a network cannot be compiled; another engine may still run it.
 #[derive(Debug, Error)]

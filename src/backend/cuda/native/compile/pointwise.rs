@@ -3,16 +3,12 @@
 use crate::avatar::onnx::Node;
 
 use super::super::error::CompileError;
+use super::super::params::{MOST_STACKED, MOST_STEPS};
 use super::super::program::{Activation, Load, Op, Place, Pointwise, Step, Target, VECTOR, View};
 use super::graph::Graph;
 use super::shape::{Shape, slice};
 use super::value::{Stored, Value};
 use super::{Compiler, refuse};
-
-/// Steps an expression may have; a longer one's operands are stored first. `kernels/native/pointwise.cu` has room for these.
-pub const MAX_STEPS: usize = 12;
-/// Values on its stack at a time, likewise.
-pub const MAX_STACK: usize = 4;
 
 impl<'a> Compiler<'_, 'a> {
     pub fn pointwise(&mut self, node: &Node<'a>) -> Result<(), CompileError> {
@@ -21,6 +17,10 @@ impl<'a> Compiler<'_, 'a> {
         let value = match node.op {
             "Relu" | "Sigmoid" | "Tanh" => {
                 let mut steps = self.operand(node, 0, shape)?;
+                if steps.len() >= MOST_STEPS {
+                    self.stored(node, 0)?;
+                    steps = self.operand(node, 0, shape)?;
+                }
                 steps.push(Step::Activate(activation(node).unwrap_or(Activation::None)));
                 Value::Expression(steps)
             }
@@ -46,7 +46,7 @@ impl<'a> Compiler<'_, 'a> {
         let mut steps = self.operand(node, 0, shape)?;
         let mut other = self.operand(node, 1, shape)?;
         for index in [1, 0] {
-            if steps.len() + other.len() < MAX_STEPS && depth(&steps).max(1 + depth(&other)) <= MAX_STACK {
+            if steps.len() + other.len() < MOST_STEPS && depth(&steps).max(1 + depth(&other)) <= MOST_STACKED {
                 break;
             }
             // Too much for one kernel: the operands are computed by kernels of their own.
