@@ -56,7 +56,7 @@ lint: packages ## Format, clippy and rustdoc, warnings are errors
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
 
 rust-test: packages onnxruntime ## Unit, property and integration tests
-	@scripts/system-packages.sh ffmpeg
+	@scripts/system-packages.sh ffmpeg g++
 	$(CARGO) test --locked
 	$(CARGO) test --locked --test media_ffmpeg -- --ignored
 

@@ -1,4 +1,4 @@
-//! Compiles `kernels/all.cu` to one fat binary where nvcc is found. Where it is not, an empty file is embedded in its place, and
+//! Compiles the kernels to a fat binary for each unit where nvcc is found. Where it is not, empty files are embedded in their place, and
 //! the program compiles the sources with NVRTC when it first needs them.
 
 use std::error::Error;
@@ -6,6 +6,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// What is compiled together, and the name of its image.
+const UNITS: [(&str, &str); 2] = [("kernels/all.cu", "frames.fatbin"), ("kernels/native/all.cu", "native.fatbin")];
 
 /// The GPUs it is compiled for; their oldest also as PTX, from which a driver makes code for any newer one.
 const ARCHITECTURES: &str = "kernels/architectures";
@@ -17,9 +20,9 @@ pub fn build() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=kernels");
     println!("cargo:rerun-if-changed=build/kernels.rs");
     println!("cargo:rerun-if-env-changed=LIPSYNCD_NVCC");
-    let image = PathBuf::from(std::env::var("OUT_DIR")?).join("kernels.fatbin");
+    let folder = PathBuf::from(std::env::var("OUT_DIR")?);
     let chosen = std::env::var_os("LIPSYNCD_NVCC").filter(|path| !path.is_empty());
-    let cuda = match (compile(chosen.as_ref().unwrap_or(&find()), &image), chosen) {
+    let cuda = match (compile(chosen.as_ref().unwrap_or(&find()), &folder), chosen) {
         (Ok(cuda), _) => cuda,
         (Err(error), Some(nvcc)) => {
             let nvcc = nvcc.display();
@@ -34,7 +37,7 @@ pub fn build() -> Result<(), Box<dyn Error>> {
                      an nvcc of CUDA 12.8 or later to change that"
                 );
             }
-            fs::write(&image, [])?;
+            UNITS.iter().try_for_each(|(_, image)| fs::write(folder.join(image), []))?;
             String::new()
         }
     };
@@ -47,20 +50,22 @@ fn find() -> OsString {
     if Path::new(FETCHED).exists() { FETCHED.into() } else { "nvcc".into() }
 }
 
-/// Writes the fat binary and gives the version of CUDA that made it.
-fn compile(nvcc: &OsString, image: &Path) -> Result<String, Box<dyn Error>> {
+/// Writes the fat binaries and gives the version of CUDA that made them.
+fn compile(nvcc: &OsString, folder: &Path) -> Result<String, Box<dyn Error>> {
     let version = run(Command::new(nvcc).arg("--version"))?;
     let cuda = version.split("release ").nth(1).and_then(|rest| rest.split(',').next()).ok_or("it tells no version")?;
     let architectures = fs::read_to_string(ARCHITECTURES)?;
-    let mut command = Command::new(nvcc);
-    // Older drivers cannot unpack a compressed one. Products and sums are rounded apart, as on the host.
-    command.args(["-fatbin", "-O3", "--fmad=false", "--no-compress", "-I", "kernels"]);
-    for sm in architectures.split_whitespace() {
-        command.arg(format!("-gencode=arch=compute_{sm},code=sm_{sm}"));
-    }
     let oldest = architectures.split_whitespace().next().ok_or("kernels/architectures is empty")?;
-    command.arg(format!("-gencode=arch=compute_{oldest},code=compute_{oldest}"));
-    run(command.arg("-o").arg(image).arg("kernels/all.cu"))?;
+    for (source, image) in UNITS {
+        let mut command = Command::new(nvcc);
+        // Older drivers cannot unpack a compressed one. Products and sums are rounded apart, as on the host.
+        command.args(["-fatbin", "-O3", "--fmad=false", "--no-compress", "--threads", "0", "-I", "kernels"]);
+        for sm in architectures.split_whitespace() {
+            command.arg(format!("-gencode=arch=compute_{sm},code=sm_{sm}"));
+        }
+        command.arg(format!("-gencode=arch=compute_{oldest},code=compute_{oldest}"));
+        run(command.arg("-o").arg(folder.join(image)).arg(source))?;
+    }
     Ok(cuda.trim().to_owned())
 }
 

@@ -7,9 +7,11 @@ nvcc=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 for sm in $(cat kernels/architectures); do
-    "$nvcc" -cubin -O3 --fmad=false -I kernels -arch="sm_$sm" --resource-usage -Werror all-warnings \
-        -o "$work/$sm.cubin" kernels/all.cu >"$work/$sm" 2>&1 || { cat "$work/$sm" >&2; exit 1; }
-    awk -v sm="$sm" '
+    for unit in all native/all; do
+        report=$work/$sm-$(basename "$(dirname "$unit")")
+        "$nvcc" -cubin -O3 --fmad=false -I kernels -arch="sm_$sm" --resource-usage -Werror all-warnings \
+            -o "$work/$sm.cubin" "kernels/$unit.cu" >"$report" 2>&1 || { cat "$report" >&2; exit 1; }
+        awk -v sm="$sm" '
         /Compiling entry function/ { split($0, name, "\047"); kernel = name[2] }
         /bytes stack frame/ { stack = $1; spills = $5 + $9 }
         /Used [0-9]+ registers/ {
@@ -21,5 +23,6 @@ for sm in $(cat kernels/architectures); do
         END {
             if (kernels == 0) { print "nvcc told nothing of any kernel" > "/dev/stderr"; exit 1 }
             if (spilled) { print "registers spill: see above" > "/dev/stderr"; exit 1 }
-        }' "$work/$sm"
+        }' "$report"
+    done
 done

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lipsyncd::backend::cuda::kernels::{KernelImage, Nvrtc, Origin, Target, names};
+use lipsyncd::backend::cuda::kernels::{KernelImage, Nvrtc, Origin, Target, Unit, names};
+use lipsyncd::backend::cuda::native;
 use lipsyncd::backend::cuda::nvjpeg::{Library, NvJpeg, NvJpegError};
 
 const H200: Target = Target { sm: 90, driver: 13000 };
@@ -27,18 +28,18 @@ fn imposter(name: &str) -> tempfile::TempDir {
 #[test]
 fn nvrtc_absent_broken_or_another_is_named() {
     let empty = tempfile::tempdir().unwrap();
-    let error = KernelImage::compile(H200, Some(empty.path()), None).unwrap_err();
+    let error = KernelImage::compile(Unit::Frames, H200, Some(empty.path()), None).unwrap_err();
     assert!(error.is_missing_library());
     for part in ["libnvrtc.so.13", "LIPSYNCD_NVRTC", "`pip install nvidia-cuda-nvrtc`"] {
         assert!(error.to_string().contains(part), "{error}");
     }
     let library = empty.path().join("libnvrtc.so.12");
     fs::write(&library, "not a library").unwrap();
-    let error = KernelImage::compile(H200, Some(empty.path()), None).unwrap_err();
+    let error = KernelImage::compile(Unit::Frames, H200, Some(empty.path()), None).unwrap_err();
     assert!(!error.is_missing_library());
     assert!(error.to_string().contains(&library.display().to_string()), "{error}");
     let other = imposter("libnvrtc.so.13");
-    let error = KernelImage::compile(H200, Some(other.path()), None).unwrap_err().to_string();
+    let error = KernelImage::compile(Unit::Frames, H200, Some(other.path()), None).unwrap_err().to_string();
     assert!(error.contains("nvrtcGetErrorString") && error.contains("libnvrtc.so.13"), "{error}");
 }
 
@@ -47,27 +48,33 @@ fn nvrtc_absent_broken_or_another_is_named() {
 fn an_nvrtc_newer_than_the_driver_is_not_taken() {
     let newer = imposter("libnvrtc.so.13");
     let target = Target { driver: 12040, ..H200 };
-    let error = KernelImage::compile(target, Some(newer.path()), None).unwrap_err().to_string();
+    let error = KernelImage::compile(Unit::Frames, target, Some(newer.path()), None).unwrap_err().to_string();
     assert!(error.contains("libnvrtc.so.12") && error.contains("nvidia-cuda-nvrtc-cu12"), "{error}");
     let target = Target { driver: 11080, ..H200 };
-    let error = KernelImage::compile(target, Some(newer.path()), None).unwrap_err().to_string();
+    let error = KernelImage::compile(Unit::Frames, target, Some(newer.path()), None).unwrap_err().to_string();
     assert!(error.contains("the driver has CUDA 11; update it to one of CUDA 12 or later"), "{error}");
 }
 
 #[test]
 fn what_is_built_in_is_for_drivers_of_its_cuda_and_later() {
     // Whether this program was built with nvcc or without, both answers are right; never one for an older driver.
-    assert!(KernelImage::built_in(Target { sm: 90, driver: 11080 }).is_none());
-    if let Some(image) = KernelImage::built_in(Target { sm: 90, driver: 99000 }) {
-        assert!(matches!(image.origin(), Origin::BuiltIn(_)));
-        assert_holds_all(image.bytes());
-        // A fat binary's magic number.
-        assert_eq!(image.bytes()[..4], 0xBA55_ED50_u32.to_le_bytes());
+    for unit in [Unit::Frames, Unit::Native] {
+        assert!(KernelImage::built_in(unit, Target { sm: 90, driver: 11080 }).is_none());
+        if let Some(image) = KernelImage::built_in(unit, Target { sm: 90, driver: 99000 }) {
+            assert!(matches!(image.origin(), Origin::BuiltIn(_)));
+            assert_holds_all(unit, image.bytes());
+            // A fat binary's magic number.
+            assert_eq!(image.bytes()[..4], 0xBA55_ED50_u32.to_le_bytes());
+        }
     }
 }
 
-fn assert_holds_all(image: &[u8]) {
-    for name in names::ALL {
+fn assert_holds_all(unit: Unit, image: &[u8]) {
+    let names = match unit {
+        Unit::Frames => names::ALL.to_vec(),
+        Unit::Native => native::kernels::names().collect(),
+    };
+    for name in names {
         let name = name.to_bytes();
         assert!(image.windows(name.len()).any(|part| part == name), "{} is missing", name.escape_ascii());
     }
@@ -78,10 +85,10 @@ fn assert_holds_all(image: &[u8]) {
 fn nvrtc_compiles_for_every_architecture() {
     let nvrtc = Nvrtc::load(13, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
     let architectures = include_str!("../kernels/architectures").split_whitespace();
-    for sm in architectures {
-        let image = nvrtc.compile(sm.parse().unwrap()).unwrap();
+    for (sm, unit) in architectures.flat_map(|sm| [(sm, Unit::Frames), (sm, Unit::Native)]) {
+        let image = nvrtc.compile(unit, sm.parse().unwrap()).unwrap();
         assert_eq!(&image[..4], b"\x7fELF", "sm_{sm}");
-        assert_holds_all(&image);
+        assert_holds_all(unit, &image);
     }
 }
 
@@ -90,10 +97,10 @@ fn nvrtc_compiles_for_every_architecture() {
 #[ignore = "needs NVRTC: make nvidia-test"]
 fn newer_gpus_get_ptx_and_older_ones_a_reason() {
     let nvrtc = Nvrtc::load(13, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
-    let ptx = nvrtc.compile(999).unwrap();
+    let ptx = nvrtc.compile(Unit::Frames, 999).unwrap();
     assert!(ptx.ends_with(b"\0") && ptx.windows(8).any(|part| part == b".version"));
-    assert_holds_all(&ptx);
-    let error = nvrtc.compile(52).unwrap_err().to_string();
+    assert_holds_all(Unit::Frames, &ptx);
+    let error = nvrtc.compile(Unit::Frames, 52).unwrap_err().to_string();
     assert!(error.contains("sm_52") && error.contains("older NVRTC"), "{error}");
 }
 
@@ -101,7 +108,8 @@ fn newer_gpus_get_ptx_and_older_ones_a_reason() {
 #[ignore = "needs NVRTC: make nvidia-test"]
 fn compiled_kernels_are_kept_and_mended() {
     let (nvrtc, cache) = (folder("LIPSYNCD_NVRTC"), tempfile::tempdir().unwrap());
-    let compile = |target| KernelImage::compile(target, Some(&nvrtc), Some(&cache.path().join("kernels"))).unwrap();
+    let compile =
+        |target| KernelImage::compile(Unit::Frames, target, Some(&nvrtc), Some(&cache.path().join("kernels"))).unwrap();
     let first = compile(H200);
     assert!(matches!(first.origin(), Origin::Compiled { nvrtc } if nvrtc.starts_with("NVRTC 1")));
     let second = compile(H200);

@@ -141,6 +141,14 @@ pub enum BackendError {
         /// Why not.
         source: cuda::PrepareError,
     },
+    /// The network is not for the native engine, or that engine not for this GPU.
+    #[error("{path}: {source}")]
+    Native {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: cuda::native::NativeError,
+    },
     /// The CUDA driver refused.
     #[error("the GPU refused: {0}")]
     Cuda(CudaError),

@@ -31,6 +31,7 @@ impl GpuConfig {
         let engines = [
             ("auto", EngineChoice::Auto),
             ("tensorrt", EngineChoice::TensorRt),
+            ("native", EngineChoice::Native),
             ("onnxruntime", EngineChoice::OnnxRuntime),
         ];
         let precisions = [("fp16", Precision::Fp16), ("fp32", Precision::Fp32)];

@@ -3,6 +3,8 @@
 
 pub mod cuda;
 pub mod gpu;
+pub mod native;
+pub mod native_cases;
 pub mod server;
 pub mod speech;
 pub mod wiretap;

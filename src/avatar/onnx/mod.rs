@@ -6,6 +6,7 @@
 
 mod error;
 mod half;
+mod network;
 mod ops;
 mod patch;
 mod rebatch;
@@ -18,12 +19,15 @@ mod wire;
 
 pub use error::OnnxError;
 pub use half::{Edges, HalfError, HalfReport, to_half};
+pub(crate) use network::Network;
 pub use rebatch::{Refusal, rebatch};
 pub(crate) use role::picture_size;
 pub use role::{
     Batch, EncoderShape, FEATURE_LEN, GeneratorShape, MEL_WINDOW_LEN, Port, RoleError, recognise_encoder,
     recognise_generator,
 };
+pub(crate) use tensor::Constant;
+pub(crate) use trace::Node;
 pub use value_info::{Dim, TensorInfo};
 pub use view::{ExternalData, GraphInfo, read_graph};
 

@@ -1,16 +1,21 @@
-//! `TensorProto`: just enough of a constant to follow shapes.
+//! `TensorProto`: a constant's shape, and its values where they are asked for.
+
+use half::f16;
 
 use super::error::OnnxError;
+use super::value_info::F32;
 use super::wire::{Value, fields};
 
 /// `TensorProto.DataType.INT64`.
 const I64: i64 = 7;
+/// `TensorProto.DataType.FLOAT16`.
+const F16: i64 = 10;
 /// Longest constant that is read as a shape; no tensor has more dimensions or paddings.
 const MAX_SHAPE_LEN: usize = 64;
 
 /// A constant tensor, by reference to the file.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Constant<'a> {
+pub(crate) struct Constant<'a> {
     pub dims: Vec<i64>,
     element: i64,
     /// `raw_data`: little-endian elements.
@@ -19,6 +24,8 @@ pub(super) struct Constant<'a> {
     int64_data: Vec<i64>,
     /// `float_data`, its first value only.
     first_float: Option<f32>,
+    /// The whole message, for what is read on demand.
+    message: &'a [u8],
     external: bool,
 }
 
@@ -26,7 +33,7 @@ impl<'a> Constant<'a> {
     /// Reads a `TensorProto` { dims = 1, data_type = 2, float_data = 4, int64_data = 7, raw_data = 9,
     /// data_location = 14 }.
     pub fn parse(tensor: &'a [u8]) -> Result<Self, OnnxError> {
-        let mut constant = Self::default();
+        let mut constant = Self { message: tensor, ..Self::default() };
         for field in fields(tensor) {
             let field = field?;
             match field.number {
@@ -77,11 +84,58 @@ impl<'a> Constant<'a> {
         (values.len() == len).then_some(values)
     }
 
+    /// All values of a float32 or float16 tensor held in the file; `None` where they are of another type, in another file or
+    /// not as many as the dimensions say.
+    pub fn floats(&self) -> Result<Option<Vec<f32>>, OnnxError> {
+        let (Some(len), false) = (self.len(), self.external) else {
+            return Ok(None);
+        };
+        let mut values = Vec::new();
+        match self.element {
+            F32 => read_floats(self.message, |value| values.push(value))?,
+            F16 => {
+                // float16 lies in `raw_data`, or a value to an integer in `int32_data` { 5 }.
+                let mut bits = Vec::new();
+                for field in fields(self.message) {
+                    let field = field?;
+                    if field.number == 5 {
+                        field.ints(&mut bits)?;
+                    }
+                }
+                values.extend(bits.iter().map(|&bits| f16::from_bits(bits as u16).to_f32()));
+                let (words, _) = self.raw.as_chunks::<2>();
+                values.extend(words.iter().map(|&word| f16::from_le_bytes(word).to_f32()));
+            }
+            _ => return Ok(None),
+        }
+        Ok((values.len() == len).then_some(values))
+    }
+
     /// The first value of a float32 tensor held in the file.
     pub fn first_f32(&self) -> Option<f32> {
-        if self.element != super::value_info::F32 || self.external {
+        if self.element != F32 || self.external {
             return None;
         }
         if self.raw.is_empty() { self.first_float } else { self.raw.first_chunk().copied().map(f32::from_le_bytes) }
     }
+}
+
+/// The values of a float32 tensor { float_data = 4, raw_data = 9 }, whichever of the two fields they are in.
+pub(super) fn read_floats(tensor: &[u8], mut take: impl FnMut(f32)) -> Result<(), OnnxError> {
+    for field in fields(tensor) {
+        let field = field?;
+        match (field.number, field.value) {
+            (4, Value::Fixed32(bytes)) => take(f32::from_le_bytes(bytes)),
+            (4 | 9, Value::Bytes(packed)) => {
+                let (words, rest) = packed.as_chunks::<4>();
+                if !rest.is_empty() {
+                    return Err(OnnxError::Truncated);
+                }
+                words.iter().for_each(|&word| take(f32::from_le_bytes(word)));
+            }
+            (4 | 9, _) => return Err(OnnxError::WireType { field: field.number }),
+            _ => {}
+        }
+    }
+    Ok(())
 }

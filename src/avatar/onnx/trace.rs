@@ -7,7 +7,7 @@ use super::error::OnnxError;
 use super::ops;
 use super::rebatch::Refusal;
 use super::tensor::Constant;
-use super::wire::fields;
+use super::wire::{Value, fields};
 
 /// What is known of a tensor.
 #[derive(Debug, Clone)]
@@ -18,14 +18,16 @@ pub(super) enum Flow<'a> {
     Constant(Constant<'a>),
 }
 
-/// A node, as far as shapes depend on it.
+/// A node, as far as shapes and plain operators depend on it.
 #[derive(Debug, Default)]
-pub(super) struct Node<'a> {
+pub(crate) struct Node<'a> {
     pub op: &'a str,
     pub inputs: Vec<&'a str>,
     pub outputs: Vec<&'a str>,
     domain: &'a str,
     ints: Vec<(&'a str, Vec<i64>)>,
+    floats: Vec<(&'a str, f32)>,
+    texts: Vec<(&'a str, &'a [u8])>,
     tensors: Vec<(&'a str, &'a [u8])>,
 }
 
@@ -47,22 +49,25 @@ impl<'a> Node<'a> {
         Ok(node)
     }
 
-    /// Reads an `AttributeProto` { name = 1, i = 3, t = 5, ints = 8 }.
+    /// Reads an `AttributeProto` { name = 1, f = 2, i = 3, s = 4, t = 5, ints = 8 }.
     fn read_attribute(&mut self, message: &'a [u8]) -> Result<(), OnnxError> {
-        let (mut name, mut ints, mut tensor) = ("", Vec::new(), None);
+        let (mut name, mut ints) = ("", Vec::new());
+        let (mut float, mut text, mut tensor) = (None, None, None);
         for field in fields(message) {
             let field = field?;
-            match field.number {
-                1 => name = field.text()?,
-                3 => ints.push(field.int()?),
-                5 => tensor = Some(field.bytes()?),
-                8 => field.ints(&mut ints)?,
+            match (field.number, field.value) {
+                (1, _) => name = field.text()?,
+                (2, Value::Fixed32(bytes)) => float = Some(f32::from_le_bytes(bytes)),
+                (3, _) => ints.push(field.int()?),
+                (4, _) => text = Some(field.bytes()?),
+                (5, _) => tensor = Some(field.bytes()?),
+                (8, _) => field.ints(&mut ints)?,
                 _ => {}
             }
         }
-        if let Some(tensor) = tensor {
-            self.tensors.push((name, tensor));
-        }
+        self.floats.extend(float.map(|float| (name, float)));
+        self.texts.extend(text.map(|text| (name, text)));
+        self.tensors.extend(tensor.map(|tensor| (name, tensor)));
         self.ints.push((name, ints));
         Ok(())
     }
@@ -75,6 +80,17 @@ impl<'a> Node<'a> {
     /// A list attribute.
     pub fn ints(&self, name: &str) -> Option<&[i64]> {
         self.ints.iter().find(|(known, _)| *known == name).map(|(_, ints)| ints.as_slice())
+    }
+
+    /// A float attribute, or `default` when absent.
+    pub fn float_or(&self, name: &str, default: f32) -> f32 {
+        self.floats.iter().find(|(known, _)| *known == name).map_or(default, |&(_, float)| float)
+    }
+
+    /// A text attribute, or `default` when absent or no text.
+    pub fn text_or(&self, name: &str, default: &'a str) -> &'a str {
+        let text = self.texts.iter().find(|(known, _)| *known == name).map(|&(_, text)| text);
+        text.and_then(|text| std::str::from_utf8(text).ok()).unwrap_or(default)
     }
 
     /// Whether the operator is one of ONNX's own.

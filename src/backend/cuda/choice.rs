@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::engine::GpuEngine;
 use super::kernels::KernelError;
+use super::layered::Layered;
+use super::native::NativeEngine;
 use super::nvjpeg::{Library, NvJpeg, NvJpegError};
 use super::onnx::OnnxEngine;
 use super::plan::Precision;
 use crate::backend::BackendError;
-use crate::cuda::{Context, CudaError, DriverMissing};
+use crate::cuda::{Context, CudaError, Driver, DriverMissing};
 use crate::onnxruntime::OnnxRuntime;
 
 /// The engine asked for.
@@ -21,6 +23,8 @@ pub enum EngineChoice {
     Auto,
     /// TensorRT.
     TensorRt,
+    /// Our own, for the networks it knows.
+    Native,
     /// ONNX Runtime's CUDA provider.
     OnnxRuntime,
 }
@@ -114,6 +118,7 @@ pub enum CudaUnavailable {
 /// # Errors
 /// [`CudaUnavailable::Engines`] with every engine's reason.
 pub(super) fn choose(
+    driver: &Driver,
     context: &Arc<Context>,
     options: &CudaOptions,
 ) -> Result<(Box<dyn GpuEngine>, String), CudaUnavailable> {
@@ -124,10 +129,29 @@ pub(super) fn choose(
             Err(reason) => reasons.push(reason),
         }
     }
-    if matches!(options.engine, EngineChoice::Auto | EngineChoice::OnnxRuntime) {
-        match onnxruntime(options) {
-            Ok(engine) => return Ok((Box::new(engine), reasons.join("; "))),
-            Err(error) => reasons.push(format!("ONNX Runtime: {error}")),
+    let native = match options.engine {
+        EngineChoice::Auto | EngineChoice::Native => native(driver, context, options),
+        EngineChoice::TensorRt | EngineChoice::OnnxRuntime => Err(String::new()),
+    };
+    let general = match options.engine {
+        EngineChoice::Auto | EngineChoice::OnnxRuntime => onnxruntime(options).map_err(|error| error.to_string()),
+        EngineChoice::TensorRt | EngineChoice::Native => Err(String::new()),
+    };
+    let why = |reasons: &[String]| reasons.join("; ");
+    match (native, general) {
+        (Ok(native), Ok(general)) => return Ok((Box::new(Layered::new(native, general)), why(&reasons))),
+        (Ok(native), Err(missing)) => {
+            if !missing.is_empty() {
+                tracing::debug!("networks that our own engine does not know cannot be loaded: {missing}");
+            }
+            return Ok((Box::new(native), why(&reasons)));
+        }
+        (Err(missing), Ok(general)) => {
+            reasons.extend(Some(missing).filter(|missing| !missing.is_empty()));
+            return Ok((Box::new(general), why(&reasons)));
+        }
+        (Err(native), Err(general)) => {
+            reasons.extend([native, general].into_iter().filter(|reason| !reason.is_empty()));
         }
     }
     let gpu = context.gpu();
@@ -151,6 +175,13 @@ fn tensorrt(context: &Arc<Context>, options: &CudaOptions) -> Result<Box<dyn Gpu
     let plans = options.plans.clone().or_else(|| crate::paths::cache_folder().map(|cache| cache.join("plans")));
     let plans = plans.ok_or("there is no cache folder for TensorRT's plans: set HOME, or `plans`")?;
     Ok(Box::new(TensorRtEngine::new(library, gpu.clone(), options.precision, plans)))
+}
+
+fn native(driver: &Driver, context: &Arc<Context>, options: &CudaOptions) -> Result<NativeEngine, String> {
+    if options.precision == Precision::Fp32 {
+        return Err("our own engine computes in half precision".to_owned());
+    }
+    NativeEngine::open(driver, context).map_err(|error| error.to_string())
 }
 
 fn onnxruntime(options: &CudaOptions) -> Result<OnnxEngine, BackendError> {

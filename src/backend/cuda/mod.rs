@@ -6,6 +6,7 @@
 //! | [`engine`] | what runs networks: the traits, and the batch sizes networks are bound for |
 //! | [`choice`] | which engine, and why not another |
 //! | [`onnx`] | ONNX Runtime's CUDA provider |
+//! | [`native`] | an engine of our own for the SyncTalk_2D family |
 //! | `tensorrt` | TensorRT, loaded at run time: its library, the building of plans (features `tensorrt`, `tensorrt-rtx`) |
 //! | [`plan`] | what a TensorRT plan was made for, and the file that holds it |
 //! | [`mod@prepare`] | a network's file made dynamic and halved |
@@ -30,7 +31,9 @@ mod generator;
 pub mod kernels;
 mod lane;
 pub mod launch;
+mod layered;
 pub mod measure;
+pub mod native;
 pub mod nvjpeg;
 pub mod onnx;
 pub mod plan;

@@ -4,8 +4,9 @@ use half::f16;
 
 use super::super::error::OnnxError;
 use super::super::patch::rewrite;
+use super::super::tensor::read_floats;
 use super::super::value_info::{F32, last_field};
-use super::super::wire::{Value, fields, put_bytes};
+use super::super::wire::put_bytes;
 use super::{F16, HalfError, HalfReport, put_int};
 
 /// What became of a tensor.
@@ -64,24 +65,4 @@ fn halve(value: f32, report: &mut HalfReport) -> f16 {
     }
     report.vanished += usize::from(value != 0.0 && half == f16::ZERO);
     half
-}
-
-/// The values, whichever of the two fields they are in.
-fn read_floats(tensor: &[u8], mut take: impl FnMut(f32)) -> Result<(), OnnxError> {
-    for field in fields(tensor) {
-        let field = field?;
-        match (field.number, field.value) {
-            (4, Value::Fixed32(bytes)) => take(f32::from_le_bytes(bytes)),
-            (4 | 9, Value::Bytes(packed)) => {
-                let (words, rest) = packed.as_chunks::<4>();
-                if !rest.is_empty() {
-                    return Err(OnnxError::Truncated);
-                }
-                words.iter().for_each(|&word| take(f32::from_le_bytes(word)));
-            }
-            (4 | 9, _) => return Err(OnnxError::WireType { field: field.number }),
-            _ => {}
-        }
-    }
-    Ok(())
 }

@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 
 use super::cache;
 use super::nvrtc::{Nvrtc, NvrtcError};
-use super::sources;
+use super::sources::{self, Unit};
 use crate::backend::cuda::shared_library::LibraryError;
 use crate::paths::cache_folder;
 
-/// What the build compiled: a fat binary, empty where it found no nvcc.
-static BUILT_IN: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/kernels.fatbin")));
+/// What the build compiled: a fat binary for each unit, empty where it found no nvcc.
+static FRAMES: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/frames.fatbin")));
+static NATIVE: &Aligned<[u8]> = &Aligned(*include_bytes!(concat!(env!("OUT_DIR"), "/native.fatbin")));
 
-/// The CUDA version that made it, `13.5`; empty likewise.
+/// The CUDA version that made them, `13.5`; empty likewise.
 const BUILT_BY: &str = env!("LIPSYNCD_KERNELS_CUDA");
 
 /// As nvcc aligns a fat binary inside a program.
@@ -61,7 +62,7 @@ pub enum Origin {
     Cached(PathBuf),
 }
 
-/// All kernels in one module.
+/// A unit's kernels in one module.
 pub struct KernelImage {
     bytes: Cow<'static, [u8]>,
     origin: Origin,
@@ -80,13 +81,13 @@ impl KernelImage {
     ///
     /// # Errors
     /// As [`KernelImage::compile`].
-    pub fn load(target: Target, nvrtc: Option<&Path>) -> Result<Self, KernelError> {
-        match Self::built_in(target) {
+    pub fn load(unit: Unit, target: Target, nvrtc: Option<&Path>) -> Result<Self, KernelError> {
+        match Self::built_in(unit, target) {
             Some(image) => Ok(image),
             None => {
                 let named = std::env::var_os("LIPSYNCD_NVRTC").filter(|folder| !folder.is_empty()).map(PathBuf::from);
                 let cache = cache_folder().map(|cache| cache.join("kernels"));
-                Self::compile(target, nvrtc.or(named.as_deref()), cache.as_deref())
+                Self::compile(unit, target, nvrtc.or(named.as_deref()), cache.as_deref())
             }
         }
     }
@@ -94,12 +95,16 @@ impl KernelImage {
     /// What nvcc made when this program was built. None where it was built without, or for a newer driver: code of one major
     /// version of CUDA needs a driver of at least that.
     #[must_use]
-    pub fn built_in(target: Target) -> Option<Self> {
+    pub fn built_in(unit: Unit, target: Target) -> Option<Self> {
         let major: u32 = BUILT_BY.split('.').next()?.parse().ok()?;
-        if BUILT_IN.0.is_empty() || major > target.driver_major() {
+        let image = match unit {
+            Unit::Frames => &FRAMES.0,
+            Unit::Native => &NATIVE.0,
+        };
+        if image.is_empty() || major > target.driver_major() {
             return None;
         }
-        Some(Self { bytes: Cow::Borrowed(&BUILT_IN.0), origin: Origin::BuiltIn(BUILT_BY) })
+        Some(Self { bytes: Cow::Borrowed(image), origin: Origin::BuiltIn(BUILT_BY) })
     }
 
     /// What NVRTC makes of the sources for this GPU: the way out where nothing fitting is built in, or the driver refuses it.
@@ -109,18 +114,23 @@ impl KernelImage {
     ///
     /// # Errors
     /// [`KernelError`].
-    pub fn compile(target: Target, nvrtc: Option<&Path>, cache: Option<&Path>) -> Result<Self, KernelError> {
+    pub fn compile(
+        unit: Unit,
+        target: Target,
+        nvrtc: Option<&Path>,
+        cache: Option<&Path>,
+    ) -> Result<Self, KernelError> {
         let nvrtc = Nvrtc::load(target.driver_major(), nvrtc)?;
         let path = cache.map(|folder| {
-            let fingerprint = sources::fingerprint(&format!("{} sm_{}", nvrtc.name(), target.sm));
-            folder.join(format!("sm_{}-{fingerprint}.kernels", target.sm))
+            let fingerprint = sources::fingerprint(unit, &format!("{} sm_{}", nvrtc.name(), target.sm));
+            folder.join(format!("{}-sm_{}-{fingerprint}.kernels", unit.name(), target.sm))
         });
         if let Some(path) = &path
             && let Some(bytes) = cache::read(path)
         {
             return Ok(Self { bytes: Cow::Owned(bytes), origin: Origin::Cached(path.clone()) });
         }
-        let bytes = nvrtc.compile(target.sm)?;
+        let bytes = nvrtc.compile(unit, target.sm)?;
         if let Some(path) = &path {
             cache::write(path, &bytes);
         }

@@ -15,6 +15,7 @@ mod sources;
 
 pub use image::{KernelError, KernelImage, Origin, Target};
 pub use nvrtc::{Nvrtc, NvrtcError};
+pub use sources::Unit;
 
 use std::ffi::CStr;
 

@@ -7,7 +7,7 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr::null_mut;
 
-use super::sources;
+use super::sources::Unit;
 use crate::backend::cuda::shared_library::{LibraryError, Opened, Release, Wanted};
 
 static NVRTC: Wanted = Wanted {
@@ -125,12 +125,12 @@ impl Nvrtc {
         self.library.path()
     }
 
-    /// The kernels as what `cuModuleLoadData` takes on a GPU of compute capability `sm` (90 for 9.0): machine code, or PTX
+    /// A unit's kernels as what `cuModuleLoadData` takes on a GPU of compute capability `sm` (90 for 9.0): machine code, or PTX
     /// (with its terminating zero) where the GPU is newer than this library.
     ///
     /// # Errors
     /// [`NvrtcError`].
-    pub fn compile(&self, sm: u32) -> Result<Vec<u8>, NvrtcError> {
+    pub fn compile(&self, unit: Unit, sm: u32) -> Result<Vec<u8>, NvrtcError> {
         let architectures = self.architectures()?;
         let newest = architectures.iter().copied().filter(|&known| known <= sm).max();
         let newest = newest.ok_or_else(|| NvrtcError::Architecture {
@@ -139,7 +139,7 @@ impl Nvrtc {
             oldest: architectures.iter().copied().min().unwrap_or(0),
         })?;
         let (kind, output) = if newest == sm { ("sm", self.functions.cubin) } else { ("compute", self.functions.ptx) };
-        let program = ProgramGuard::new(self)?;
+        let program = ProgramGuard::new(self, unit)?;
         let architecture = c_string(&format!("--gpu-architecture={kind}_{newest}"))?;
         let options = [architecture.as_ptr(), OPTIONS[0].as_ptr(), OPTIONS[1].as_ptr()];
         // SAFETY: the program is alive and the options are as many C strings as said.
@@ -210,7 +210,7 @@ fn functions(library: &Opened) -> Result<Functions, LibraryError> {
     })
 }
 
-/// A program of all sources, destroyed with this.
+/// A program of a unit's sources, destroyed with this.
 struct ProgramGuard<'n> {
     nvrtc: &'n Nvrtc,
     program: Program,
@@ -219,13 +219,12 @@ struct ProgramGuard<'n> {
 }
 
 impl<'n> ProgramGuard<'n> {
-    fn new(nvrtc: &'n Nvrtc) -> Result<Self, NvrtcError> {
+    fn new(nvrtc: &'n Nvrtc, unit: Unit) -> Result<Self, NvrtcError> {
         let (mut names, mut texts) = (Vec::new(), Vec::new());
-        for (name, text) in sources::ALL {
+        for (name, text) in unit.sources() {
             names.push(c_string(name)?);
             texts.push(c_string(text)?);
         }
-        let unit = sources::ALL.iter().position(|(name, _)| *name == sources::UNIT).unwrap_or(0);
         let pointers = |strings: &[CString]| strings.iter().map(|string| string.as_ptr()).collect::<Vec<_>>();
         let (name_pointers, text_pointers) = (pointers(&names), pointers(&texts));
         let mut program = null_mut();
@@ -233,8 +232,8 @@ impl<'n> ProgramGuard<'n> {
         let status = unsafe {
             (nvrtc.functions.create)(
                 &mut program,
-                text_pointers[unit],
-                name_pointers[unit],
+                text_pointers[0],
+                name_pointers[0],
                 names.len() as c_int,
                 text_pointers.as_ptr(),
                 name_pointers.as_ptr(),

@@ -1,0 +1,6 @@
+/* The native engine's kernels in one unit: one module to load. */
+#include "native/conv.cu"
+#include "native/depthwise.cu"
+#include "native/planes.cu"
+#include "native/pointwise.cu"
+#include "native/upsample.cu"

@@ -1,0 +1,74 @@
+//! Where activation buffers lie: those that are never needed at once share their place.
+
+use super::program::{Op, Program, View};
+
+/// Bytes that every buffer starts at a multiple of, whatever the batch.
+const ALIGNMENT: usize = 256;
+
+/// Offsets for one item; for a batch of up to n, all of them and the whole are n times as much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arena {
+    /// Of each buffer, in bytes.
+    pub offsets: Vec<usize>,
+    /// Bytes in all.
+    pub bytes: usize,
+}
+
+impl Arena {
+    /// Places the buffers of `program`, those between the parts of a block too where `is_apart` says that its parts run as
+    /// kernels of their own.
+    #[must_use]
+    pub fn new(program: &Program, is_apart: impl Fn(usize) -> bool) -> Self {
+        let lives = lives(program, is_apart);
+        let sizes: Vec<usize> =
+            program.buffers.iter().map(|&len| (len * size_of::<half::f16>()).next_multiple_of(ALIGNMENT)).collect();
+        // The largest first, each at the lowest place free for its whole life.
+        let mut order: Vec<usize> = (0..sizes.len()).filter(|&buffer| lives[buffer].is_some()).collect();
+        order.sort_by_key(|&buffer| std::cmp::Reverse(sizes[buffer]));
+        let mut arena = Self { offsets: vec![0; sizes.len()], bytes: 0 };
+        let mut placed: Vec<usize> = Vec::new();
+        for buffer in order {
+            let beside = |&&other: &&usize| overlap(lives[buffer], lives[other]);
+            let mut taken: Vec<_> =
+                placed.iter().filter(beside).map(|&other| (arena.offsets[other], sizes[other])).collect();
+            taken.sort_unstable();
+            let offset =
+                taken.into_iter().fold(
+                    0,
+                    |free: usize, (start, size)| {
+                        if free + sizes[buffer] <= start { free } else { free.max(start + size) }
+                    },
+                );
+            arena.offsets[buffer] = offset;
+            arena.bytes = arena.bytes.max(offset + sizes[buffer]);
+            placed.push(buffer);
+        }
+        arena
+    }
+}
+
+/// First and last operation that touches each buffer.
+type Life = Option<(usize, usize)>;
+
+fn lives(program: &Program, is_apart: impl Fn(usize) -> bool) -> Vec<Life> {
+    let mut lives: Vec<Life> = vec![None; program.buffers.len()];
+    for (index, op) in program.ops.iter().enumerate() {
+        let mut touch = |view: View| {
+            let first = lives[view.buffer].map_or(index, |(first, _)| first);
+            lives[view.buffer] = Some((first, index));
+        };
+        let (reads, write) = op.views();
+        reads.into_iter().chain(write).for_each(&mut touch);
+        if let Op::Block(block) = op
+            && is_apart(index)
+        {
+            touch(block.expand.to);
+            touch(block.depthwise.to);
+        }
+    }
+    lives
+}
+
+fn overlap(a: Life, b: Life) -> bool {
+    matches!((a, b), (Some((a0, a1)), Some((b0, b1))) if a0 <= b1 && b0 <= a1)
+}

@@ -1,0 +1,76 @@
+//! The engine's kernels on one GPU, loaded.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::sync::Arc;
+
+use super::NativeError;
+use super::lower::Launch;
+use super::tiles::TILES;
+use crate::backend::cuda::kernels::{KernelImage, Target, Unit};
+use crate::cuda::{Context, CudaError, Driver, Function, Grid, Module, Stream};
+
+/// Kernels beside those of [`TILES`].
+const OTHERS: [&CStr; 10] = [
+    c"depthwise_1",
+    c"depthwise_2",
+    c"depthwise_any",
+    c"upsample_linear",
+    c"upsample_nearest",
+    c"import_f16",
+    c"import_f32",
+    c"export_f16",
+    c"export_f32",
+    c"pointwise",
+];
+
+/// Names of all of them.
+pub fn names() -> impl Iterator<Item = &'static CStr> {
+    TILES.iter().flat_map(|tile| [tile.pixel, tile.window]).chain(OTHERS)
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct NativeKernels {
+    context: Arc<Context>,
+    functions: HashMap<&'static CStr, Function>,
+}
+
+impl NativeKernels {
+    /// Loads them for the GPU of `context`, built in or compiled by NVRTC.
+    ///
+    /// # Errors
+    /// [`NativeError::Kernels`], [`NativeError::Cuda`].
+    pub fn load(driver: &Driver, context: &Arc<Context>) -> Result<Arc<Self>, NativeError> {
+        let target = Target { sm: context.gpu().sm, driver: driver.version().number() };
+        let image = KernelImage::load(Unit::Native, target, None)?;
+        // SAFETY: the image is nvcc's or NVRTC's own, whole by its checksum.
+        let module = unsafe { Module::load(context, image.bytes()) }?;
+        let functions = names().map(|name| Ok((name, module.function(name)?))).collect::<Result<_, CudaError>>()?;
+        Ok(Arc::new(Self { context: Arc::clone(context), functions }))
+    }
+
+    /// The GPU they are on.
+    #[must_use]
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Enqueues one launch.
+    ///
+    /// # Safety
+    /// As [`Function::launch`]: what the parameters name must be alive and used by nothing else until `stream` has passed it.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub unsafe fn enqueue(&self, launch: &Launch, stream: &Stream) -> Result<(), CudaError> {
+        let Some(function) = self.functions.get(launch.kernel) else {
+            let missing = cudarc::driver::sys::CUresult::CUDA_ERROR_NOT_FOUND;
+            return Err(CudaError::new("cuModuleGetFunction", missing));
+        };
+        let grid = Grid { blocks: launch.blocks, threads: [launch.threads, 1, 1], shared_bytes: launch.shared_bytes };
+        let (params, _) = launch.params.raw();
+        // SAFETY: the kernel takes this structure (a test compares their sizes), the rest is promised by the caller.
+        unsafe { function.launch(stream, grid, &mut [params.cast_mut()]) }
+    }
+}

@@ -1,0 +1,35 @@
+//! An engine of our own for networks of the SyncTalk_2D family: compiled from ONNX in Rust, run by kernels in `kernels/native`.
+//!
+//! | module | gives |
+//! | --- | --- |
+//! | [`program`] | a network as operations on NHWC float16 buffers |
+//! | `compile` | ONNX to that, with what follows a convolution folded into it |
+//! | [`arena`] | where the buffers lie in one run of memory |
+//! | [`pack`] | weights as the kernels read them |
+//! | [`tiles`] | the shapes in which a convolution is cut into blocks |
+//! | [`lower`] | operations as launches |
+//! | [`params`] | what a launch hands to a kernel |
+//! | [`cost`] | bytes and operations of each |
+//! | [`kernels`] | the kernels on one GPU, loaded |
+//! | [`model`] | a network on one GPU, and its contexts |
+//! | [`engine`] | all that as an engine of the CUDA backend |
+//! | [`error`] | why a network is not for this engine |
+
+pub mod arena;
+mod compile;
+pub mod cost;
+pub mod engine;
+pub mod error;
+pub mod kernels;
+pub mod lower;
+pub mod model;
+pub mod pack;
+pub mod params;
+pub mod program;
+pub mod tiles;
+
+pub use engine::NativeEngine;
+pub use error::{CompileError, NativeError};
+pub use kernels::NativeKernels;
+pub use model::{NativeModel, NativeNetwork};
+pub use program::Program;

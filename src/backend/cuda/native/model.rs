@@ -1,0 +1,178 @@
+//! A compiled network on one GPU, and its contexts.
+
+use std::sync::Arc;
+
+use super::NativeError;
+use super::arena::Arena;
+use super::kernels::NativeKernels;
+use super::lower::{Addresses, Choice, Lowering};
+use super::pack::Weights;
+use super::program::{Op, Program};
+use super::tiles::usual;
+use crate::cuda::{CudaError, DeviceBuf, DevicePtr, Stream};
+use crate::onnxruntime::Element;
+
+/// Values that the kernels can number in one buffer.
+const MOST_VALUES: usize = i32::MAX as usize;
+
+/// A network with its weights on the GPU.
+#[derive(Debug)]
+pub struct NativeModel {
+    program: Program,
+    /// Where each weight lies; the bytes themselves are on the GPU only.
+    weights: Weights,
+    uploaded: DeviceBuf,
+    kernels: Arc<NativeKernels>,
+}
+
+/// A context: a model bound to buffers, with memory of its own for what lies between.
+#[derive(Debug)]
+pub struct NativeNetwork {
+    model: Arc<NativeModel>,
+    arena: Arena,
+    addresses: Addresses,
+    slab: DeviceBuf,
+}
+
+impl NativeModel {
+    /// Compiles the ONNX file `onnx` and uploads its weights. Its inputs and output will be of `element`.
+    ///
+    /// # Errors
+    /// [`NativeError`]; with [`NativeError::Compile`] another engine may still run it.
+    pub fn load(kernels: &Arc<NativeKernels>, onnx: &[u8], element: Element) -> Result<Arc<Self>, NativeError> {
+        Ok(Self::new(kernels, Program::compile(onnx, element)?)?)
+    }
+
+    /// Uploads the weights of a compiled network.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn new(kernels: &Arc<NativeKernels>, program: Program) -> Result<Arc<Self>, CudaError> {
+        let mut weights = Weights::new(&program);
+        let uploaded = DeviceBuf::from_slice(kernels.context(), &weights.bytes)?;
+        weights.bytes = Vec::new();
+        Ok(Arc::new(Self { program, weights, uploaded, kernels: Arc::clone(kernels) }))
+    }
+
+    /// The network as it was compiled.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// A context that reads `inputs`, in the program's order, and writes `output`, each of `max_batch` items.
+    ///
+    /// # Safety
+    /// The buffers must be as large as the program's edges say, aligned to 16 bytes, and outlive the context's use.
+    ///
+    /// # Errors
+    /// [`NativeError::Cuda`] when the GPU has no room for it, [`NativeError::TooLarge`].
+    pub unsafe fn bind(
+        self: &Arc<Self>,
+        inputs: &[DevicePtr],
+        output: DevicePtr,
+        max_batch: usize,
+    ) -> Result<NativeNetwork, NativeError> {
+        let edges = self.program.inputs.iter().chain([&self.program.output]).map(super::program::Edge::len);
+        let largest = self.program.buffers.iter().copied().chain(edges).max().unwrap_or(0);
+        if largest.checked_mul(max_batch).is_none_or(|values| values > MOST_VALUES) {
+            return Err(NativeError::TooLarge { values: largest, batch: max_batch });
+        }
+        let arena = Arena::new(&self.program, |_| true);
+        let slab = DeviceBuf::new(self.kernels.context(), arena.bytes * max_batch)?;
+        let addresses = Addresses {
+            inputs: inputs.iter().map(|input| input.0).collect(),
+            output: output.0,
+            weights: self.uploaded.ptr().0,
+            arena: slab.ptr().0,
+            max_batch,
+        };
+        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab })
+    }
+}
+
+impl NativeNetwork {
+    /// Enqueues a run over the first `batch` items: launches only, so that it may be captured.
+    ///
+    /// # Safety
+    /// Until `stream` has passed the run, the bound buffers must be used by nothing else, and `self` must not run on another stream.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub unsafe fn enqueue(&mut self, batch: usize, stream: &Stream) -> Result<(), CudaError> {
+        for index in 0..self.model.program.ops.len() {
+            // SAFETY: promised by the caller.
+            unsafe { self.enqueue_op(index, self.usual_choice(index, batch), batch, stream) }?;
+        }
+        Ok(())
+    }
+
+    /// Enqueues one operation, the way it is told to: for measurements and tests.
+    ///
+    /// # Safety
+    /// As [`Self::enqueue`].
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub unsafe fn enqueue_op(
+        &mut self,
+        index: usize,
+        choice: Choice,
+        batch: usize,
+        stream: &Stream,
+    ) -> Result<(), CudaError> {
+        let batch = batch.min(self.addresses.max_batch);
+        let NativeModel { program, weights, kernels, .. } = &*self.model;
+        let lowering = Lowering { program, weights, arena: &self.arena, addresses: &self.addresses };
+        for launch in lowering.launches(index, choice, batch).iter().flatten() {
+            // SAFETY: promised by the caller; what lies between is this context's own.
+            unsafe { kernels.enqueue(launch, stream) }?;
+        }
+        Ok(())
+    }
+
+    /// How an operation runs where nothing was measured.
+    #[must_use]
+    pub fn usual_choice(&self, index: usize, batch: usize) -> Choice {
+        let multiprocessors = self.model.kernels.context().gpu().multiprocessors as usize;
+        self.model.program.ops[index].usual_choice(batch, multiprocessors)
+    }
+
+    /// The network it runs.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.model.program
+    }
+
+    /// The memory that the context has for itself, and where each buffer starts in it once multiplied by its batch.
+    #[must_use]
+    pub fn memory(&self) -> (&DeviceBuf, &Arena) {
+        (&self.slab, &self.arena)
+    }
+}
+
+impl Op {
+    /// How it runs over `batch` items on a GPU of so many multiprocessors, where nothing was measured.
+    #[must_use]
+    pub fn usual_choice(&self, batch: usize, multiprocessors: usize) -> Choice {
+        let tile = |conv: &super::program::Conv| usual(batch * conv.to.pixels(), conv.to.channels, multiprocessors);
+        match self {
+            Self::Conv(op) => Choice::Conv(tile(op)),
+            Self::Block(op) => Choice::Apart(tile(&op.expand), tile(&op.project)),
+            _ => Choice::Plain,
+        }
+    }
+
+    /// All the ways in which it may run.
+    #[must_use]
+    pub fn choices(&self) -> Vec<Choice> {
+        let fitting = |channels: usize| super::tiles::fitting(channels);
+        match self {
+            Self::Conv(op) => fitting(op.to.channels).map(Choice::Conv).collect(),
+            Self::Block(op) => fitting(op.expand.to.channels)
+                .flat_map(|first| fitting(op.project.to.channels).map(move |last| Choice::Apart(first, last)))
+                .collect(),
+            _ => vec![Choice::Plain],
+        }
+    }
+}

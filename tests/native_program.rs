@@ -1,0 +1,115 @@
+//! Networks compiled for the native engine, interpreted on the CPU, against ONNX Runtime on the files they came from.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::native::{Interpreter, Keep};
+use common::speech::Random;
+use lipsyncd::avatar::onnx::GraphInfo;
+use lipsyncd::backend::cuda::native::program::{Op, Program};
+use lipsyncd::onnxruntime::{BoundNetwork, Element, Network, OnnxRuntime, TensorSpec};
+
+/// What is left when only the weights are rounded to float16, and when activations are too, as on the GPU.
+const LEAST_DB: [(Keep, f64); 2] = [(Keep::Single, 55.0), (Keep::Half, 45.0)];
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn compile(path: &Path) -> Program {
+    let model = std::fs::read(path).unwrap();
+    Program::compile(&model, Element::F16).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A picture with a face's smoothness, half of it masked; sound features or a mel window.
+fn input(item: [usize; 3], random: &mut Random) -> Vec<f32> {
+    let [channels, height, width] = item;
+    let (fx, fy) = (0.02 + 0.1 * random.unit(), 0.02 + 0.1 * random.unit());
+    let mut value = |c: usize, y: usize, x: usize| match channels {
+        6 if c >= 3 && y > height / 2 => 0.0,
+        6 => 0.5 + 0.4 * (x as f32 * fx + c as f32).sin() * (y as f32 * fy).cos() + 0.1 * (random.unit() - 0.5),
+        1 => 8.0 * random.unit() - 4.0,
+        _ => 2.0 * random.unit() - 0.7,
+    };
+    (0..channels * height * width).map(|at| value(at / (height * width), at / width % height, at % width)).collect()
+}
+
+/// ONNX Runtime's output for one item.
+fn judge(path: &Path, program: &Program, inputs: &[Vec<f32>]) -> Vec<f32> {
+    let library = std::env::var_os("LIPSYNCD_ONNXRUNTIME").map(PathBuf::from);
+    let runtime = OnnxRuntime::load(library.as_deref()).unwrap_or_else(|error| panic!("{error}"));
+    let network = Network::load(&runtime, path, 2).unwrap();
+    let info = GraphInfo::parse(&std::fs::read(path).unwrap()).unwrap();
+    let rank = info.outputs[0].dims.as_ref().unwrap().len();
+    let shape = |item: [usize; 3]| [1].into_iter().chain(item).collect::<Vec<_>>();
+    let specs: Vec<_> = program.inputs.iter().map(|edge| TensorSpec::new(&*edge.name, &shape(edge.item))).collect();
+    let output = TensorSpec::new(&*program.output.name, &shape(program.output.item)[..rank]);
+    let mut bound = BoundNetwork::new(&network, &specs, &[output]).unwrap();
+    for (index, values) in inputs.iter().enumerate() {
+        bound.input_mut(index).copy_from_slice(values);
+    }
+    bound.run().unwrap();
+    bound.output(0).to_vec()
+}
+
+/// Peak signal to noise: a picture's peak is 1, a feature's what it reaches.
+fn psnr_db(expected: &[f32], found: &[f32]) -> f64 {
+    assert_eq!(expected.len(), found.len());
+    let peak = expected.iter().fold(1.0_f64, |peak, &value| peak.max(f64::from(value.abs())));
+    let square = |(&a, &b): (&f32, &f32)| (f64::from(a) - f64::from(b)).powi(2);
+    let mean = expected.iter().zip(found).map(square).sum::<f64>() / expected.len() as f64;
+    10.0 * (peak.powi(2) / mean).log10()
+}
+
+/// Compares the network at `path` with its compiled form.
+fn check(path: &Path) {
+    let program = compile(path);
+    let mut random = Random::new(5);
+    let inputs: Vec<Vec<f32>> = program.inputs.iter().map(|edge| input(edge.item, &mut random)).collect();
+    let expected = judge(path, &program, &inputs);
+    let lent: Vec<&[f32]> = inputs.iter().map(Vec::as_slice).collect();
+    for (keep, least) in LEAST_DB {
+        let found = Interpreter::run(&program, keep, &lent);
+        let psnr = psnr_db(&expected, &found);
+        println!("{}: {psnr:.1} dB", path.display());
+        assert!((least..200.0).contains(&psnr), "{}: {psnr:.1} dB, expected {least}", path.display());
+    }
+}
+
+#[test]
+fn the_demo_avatars_networks() {
+    check(&repository("avatars/demo/generator.onnx"));
+    check(&repository("avatars/demo/audio_encoder.onnx"));
+}
+
+#[test]
+fn small_networks_of_the_family() {
+    for path in ["tiny-avatar/generator.onnx", "tiny-avatar/audio_encoder.onnx"] {
+        check(&repository(&format!("tests/golden/{path}")));
+    }
+}
+
+/// What `python engines/networks/build.py` makes, in the folder named by `LIPSYNCD_NETWORKS`: one folder for each network.
+#[test]
+#[ignore = "needs the networks of engines/networks/build.py: see `make native-test`"]
+fn built_networks() {
+    let folder = std::env::var_os("LIPSYNCD_NETWORKS").expect("LIPSYNCD_NETWORKS names no folder");
+    let mut folders: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.retain(|folder| folder.join("generator.onnx").exists());
+    folders.sort();
+    assert!(!folders.is_empty());
+    for folder in folders {
+        check(&folder.join("generator.onnx"));
+        check(&folder.join("audio_encoder.onnx"));
+    }
+}
+
+#[test]
+fn blocks_are_found() {
+    let program = compile(&repository("avatars/demo/generator.onnx"));
+    let count = |is: fn(&Op) -> bool| program.ops.iter().filter(|op| is(op)).count();
+    // 8 on the way down, 2 at the bottom, 4 merges and 6 refinements on the way up.
+    assert_eq!(count(|op| matches!(op, Op::Block(_))), 20);
+    assert_eq!(count(|op| matches!(op, Op::Depthwise(_))), 0);
+}
