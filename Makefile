@@ -14,7 +14,7 @@ NVCC := .cache/nvcc/complete
 NVIDIA := .cache/nvidia/complete
 ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
 
-.PHONY: help packages gpu-packages onnxruntime build kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
+.PHONY: gpu-check help packages gpu-packages onnxruntime build kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
 .PHONY: bench bench-avatar clean
 
 help: ## List the targets
@@ -95,6 +95,11 @@ nvidia-test: packages $(NVIDIA) ## Open the real NVRTC and nvJPEG, compile the k
 
 tensorrt-test: gpu-packages $(TENSORRT) ## Build real TensorRT-RTX plans of the demo avatar; needs no GPU
 	LIPSYNCD_TENSORRT=$(CURDIR)/$(dir $(TENSORRT)) $(CARGO) test --locked --features tensorrt-rtx --test engine_build
+
+gpu-check: build $(NVCC) ## Check a GPU: packs programs and tests into out/gpu-check, and runs them where there is a GPU
+	scripts/gpu-pack.sh
+	@if nvidia-smi >/dev/null 2>&1; then REPORT=$(OUT)/gpu-check.txt scripts/gpu-check.sh; else \
+	    echo "no GPU here: copy this folder to a machine with one and run scripts/gpu-check.sh there"; fi
 
 bench-avatar: $(VENV)/requirements ## Make out/avatars/full: the full-size network, random weights, for benchmarks
 	$(VENV)/bin/python engines/networks/standin.py --width full --out $(OUT)/avatars/full

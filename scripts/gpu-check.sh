@@ -12,7 +12,7 @@ bin=$here/out/gpu-check
 export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
 nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null) &&
     export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
-steps=${*:-doctor conformance frames faults sanitizer allocations soak bench}
+steps=${*:-doctor kernels native conformance frames faults sanitizer allocations soak bench}
 failed=
 
 say() { printf '%s\n' "$*" >>"$report"; }
@@ -40,6 +40,8 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>
 for name in $steps; do
     case $name in
     doctor) step doctor "$bin/lipsyncd" doctor ;;
+    kernels) step kernels "$bin/kernels" --ignored --test-threads 1 ;;
+    native) step native "$bin/gpu_native" --ignored --nocapture --test-threads 1 ;;
     conformance) step conformance "$bin/conformance" --ignored --test-threads 1 ;;
     frames) step frames "$bin/gpu_frames" --ignored --nocapture --test-threads 1 ;;
     faults) step faults "$bin/gpu_faults" --ignored --nocapture --test-threads 1 ;;
@@ -53,7 +55,11 @@ for name in $steps; do
     bench)
         avatar=$here/out/avatars/full
         [ -d "$avatar" ] || step full-size python3 "$here/engines/networks/standin.py" --width full --out "$avatar"
-        step bench "$bin/lipsyncd" engine bench --backend cuda --avatar "$avatar" ${BENCH:-}
+        step bench-native "$bin/bench_native" "$avatar/generator.onnx"
+        for engine in ${ENGINES:-native onnxruntime}; do
+            # shellcheck disable=SC2086 # Options, split on purpose.
+            step "bench-$engine" "$bin/lipsyncd" engine bench --gpu-engine "$engine" --avatar "$avatar" ${BENCH:-}
+        done
         ;;
     *) say "no such step: $name" ;;
     esac

@@ -10,10 +10,15 @@ mkdir -p "$out"
 profile=${PROFILE:-release}
 $cargo build --profile "$profile" --locked
 cp "target/$([ "$profile" = dev ] && echo debug || echo "$profile")/lipsyncd" "$out/lipsyncd"
-for test in conformance gpu_frames gpu_soak gpu_faults allocations; do
-    program=$($cargo test --locked --no-run --test "$test" --message-format json 2>/dev/null |
-        sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
-    cp "$program" "$out/$test"
+# Copies the program of a test or bench target. One call of cargo each: all at once, it would build what is not needed here.
+take() {
+    program=$($cargo test --locked --no-run "$1" "$2" --message-format json 2>/dev/null |
+        sed -n '/"kind":\["'"${1#--}"'"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
+    cp "$program" "$out/$3"
+}
+for test in conformance gpu_frames gpu_soak gpu_faults gpu_native kernels allocations; do
+    take --test "$test" "$test"
 done
-strip "$out"/*
+take --bench gpu_native bench_native
+find "$out" -maxdepth 1 -type f -exec strip {} +
 ls -l "$out"

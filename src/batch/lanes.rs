@@ -13,6 +13,7 @@ use super::stats::EngineStats;
 use super::work::WorkKind;
 use crate::audio::WINDOW_MEL_FRAMES;
 use crate::backend::Lane;
+use crate::cuda::nvtx::range;
 use crate::telemetry::label::Label as _;
 use crate::telemetry::{DeviceRecorder, Stage, WorkClass};
 
@@ -27,17 +28,30 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
         let _span = span_of(key, &mut slot).entered();
         let taken = Instant::now();
         note_waits(key, &mut slot, device, taken);
-        let filled = stage(slot, key, &mut scratch);
+        let filled = {
+            let _range = range(c"stage");
+            stage(slot, key, &mut scratch)
+        };
         let staged = taken.elapsed();
         let (mut ran, mut in_flight) = (0, None);
         slot = if filled.is_empty() {
             filled.abandon()
         } else {
+            let network = match key {
+                BatchKey::Encode(_) => c"encode",
+                BatchKey::Render(_) => c"generate",
+            };
+            let range_of_network = range(network);
             let flying = lane.submit(filled);
             // The next batch may have the device while this one is encoded.
             in_flight = lane.settle(&flying).then(|| whole.queue.done());
-            let mut ready = lane.complete(flying);
+            drop(range_of_network);
+            let mut ready = {
+                let _range = range(c"composite");
+                lane.complete(flying)
+            };
             let start = Instant::now();
+            let _range = range(c"deliver");
             if deliver(&mut ready, whole) {
                 device.stage_done(Stage::Stage, staged);
                 device.stage_done(Stage::Deliver, start.elapsed());

@@ -8,6 +8,7 @@
 //! | [`memory`] | device buffers, and pinned host memory of two kinds: for upload and for readback |
 //! | [`module`] | compiled kernels and their launch |
 //! | [`graph`] | a sequence of launches, captured once and replayed |
+//! | [`nvtx`] | ranges that profilers show |
 //! | [`error`] | what the driver says, and what it means for the process |
 //!
 //! The raw symbols and the thin layer over them are `cudarc`'s; its own owners are not used, since they wait on events behind
@@ -20,6 +21,7 @@ pub mod error;
 pub mod graph;
 pub mod memory;
 pub mod module;
+pub mod nvtx;
 pub mod stream;
 
 pub use context::Context;
