@@ -114,6 +114,7 @@ impl Wanted {
             gpu,
             engine: self.engine,
             precision: self.precision,
+            max_batch: self.gpu_engine().limits.max_frames,
             jpeg: self.jpeg,
             max_device_bytes: self.max_device_bytes,
             onnxruntime: self.onnxruntime.clone(),

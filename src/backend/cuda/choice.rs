@@ -52,6 +52,8 @@ pub struct CudaOptions {
     pub engine: EngineChoice,
     /// What they compute in.
     pub precision: Precision,
+    /// Largest batch that plans are made for.
+    pub max_batch: usize,
     /// Most bytes of avatars' pictures on the GPU; none is all that is free but a reserve.
     pub max_device_bytes: Option<u64>,
     /// What makes its JPEGs.
@@ -72,6 +74,7 @@ impl CudaOptions {
             gpu,
             engine: EngineChoice::Auto,
             precision: Precision::Fp16,
+            max_batch: 32,
             max_device_bytes: None,
             jpeg: JpegChoice::Auto,
             onnxruntime,
@@ -174,7 +177,7 @@ fn tensorrt(context: &Arc<Context>, options: &CudaOptions) -> Result<Box<dyn Gpu
     let library = Library::load(options.tensorrt.as_deref()).map_err(|error| error.to_string())?;
     let plans = options.plans.clone().or_else(|| crate::paths::cache_folder().map(|cache| cache.join("plans")));
     let plans = plans.ok_or("there is no cache folder for TensorRT's plans: set HOME, or `plans`")?;
-    Ok(Box::new(TensorRtEngine::new(library, gpu.clone(), options.precision, plans)))
+    Ok(Box::new(TensorRtEngine::new(library, gpu.clone(), (options.precision, options.max_batch), plans)))
 }
 
 fn native(driver: &Driver, context: &Arc<Context>, options: &CudaOptions) -> Result<NativeEngine, String> {

@@ -30,6 +30,12 @@ pub(in crate::commands) struct Args {
     /// Build plans that are already there, too
     #[arg(long)]
     force: bool,
+    /// Refuse plans that stay below so many decibels of the CPU's picture
+    #[arg(long, default_value_t = 40.0, value_name = "DB")]
+    min_psnr: f64,
+    /// ONNX Runtime's shared library, for the CPU's picture
+    #[arg(long, env = "LIPSYNCD_ONNXRUNTIME", value_name = "FILE")]
+    onnxruntime: Option<PathBuf>,
     /// Seconds one plan may take
     #[arg(long, default_value_t = 1800)]
     timeout: u64,
@@ -50,13 +56,16 @@ pub(super) use with_tensorrt::run;
 
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 mod with_tensorrt {
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use super::super::check::compare;
     use super::Args;
     use crate::avatar::Bundle;
     use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, read_plan};
     use crate::backend::cuda::tensorrt::{Library, Order, order, target_of};
+    use crate::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
     use crate::commands::error::FileError;
     use crate::commands::{CommandError, progress};
     use crate::cuda::Driver;
@@ -71,21 +80,47 @@ mod with_tensorrt {
                 .ok_or_else(|| CommandError::input("no cache folder: set HOME, or say --out"))?
                 .join("plans"),
         };
-        let networks = [
-            ("generator", &bundle.generator.path, PlanEdges::Half),
-            ("audio_encoder", &bundle.audio_encoder.path, PlanEdges::Single),
-        ];
+        let networks = [(&bundle.generator.path, PlanEdges::Half), (&bundle.audio_encoder.path, PlanEdges::Single)];
         let ranges = ranges(&args.batches);
         let bar = progress::bar("plans", networks.len() * ranges.len());
-        for (name, network, edges) in networks {
+        let mut plans = Vec::new();
+        for (network, edges) in networks {
             for &batch in &ranges {
-                let line = one(args, &library, &out, (name, network, edges), batch)?;
-                bar.suspend(|| println!("{line}"));
+                let (plan, line) = one(args, &library, &out, (network, edges), batch)?;
+                bar.suspend(|| println!("{}: {batch}, {line}", plan.display()));
+                plans.push(plan);
                 bar.inc(1);
             }
         }
         bar.finish_and_clear();
-        println!("accuracy: not measured here; `make gpu-check` measures it on the GPU the plans are for");
+        check(args, &bundle, &library, &out).inspect_err(|_| {
+            // Not left for the daemon to find.
+            for plan in &plans {
+                let _ = std::fs::remove_file(plan);
+            }
+        })
+    }
+
+    /// Compares plans for this machine's GPU with the CPU.
+    fn check(args: &Args, bundle: &Bundle, library: &Library, plans: &Path) -> Result<(), CommandError> {
+        let [most] = *args.batches else {
+            println!("accuracy: not measured, since the daemon takes one plan for all batches; see --batches");
+            return Ok(());
+        };
+        if !args.sm.is_empty() {
+            println!("accuracy: not measured here; `lipsyncd engine check` measures it on the GPU the plans are for");
+            return Ok(());
+        }
+        let options = CudaOptions {
+            engine: EngineChoice::TensorRt,
+            precision: args.precision,
+            max_batch: most as usize,
+            tensorrt: Some(library.folder.clone()),
+            plans: Some(plans.to_owned()),
+            ..CudaOptions::of_gpu(0, args.onnxruntime.clone())
+        };
+        let gpu = Arc::new(CudaBackend::open(&options).map_err(CommandError::failed)?);
+        println!("{}", compare(bundle, gpu, args.onnxruntime.clone(), args.min_psnr)?);
         Ok(())
     }
 
@@ -102,16 +137,17 @@ mod with_tensorrt {
         args: &Args,
         library: &Library,
         out: &Path,
-        (name, network, edges): (&str, &Path, PlanEdges),
+        (network, edges): (&Path, PlanEdges),
         batch: BatchRange,
-    ) -> Result<String, CommandError> {
+    ) -> Result<(PathBuf, String), CommandError> {
         let bytes = std::fs::read(network).map_err(FileError::at(network)).map_err(CommandError::input)?;
         let options = PlanOptions { precision: args.precision, edges, batch, workspace_mib: args.workspace_mib };
         let key = PlanKey::new(&bytes, library.name(), target(&args.sm)?, options);
-        let path = key.path(out, name);
+        let path = key.path(out, network);
         let found = read_plan(&path, &key);
         if let (false, Ok(plan)) = (args.force, &found) {
-            return Ok(format!("{}: there already, {batch}, {} bytes", path.display(), plan.len()));
+            let line = format!("there already, {} bytes", plan.len());
+            return Ok((path, line));
         }
         if let Err(error @ (PlanError::Corrupt { .. } | PlanError::Foreign { .. })) = &found {
             eprintln!("{}: {error}; building it again", path.display());
@@ -127,7 +163,7 @@ mod with_tensorrt {
         .map_err(CommandError::failed)?;
         // Read back through the same door the daemon will use.
         read_plan(&path, &key).map_err(CommandError::failed)?;
-        Ok(format!("{}: {batch}, {made}", path.display()))
+        Ok((path, made.to_string()))
     }
 
     fn target(sms: &[u32]) -> Result<String, CommandError> {

@@ -1,7 +1,9 @@
 //! `lipsyncd engine`: what runs the networks on a GPU: plans ahead of time, and what it carries.
 
+mod accuracy;
 mod bench;
 mod build;
+mod check;
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 mod child;
 
@@ -15,6 +17,8 @@ pub(super) enum Command {
     Build(build::Args),
     /// Measure what a GPU carries: the generator alone, each step of a batch, and the whole pipeline
     Bench(bench::Args),
+    /// Compare what a GPU draws with what the CPU draws, on an avatar's own pictures
+    Check(check::Args),
     /// Build one plan in this process; what `build` starts
     #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
     #[command(hide = true)]
@@ -25,6 +29,7 @@ pub(super) fn run(command: &Command) -> Result<(), CommandError> {
     match command {
         Command::Build(args) => build::run(args),
         Command::Bench(args) => bench::run(args),
+        Command::Check(args) => check::run(args),
         #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
         Command::BuildOne(args) => child::run(args),
     }

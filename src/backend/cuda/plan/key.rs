@@ -87,10 +87,11 @@ impl PlanKey {
         Self { network: hex(&Sha256::digest(network)), engine, target, options }
     }
 
-    /// Where the plan of a network called `name` lies in `folder`.
+    /// Where the plan of the network at `network` lies in `folder`: under a name that changes with everything in the key.
     #[must_use]
-    pub fn path(&self, folder: &Path, name: &str) -> PathBuf {
+    pub fn path(&self, folder: &Path, network: &Path) -> PathBuf {
         let digest = hex(&Sha256::digest(self.to_json()));
+        let name = network.file_stem().map_or_else(|| "network".into(), |stem| stem.to_string_lossy());
         folder.join(format!("{name}-{}.plan", &digest[..16]))
     }
 

@@ -11,7 +11,7 @@ use super::build::one_line;
 use super::{FLAVOUR, Library, Order, order};
 use crate::avatar::onnx::Edges;
 use crate::backend::BackendError;
-use crate::backend::cuda::engine::{Buffers, GpuEngine, GpuModel, GpuNetwork, MAX_BATCH, NetworkFile, Port, Ports};
+use crate::backend::cuda::engine::{Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports, bucket_of};
 use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, Precision, read_plan};
 use crate::backend::cuda::prepare::prepare;
 use crate::cuda::{Gpu, Stream};
@@ -28,6 +28,7 @@ pub struct TensorRtEngine {
     library: Library,
     gpu: Gpu,
     precision: Precision,
+    max_batch: u32,
     plans: PathBuf,
 }
 
@@ -40,20 +41,19 @@ pub fn target_of(gpu: &Gpu) -> String {
 }
 
 impl TensorRtEngine {
-    /// The engine for `gpu`, with plans kept in `plans`.
+    /// The engine for `gpu`, for batches of up to `max_batch`, with plans kept in `plans`.
     #[must_use]
-    pub fn new(library: Library, gpu: Gpu, precision: Precision, plans: PathBuf) -> Self {
-        Self { library, gpu, precision, plans }
+    pub fn new(library: Library, gpu: Gpu, (precision, max_batch): (Precision, usize), plans: PathBuf) -> Self {
+        Self { library, gpu, precision, max_batch: bucket_of(max_batch) as u32, plans }
     }
 
     /// The plan of `network`: the one that is kept, for this GPU or ahead of time for its SM, or a new one.
     fn plan(&self, network: NetworkFile<'_>, options: PlanOptions) -> Result<Vec<u8>, BackendError> {
-        let stem = network.path.file_stem().map_or_else(|| "network".into(), |stem| stem.to_string_lossy());
         let key = |target| PlanKey::new(network.content, self.library.name(), target, options);
         let own = key(target_of(&self.gpu));
-        let path = own.path(&self.plans, &stem);
-        for (key, path) in [(key(format!("sm_{}", self.gpu.sm)), None), (own.clone(), Some(&path))] {
-            let path = path.map_or_else(|| key.path(&self.plans, &stem), Clone::clone);
+        let path = own.path(&self.plans, network.path);
+        for key in [key(format!("sm_{}", self.gpu.sm)), own.clone()] {
+            let path = key.path(&self.plans, network.path);
             match read_plan(&path, &key) {
                 Ok(plan) => return Ok(plan),
                 Err(PlanError::Missing) => {}
@@ -92,7 +92,7 @@ impl GpuEngine for TensorRtEngine {
         let prepared = prepare(network.content, Precision::Fp32, Edges::Single)
             .map_err(|source| BackendError::Prepare { path: network.path.to_owned(), source })?;
         let one_by_one = prepared.one_by_one.is_some();
-        let batch = if one_by_one { BatchRange::only(1) } else { BatchRange::up_to(MAX_BATCH as u32) };
+        let batch = if one_by_one { BatchRange::only(1) } else { BatchRange::up_to(self.max_batch) };
         let options = PlanOptions { precision: self.precision, edges, batch, workspace_mib: WORKSPACE_MIB };
         let plan = self.plan(network, options)?;
         let engine = Loaded::deserialize(&plan).map_err(|error| refused(network.path, &error))?;

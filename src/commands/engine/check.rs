@@ -1,0 +1,54 @@
+//! `lipsyncd engine check`: a GPU's frames against the CPU's.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args as ClapArgs;
+
+use super::accuracy;
+use crate::avatar::Bundle;
+use crate::backend::cuda::CudaBackend;
+use crate::backend::{Backend, CpuBackend};
+use crate::commands::CommandError;
+use crate::commands::devices::DeviceArgs;
+
+/// What `lipsyncd engine check` takes.
+#[derive(Debug, ClapArgs)]
+pub(in crate::commands) struct Args {
+    /// The bundle's folder
+    #[arg(long, value_name = "DIR")]
+    avatar: PathBuf,
+    /// Fail below so many decibels of the CPU's picture
+    #[arg(long, default_value_t = 40.0, value_name = "DB")]
+    min_psnr: f64,
+    #[command(flatten)]
+    devices: DeviceArgs,
+}
+
+pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
+    let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
+    let gpu = Arc::new(CudaBackend::open(&args.devices.cuda()).map_err(CommandError::failed)?);
+    let onnxruntime = args.devices.wanted().onnxruntime;
+    println!("{}", compare(&bundle, gpu, onnxruntime, args.min_psnr)?);
+    Ok(())
+}
+
+/// The accuracy of `gpu` in a line, or an error below `min_psnr`.
+pub(super) fn compare(
+    bundle: &Bundle,
+    gpu: Arc<CudaBackend>,
+    onnxruntime: Option<PathBuf>,
+    min_psnr: f64,
+) -> Result<String, CommandError> {
+    let cpu = Arc::new(CpuBackend::new(onnxruntime.as_deref(), 1).map_err(CommandError::failed)?);
+    let info = gpu.info();
+    let accuracy = accuracy::measure(bundle, gpu, cpu)?;
+    let line = format!(
+        "accuracy: {:.1} dB at least, {:.1} dB in the mean, against the CPU; {info}",
+        accuracy.least_db, accuracy.mean_db
+    );
+    if accuracy.least_db < min_psnr {
+        return Err(CommandError::failed(format!("{line}: below {min_psnr} dB; use gpu_precision = \"fp32\"")));
+    }
+    Ok(line)
+}
