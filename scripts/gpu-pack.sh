@@ -10,7 +10,7 @@ mkdir -p "$out"
 profile=${PROFILE:-release}
 $cargo build --profile "$profile" --locked
 cp "target/$([ "$profile" = dev ] && echo debug || echo "$profile")/lipsyncd" "$out/lipsyncd"
-for test in conformance gpu_frames gpu_soak gpu_faults allocations; do
+for test in conformance gpu_frames gpu_soak gpu_faults allocations kernels gpu_nvjpeg; do
     program=$($cargo test --locked --no-run --test "$test" --message-format json 2>/dev/null |
         sed -n '/"kind":\["test"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
     cp "$program" "$out/$test"
