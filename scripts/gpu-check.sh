@@ -12,7 +12,7 @@ bin=$here/out/gpu-check
 export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
 nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null) &&
     export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
-steps=${*:-doctor kernels native conformance frames faults sanitizer allocations soak bench}
+steps=${*:-doctor kernels nvjpeg native conformance frames faults sanitizer allocations soak bench}
 failed=
 
 say() { printf '%s\n' "$*" >>"$report"; }
@@ -40,7 +40,8 @@ nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>
 for name in $steps; do
     case $name in
     doctor) step doctor "$bin/lipsyncd" doctor ;;
-    kernels) step kernels "$bin/kernels" --ignored --test-threads 1 ;;
+    kernels) step kernels "$bin/kernels" --ignored --nocapture ;;
+    nvjpeg) step nvjpeg "$bin/gpu_nvjpeg" --ignored --nocapture ;;
     native) step native "$bin/gpu_native" --ignored --nocapture --test-threads 1 ;;
     conformance) step conformance "$bin/conformance" --ignored --test-threads 1 ;;
     frames) step frames "$bin/gpu_frames" --ignored --nocapture --test-threads 1 ;;

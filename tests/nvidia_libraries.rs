@@ -83,7 +83,7 @@ fn assert_holds_all(unit: Unit, image: &[u8]) {
 #[test]
 #[ignore = "needs NVRTC: make nvidia-test"]
 fn nvrtc_compiles_for_every_architecture() {
-    let nvrtc = Nvrtc::load(13, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
+    let nvrtc = Nvrtc::load(13000, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
     let architectures = include_str!("../kernels/architectures").split_whitespace();
     for (sm, unit) in architectures.flat_map(|sm| [(sm, Unit::Frames), (sm, Unit::Native)]) {
         let image = nvrtc.compile(unit, sm.parse().unwrap()).unwrap();
@@ -96,7 +96,7 @@ fn nvrtc_compiles_for_every_architecture() {
 #[test]
 #[ignore = "needs NVRTC: make nvidia-test"]
 fn newer_gpus_get_ptx_and_older_ones_a_reason() {
-    let nvrtc = Nvrtc::load(13, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
+    let nvrtc = Nvrtc::load(13000, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
     let ptx = nvrtc.compile(Unit::Frames, 999).unwrap();
     assert!(ptx.ends_with(b"\0") && ptx.windows(8).any(|part| part == b".version"));
     assert_holds_all(Unit::Frames, &ptx);
@@ -125,18 +125,18 @@ fn compiled_kernels_are_kept_and_mended() {
 #[test]
 fn nvjpeg_absent_broken_or_another_is_named() {
     let empty = tempfile::tempdir().unwrap();
-    let error = Library::load(13, Some(empty.path())).unwrap_err().to_string();
+    let error = Library::load(13000, Some(empty.path())).unwrap_err().to_string();
     for part in ["libnvjpeg.so.13", "LIPSYNCD_NVJPEG", "`pip install nvidia-nvjpeg`"] {
         assert!(error.contains(part), "{error}");
     }
-    let error = Library::load(12, Some(empty.path())).unwrap_err().to_string();
+    let error = Library::load(12080, Some(empty.path())).unwrap_err().to_string();
     assert!(error.contains("libnvjpeg.so.12") && error.contains("`pip install nvidia-nvjpeg-cu12`"), "{error}");
     let library = empty.path().join("libnvjpeg.so.12");
     fs::write(&library, "not a library").unwrap();
-    let error = Library::load(13, Some(empty.path())).unwrap_err().to_string();
+    let error = Library::load(13000, Some(empty.path())).unwrap_err().to_string();
     assert!(error.contains(&library.display().to_string()), "{error}");
     let other = imposter("libnvjpeg.so.13");
-    let error = Library::load(13, Some(other.path())).unwrap_err().to_string();
+    let error = Library::load(13000, Some(other.path())).unwrap_err().to_string();
     assert!(error.contains("nvjpegGetProperty") && error.contains("libnvjpeg.so.13"), "{error}");
 }
 
@@ -144,7 +144,7 @@ fn nvjpeg_absent_broken_or_another_is_named() {
 #[ignore = "needs nvJPEG: make nvidia-test"]
 fn nvjpeg_tells_its_version() {
     let folder = folder("LIPSYNCD_NVJPEG");
-    let library = Library::load(13, Some(&folder)).unwrap();
+    let library = Library::load(13000, Some(&folder)).unwrap();
     assert_eq!(library.path(), folder.join("libnvjpeg.so.13"));
     assert_eq!(library.version().to_string(), "13.3.2");
 }
@@ -153,7 +153,7 @@ fn nvjpeg_tells_its_version() {
 #[test]
 #[ignore = "needs nvJPEG: make nvidia-test"]
 fn nvjpeg_starts_or_says_what_it_needs() {
-    let library = Library::load(13, Some(&folder("LIPSYNCD_NVJPEG"))).unwrap();
+    let library = Library::load(13000, Some(&folder("LIPSYNCD_NVJPEG"))).unwrap();
     match NvJpeg::new(library) {
         Ok(_) => assert!(Path::new("/proc/driver/nvidia/version").exists()),
         Err(error) => {

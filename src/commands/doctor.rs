@@ -97,7 +97,7 @@ fn kernel_module() -> String {
 fn kernels(driver: &Result<Driver, DriverMissing>) -> String {
     let Ok(driver) = driver else { return "not needed without a GPU".to_owned() };
     let Ok(gpu) = driver.gpu(0) else { return "not needed without a GPU".to_owned() };
-    match KernelImage::load(Unit::Frames, Target { sm: gpu.sm, driver: driver.version().number() }, None) {
+    match KernelImage::load(Unit::Frames, Target { sm: gpu.sm, driver: driver.version().number() }) {
         Ok(image) => match image.origin() {
             Origin::BuiltIn(cuda) => format!("built in, by nvcc {cuda}"),
             Origin::Compiled { nvrtc } => format!("compiled by {nvrtc}"),

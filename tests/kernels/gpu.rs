@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, OnceLock};
 
+use lipsyncd::backend::cuda::kernels::Target;
 use lipsyncd::backend::cuda::kernels::params::{FrameAddresses, FrameParams};
-use lipsyncd::backend::cuda::kernels::{KernelImage, Target, Unit};
 use lipsyncd::backend::cuda::launch::{FrameBatch, Kernels};
 use lipsyncd::cuda::{Context, CudaError, DeviceBuf, DevicePtr, Driver, Plain, Priority, Stream};
 
@@ -25,10 +25,7 @@ impl Device {
             let driver = Driver::load().unwrap_or_else(|error| panic!("{error}"));
             let context = Context::open(&driver, 0).unwrap();
             let target = Target { sm: context.gpu().sm, driver: driver.version().number() };
-            let image = KernelImage::load(Unit::Frames, target, None).unwrap_or_else(|error| panic!("{error}"));
-            println!("{}: {:?}", context.gpu().name, image.origin());
-            // SAFETY: the image is nvcc's or NVRTC's own.
-            let kernels = unsafe { Kernels::load(&context, image.bytes()) }.unwrap();
+            let kernels = Kernels::open(&context, target).unwrap_or_else(|error| panic!("{error}"));
             let stream = Stream::new(&context, Priority::Normal).unwrap();
             Self { context, stream, kernels }
         })

@@ -6,7 +6,7 @@ use super::avatar::{Budget, DeviceAvatar};
 use super::choice::{CudaOptions, CudaUnavailable, JpegChoice, choose, nvjpeg};
 use super::engine::{GpuEngine, NetworkFile, Port, Ports};
 use super::faults::Faults;
-use super::kernels::{KernelImage, Target, Unit};
+use super::kernels::Target;
 use super::lane::CudaLane;
 use super::launch::Kernels;
 use super::plan::Precision;
@@ -42,10 +42,7 @@ impl CudaBackend {
         let at_gpu = |source| unavailable(CudaUnavailable::Gpu { gpu: options.gpu, source });
         let context = Context::open(&driver, options.gpu).map_err(at_gpu)?;
         let target = Target { sm: context.gpu().sm, driver: driver.version().number() };
-        let image = KernelImage::load(Unit::Frames, target, None).map_err(|error| unavailable(error.into()))?;
-        tracing::debug!("kernels: {:?}", image.origin());
-        // SAFETY: the image is nvcc's or NVRTC's own, whole by its checksum.
-        let kernels = unsafe { Kernels::load(&context, image.bytes()) }.map_err(at_gpu)?;
+        let kernels = Kernels::open(&context, target).map_err(unavailable)?;
         let (engine, why) = choose(&driver, &context, options).map_err(unavailable)?;
         if !why.is_empty() {
             tracing::info!("GPU {}: {}, since {why}", options.gpu, engine.name());

@@ -80,13 +80,14 @@ pub struct Opened {
 }
 
 impl Opened {
-    /// Opens the newest release that a driver of CUDA `driver` (13 for 13.0) takes, from the first of: `explicit` alone (a
-    /// wrong setting is never papered over), or the folder of this executable and the user's cache, what the system's loader
-    /// finds by itself, the folders CUDA is installed to.
+    /// Opens the newest release for `driver` (13000 for CUDA 13.0, as `cuDriverGetVersion` says), from the first of: `explicit`,
+    /// or else the folder that the environment names, alone (a wrong setting is never papered over); the folder of this executable and
+    /// the user's cache; what the system's loader finds by itself; the folders CUDA is installed to.
     ///
     /// # Errors
     /// [`LibraryError`].
     pub fn open(wanted: &'static Wanted, driver: u32, explicit: Option<&Path>) -> Result<Self, LibraryError> {
+        let driver = driver / 1000;
         let releases = || wanted.releases.iter().filter(|release| release.major <= driver);
         let Some(newest) = releases().next() else {
             let oldest = wanted.releases.iter().map(|release| release.major).min().unwrap_or(0);
@@ -96,6 +97,8 @@ impl Opened {
             let mut paths = releases().flat_map(|release| folders.iter().map(|folder| folder.join(release.file)));
             paths.find(|path| path.exists())
         };
+        let named = std::env::var_os(wanted.variable).filter(|folder| !folder.is_empty()).map(PathBuf::from);
+        let explicit = explicit.or(named.as_deref());
         let mut folders = explicit.map_or_else(own_folders, |folder| vec![folder.to_owned()]);
         if let Some(path) = there(&folders) {
             return Self::load(wanted, path);
@@ -179,14 +182,14 @@ mod tests {
     #[test]
     fn what_is_nowhere_is_named_with_how_to_get_it() {
         for (driver, file, package) in
-            [(9, "libnothing-at-all.so.2", "nothing-cu2"), (1, "libnothing-at-all.so.1", "nothing-cu1")]
+            [(9000, "libnothing-at-all.so.2", "nothing-cu2"), (1080, "libnothing-at-all.so.1", "nothing-cu1")]
         {
             let error = Opened::open(&WANTED, driver, None).unwrap_err().to_string();
             for part in ["Nothing", file, "/usr/local/cuda", package, "LIPSYNCD_NOTHING"] {
                 assert!(error.contains(part), "{error}");
             }
         }
-        let error = Opened::open(&WANTED, 2, Some(Path::new("/nowhere"))).unwrap_err().to_string();
+        let error = Opened::open(&WANTED, 2000, Some(Path::new("/nowhere"))).unwrap_err().to_string();
         assert!(error.contains("/nowhere") && !error.contains("/usr/local/cuda"), "{error}");
     }
 
@@ -195,13 +198,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(WANTED.releases[1].file);
         std::fs::write(&path, "not a library").unwrap();
-        let error = Opened::open(&WANTED, 2, Some(folder.path())).unwrap_err();
+        let error = Opened::open(&WANTED, 2000, Some(folder.path())).unwrap_err();
         assert!(matches!(&error, LibraryError::Unusable { path: named, .. } if *named == path), "{error}");
     }
 
     #[test]
     fn a_driver_too_old_for_any_is_told_to_be_updated() {
-        let error = Opened::open(&WANTED, 0, None).unwrap_err().to_string();
+        let error = Opened::open(&WANTED, 990, None).unwrap_err().to_string();
         assert_eq!(error, "Nothing cannot be used: the driver has CUDA 0; update it to one of CUDA 1 or later");
     }
 }

@@ -42,10 +42,8 @@ pub struct Target {
     pub driver: u32,
 }
 
-impl Target {
-    fn driver_major(self) -> u32 {
-        self.driver / 1000
-    }
+fn default_cache() -> Option<PathBuf> {
+    cache_folder().map(|cache| cache.join("kernels"))
 }
 
 /// Where an image came from.
@@ -75,21 +73,22 @@ impl std::fmt::Debug for KernelImage {
 }
 
 impl KernelImage {
-    /// What was built in, where the driver takes it; else what [`KernelImage::compile`] gives, kept in the user's cache.
-    ///
-    /// `nvrtc` is the folder of NVRTC; none is what `LIPSYNCD_NVRTC` names, or else where it is usually installed.
+    /// What was built in, where it is for such a driver; else what [`KernelImage::compile`] gives, kept in the user's cache.
     ///
     /// # Errors
     /// As [`KernelImage::compile`].
-    pub fn load(unit: Unit, target: Target, nvrtc: Option<&Path>) -> Result<Self, KernelError> {
-        match Self::built_in(unit, target) {
-            Some(image) => Ok(image),
-            None => {
-                let named = std::env::var_os("LIPSYNCD_NVRTC").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-                let cache = cache_folder().map(|cache| cache.join("kernels"));
-                Self::compile(unit, target, nvrtc.or(named.as_deref()), cache.as_deref())
-            }
-        }
+    pub fn load(unit: Unit, target: Target) -> Result<Self, KernelError> {
+        let compile = || Self::compile(unit, target, None, default_cache().as_deref());
+        Self::built_in(unit, target).map_or_else(compile, Ok)
+    }
+
+    /// What to load instead when the driver refuses this image of `unit`: compiled on this machine, where it was not already.
+    ///
+    /// # Errors
+    /// As [`KernelImage::compile`].
+    pub fn instead(&self, unit: Unit, target: Target) -> Option<Result<Self, KernelError>> {
+        let built_in = matches!(self.origin, Origin::BuiltIn(_));
+        built_in.then(|| Self::compile(unit, target, None, default_cache().as_deref()))
     }
 
     /// What nvcc made when this program was built. None where it was built without, or for a newer driver: code of one major
@@ -101,13 +100,14 @@ impl KernelImage {
             Unit::Frames => &FRAMES.0,
             Unit::Native => &NATIVE.0,
         };
-        if image.is_empty() || major > target.driver_major() {
+        if image.is_empty() || major > target.driver / 1000 {
             return None;
         }
         Some(Self { bytes: Cow::Borrowed(image), origin: Origin::BuiltIn(BUILT_BY) })
     }
 
-    /// What NVRTC makes of the sources for this GPU: the way out where nothing fitting is built in, or the driver refuses it.
+    /// What NVRTC makes of the sources for this GPU: the way out where nothing fitting is built in, or the driver refuses it. `nvrtc` is
+    /// the folder it is in; none is what `LIPSYNCD_NVRTC` names, or else where it is usually installed.
     ///
     /// It is kept in the folder `cache`, under a name that changes with the sources, the GPU and NVRTC. A folder that cannot
     /// be written, or a damaged file in it, costs a second at the next start and is logged.
@@ -120,7 +120,7 @@ impl KernelImage {
         nvrtc: Option<&Path>,
         cache: Option<&Path>,
     ) -> Result<Self, KernelError> {
-        let nvrtc = Nvrtc::load(target.driver_major(), nvrtc)?;
+        let nvrtc = Nvrtc::load(target.driver, nvrtc)?;
         let path = cache.map(|folder| {
             let fingerprint = sources::fingerprint(unit, &format!("{} sm_{}", nvrtc.name(), target.sm));
             folder.join(format!("{}-sm_{}-{fingerprint}.kernels", unit.name(), target.sm))

@@ -97,8 +97,8 @@ pub struct Nvrtc {
 }
 
 impl Nvrtc {
-    /// Loads the one for a driver of CUDA `driver` (13 for 13.0): what it makes wants a driver at least as new. It comes from
-    /// `explicit` (`LIPSYNCD_NVRTC`), or from where it is usually installed.
+    /// Loads the one for `driver` (13000 for CUDA 13.0), since what it makes wants a driver at least as new, from the folder
+    /// `explicit`, or the one that `LIPSYNCD_NVRTC` names, or from where it is usually installed.
     ///
     /// # Errors
     /// [`NvrtcError::Library`].

@@ -43,7 +43,7 @@ impl NativeKernels {
     /// [`NativeError::Kernels`], [`NativeError::Cuda`].
     pub fn load(driver: &Driver, context: &Arc<Context>) -> Result<Arc<Self>, NativeError> {
         let target = Target { sm: context.gpu().sm, driver: driver.version().number() };
-        let image = KernelImage::load(Unit::Native, target, None)?;
+        let image = KernelImage::load(Unit::Native, target)?;
         // SAFETY: the image is nvcc's or NVRTC's own, whole by its checksum.
         let module = unsafe { Module::load(context, image.bytes()) }?;
         let functions = names().map(|name| Ok((name, module.function(name)?))).collect::<Result<_, CudaError>>()?;

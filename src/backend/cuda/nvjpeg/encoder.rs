@@ -155,6 +155,8 @@ impl Encoder {
 
     /// Waits for the picture encoded last, writes its JPEG to `out` and returns its length. Pinned memory is faster.
     ///
+    /// (`nvjpegEncodeRetrieveBitstreamDevice` would leave the JPEG on the device; its next stop is a socket, so it is not bound.)
+    ///
     /// # Errors
     /// [`NvJpegError::Buffer`] when it does not fit ([`Encoder::max_len`] always does), [`NvJpegError::Call`] when none was
     /// encoded, [`NvJpegError::Stream`].

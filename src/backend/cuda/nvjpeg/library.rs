@@ -43,8 +43,8 @@ pub struct Library {
 }
 
 impl Library {
-    /// Loads the one for a driver of CUDA `driver` (13 for 13.0), from `explicit` (`LIPSYNCD_NVJPEG`) or from where it is
-    /// usually installed.
+    /// Loads the one for `driver` (13000 for CUDA 13.0), from the folder `explicit`, or the one that `LIPSYNCD_NVJPEG` names, or from
+    /// where it is usually installed.
     ///
     /// # Errors
     /// [`NvJpegError::Library`], or [`NvJpegError::Version`] when it is of another CUDA than its name says.
