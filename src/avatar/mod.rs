@@ -16,6 +16,7 @@ pub mod import;
 pub mod loaded;
 pub mod onnx;
 pub mod registry;
+pub mod silence;
 
 mod backgrounds;
 mod boxes;

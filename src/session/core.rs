@@ -7,16 +7,17 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::options::{Pace, PictureOverride, SessionOptions};
+use super::options::{Pace, SessionOptions};
+use super::picture::Picture;
 use super::reader::{Cut, SessionError};
+use super::times::{SessionTimes, TimeCounters};
 use super::utterance::{Limits, Utterance};
 use crate::avatar::LoadedAvatar;
-use crate::backend::{BackendError, FrameFormat};
+use crate::avatar::silence::Album;
+use crate::backend::FrameFormat;
 use crate::batch::admission;
 use crate::batch::pool::Reservation;
-use crate::batch::slot::{FrameJob, StageTimes};
-use crate::batch::work::WorkKind;
-use crate::batch::{BufferPool, PooledBuf, Work, WorkQueue};
+use crate::batch::{BufferPool, WorkQueue};
 use crate::telemetry::{Recorder, SessionMeter, SessionState};
 
 /// Buffers beyond the outbox that can be in use at once: one with the reader, one per slot in flight.
@@ -39,7 +40,7 @@ pub(super) enum Phase {
 pub(super) struct State {
     pub generation: u32,
     pub phase: Phase,
-    pub utterance: Utterance<PooledBuf>,
+    pub utterance: Utterance<Picture>,
     /// Utterances begun before the current one.
     pub number: u32,
     /// Place in the loop of the utterance's first frame.
@@ -55,30 +56,21 @@ pub(super) struct State {
     pub intake_gone: bool,
 }
 
-/// Time a session's work has spent so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SessionTimes {
-    /// Resampling and mel.
-    pub audio: Duration,
-    /// In the two networks.
-    pub network: Duration,
-    /// Compositing and encoding.
-    pub composite: Duration,
-}
-
 /// One session. Lanes hold it through the work they carry.
 pub struct SessionCore {
-    avatar: Arc<LoadedAvatar>,
+    pub(super) avatar: Arc<LoadedAvatar>,
     pub(super) options: SessionOptions,
-    queue: Arc<WorkQueue>,
-    pool: Arc<BufferPool>,
+    pub(super) queue: Arc<WorkQueue>,
+    pub(super) pool: Arc<BufferPool>,
+    /// The avatar's silent pictures in this session's form, where they are kept.
+    pub(super) album: Option<Arc<Album>>,
     _buffers: Reservation,
     reserved_items: usize,
     /// When it was last served: a count of batches.
     served: AtomicU64,
     opened: Instant,
     /// Frames that were drawn for it.
-    drawn: AtomicU64,
+    pub(super) drawn: AtomicU64,
     pub(super) state: Mutex<State>,
     /// What is recorded of it.
     pub(super) meter: SessionMeter,
@@ -86,9 +78,7 @@ pub struct SessionCore {
     pub(super) event: Notify,
     /// Something for the intake: room, or the end of an utterance.
     pub(super) room: Notify,
-    audio_ns: AtomicU64,
-    network_ns: AtomicU64,
-    composite_ns: AtomicU64,
+    pub(super) times: TimeCounters,
 }
 
 impl SessionCore {
@@ -107,9 +97,12 @@ impl SessionCore {
             // Raw frames are for files and tests: a pool of their own that ends with the session.
             FrameFormat::Bgr => BufferPool::new(avatar.bgr_bytes()),
         };
+        let plain = options.pictures.is_none() && options.fixed_context.is_none();
+        let keeps = plain && options.format != FrameFormat::Bgr;
+        let album = keeps.then(|| avatar.silence().album(options.format, avatar.frame_count()));
         let buffers = pool.reserve(options.outbox_frames + BUFFERS_BEYOND_OUTBOX);
         let limits = Limits { outbox_frames: options.outbox_frames, block_mel_frames };
-        let windows = Utterance::<PooledBuf>::feature_capacity(avatar.context(), options.outbox_frames);
+        let windows = Utterance::<Picture>::feature_capacity(avatar.context(), options.outbox_frames);
         let reserved_items = windows + options.outbox_frames;
         queue.reserve(reserved_items, is_live(options.pace));
         let rehearsal = options.pace == Pace::Rehearsal;
@@ -135,6 +128,7 @@ impl SessionCore {
             options,
             queue,
             pool,
+            album,
             _buffers: buffers,
             reserved_items,
             served: AtomicU64::new(0),
@@ -144,9 +138,7 @@ impl SessionCore {
             meter,
             event: Notify::new(),
             room: Notify::new(),
-            audio_ns: AtomicU64::new(0),
-            network_ns: AtomicU64::new(0),
-            composite_ns: AtomicU64::new(0),
+            times: TimeCounters::default(),
         })
     }
 
@@ -159,59 +151,13 @@ impl SessionCore {
     /// Time its work has spent so far.
     #[must_use]
     pub fn times(&self) -> SessionTimes {
-        let read = |ns: &AtomicU64| Duration::from_nanos(ns.load(Ordering::Relaxed));
-        SessionTimes {
-            audio: read(&self.audio_ns),
-            network: read(&self.network_ns),
-            composite: read(&self.composite_ns),
-        }
+        self.times.read()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         // A panic under this lock has already been counted by whoever panicked; the state itself is
         // changed by assignments that do not tear.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn add_audio_time(&self, elapsed: Duration) {
-        add(&self.audio_ns, elapsed);
-    }
-
-    /// Queues every window and frame that has become possible.
-    pub(super) fn pump(self: &Arc<Self>, state: &mut State) {
-        let (generation, anchor, queued_at) = (state.generation, state.anchor, Instant::now());
-        let work = |kind, due| Work { session: Arc::clone(self), generation, kind, due, queued_at };
-        // A window is due one frame before the first frame that sees it.
-        let ahead = self.avatar.context().rows() / 2;
-        while let Some(index) = state.utterance.next_window() {
-            let due = self.due(anchor, index.saturating_sub(ahead));
-            self.queue.push(work(WorkKind::Window(index), due));
-        }
-        while let Some(index) = state.utterance.next_frame() {
-            self.queue.push(work(WorkKind::Frame(index), self.due(anchor, index)));
-        }
-    }
-
-    /// When frame `index` is due, of a live session's utterance that began at `anchor`.
-    fn due(&self, anchor: Option<Instant>, index: usize) -> Option<Instant> {
-        let Pace::Live { budget } = self.options.pace else { return None };
-        // Whole nanoseconds from the anchor, so that no rounding adds up.
-        let ns = index as u128 * 1_000_000_000 / u128::from(self.avatar.fps());
-        let pts = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
-        anchor?.checked_add(self.avatar.lookahead())?.checked_add(pts)?.checked_add(budget)
-    }
-
-    /// Notes that the utterance's sound has come so far: sound that is late moves the utterance's clock, sound that is early does
-    /// not.
-    pub(super) fn heard(&self, state: &mut State) {
-        if !is_live(self.options.pace) {
-            return;
-        }
-        let now = Instant::now();
-        let ns = u128::from(state.samples) * 1_000_000_000 / u128::from(self.options.sample_rate_hz.max(1));
-        let sound = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
-        let natural = now.checked_sub(sound).unwrap_or(now);
-        state.anchor = Some(state.anchor.map_or(now, |anchor| anchor.max(natural)));
     }
 
     /// Whether nobody sees its frames.
@@ -260,71 +206,6 @@ impl SessionCore {
     pub(super) fn reset(&self, state: &mut State) {
         state.utterance.reset(self.options.max_frames, self.options.fixed_context.as_ref());
     }
-
-    /// Stages the window of `work`; false when it is no longer wanted.
-    pub(crate) fn stage_window(&self, work: &Work, index: usize, scratch: &mut [f32], window: &mut [f32]) -> bool {
-        let state = self.lock();
-        let wanted = state.generation == work.generation;
-        if wanted {
-            state.utterance.stage_window(index, scratch, window);
-        }
-        wanted
-    }
-
-    /// Stages the context of `work` and says how to draw the frame; `None` when it is no longer wanted.
-    pub(crate) fn stage_frame(&self, work: &Work, index: usize, context: &mut [f32]) -> Option<(FrameJob, PooledBuf)> {
-        let position = {
-            let state = self.lock();
-            if state.generation != work.generation {
-                return None;
-            }
-            state.utterance.stage_context(index, context);
-            state.position.wrapping_add(index as u64)
-        };
-        let picture = self
-            .options
-            .pictures
-            .as_ref()
-            .and_then(|pictures| PictureOverride::nth(pictures, index, self.avatar.picture_len()));
-        let job = FrameJob { avatar_frame: self.avatar.frame_at(position), format: self.options.format, picture };
-        Some((job, self.pool.take()))
-    }
-
-    /// Takes the feature of window `index`.
-    pub(crate) fn put_feature(self: &Arc<Self>, work: &Work, index: usize, feature: &[f32]) {
-        let mut state = self.lock();
-        if state.generation == work.generation {
-            state.utterance.put_feature(index, feature);
-            self.pump(&mut state);
-            self.room.notify_one();
-        }
-    }
-
-    /// Takes finished frame `index`.
-    pub(crate) fn put_frame(&self, work: &Work, index: usize, frame: PooledBuf) {
-        let mut state = self.lock();
-        if state.generation == work.generation {
-            state.utterance.put_frame(index, frame);
-            self.drawn.fetch_add(1, Ordering::Relaxed);
-            self.event.notify_one();
-        }
-    }
-
-    /// Adds this item's share of its batch's times.
-    pub(crate) fn add_times(&self, share: StageTimes) {
-        add(&self.network_ns, share.network);
-        add(&self.composite_ns, share.composite);
-    }
-
-    /// Ends the session: its work cannot be done.
-    pub(crate) fn fail(self: &Arc<Self>, work: &Work, error: &BackendError) {
-        let mut state = self.lock();
-        if state.generation == work.generation && state.failure.is_none() {
-            self.forget(&mut state);
-            state.failure = Some(SessionError::new(error));
-            self.event.notify_one();
-        }
-    }
 }
 
 impl Drop for SessionCore {
@@ -336,10 +217,6 @@ impl Drop for SessionCore {
     }
 }
 
-fn is_live(pace: Pace) -> bool {
+pub(super) fn is_live(pace: Pace) -> bool {
     matches!(pace, Pace::Live { .. })
-}
-
-fn add(counter: &AtomicU64, elapsed: Duration) {
-    counter.fetch_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
 }

@@ -115,7 +115,7 @@ impl Intake {
             *resampled += block.len();
             mel.push(block, &mut |frame| scratch.extend_from_slice(frame));
         });
-        self.core.add_audio_time(start.elapsed());
+        self.core.times.add_audio(start.elapsed());
         self.publish(now.len(), None);
         now.len()
     }

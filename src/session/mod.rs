@@ -13,6 +13,10 @@
 //! | [`core`](mod@core) | the state both ends and the lanes share |
 //! | [`intake`] | the writing end |
 //! | [`reader`] | the reading end |
+//! | `schedule` | what is queued, and when it is due |
+//! | `lane_end` | what lanes do with a session |
+//! | `picture` | a finished frame, drawn or the silent one that is kept |
+//! | [`times`] | where its time goes |
 //!
 //! Nothing is dropped when one side is slow: the outbox bounds the frames made ahead of the reader, the
 //! feature history bounds the windows encoded ahead of the frames, the mel history bounds the samples
@@ -22,9 +26,15 @@ pub mod core;
 pub mod intake;
 pub mod options;
 pub mod reader;
+pub mod times;
 pub mod utterance;
 
-pub use core::{SessionCore, SessionTimes};
+mod lane_end;
+mod picture;
+mod schedule;
+
+pub use core::SessionCore;
 pub use intake::{Intake, SessionEnded};
 pub use options::{Pace, PictureOverride, SessionOptions};
 pub use reader::{Cut, Event, FrameReader, OutFrame, SessionError};
+pub use times::SessionTimes;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::core::{Phase, SessionCore, SessionTimes};
+use super::core::{Phase, SessionCore};
+use super::picture::Picture;
+use super::times::SessionTimes;
 use crate::backend::BackendError;
 use crate::batch::PooledBuf;
 
@@ -104,12 +106,21 @@ impl FrameReader {
         loop {
             match self.poll_event() {
                 Step::Event(event) => return Some(Ok(event)),
+                Step::Frame(taken) => return Some(self.hand_over(taken)),
                 Step::Failed(error) => return Some(Err(error)),
                 Step::Over => return None,
                 // `notify_one` keeps a permit, so an event between the check and the wait is not missed.
                 Step::Wait => self.core.event.notified().await,
             }
         }
+    }
+
+    /// Makes the event of a frame, outside the session's lock.
+    fn hand_over(&self, taken: Taken) -> Result<Event, SessionError> {
+        let Taken { index, utterance, avatar_frame, picture } = taken;
+        let data = self.core.bytes_of(picture).map_err(|error| SessionError::new(&error))?;
+        self.core.meter.frame_taken(index, data.len());
+        Ok(Event::Frame(OutFrame { index: index as u64, utterance, avatar_frame, data }))
     }
 
     fn poll_event(&self) -> Step {
@@ -121,18 +132,12 @@ impl FrameReader {
         if let Some(cut) = state.cuts.pop_front() {
             return Step::Event(Event::Interrupted(cut));
         }
-        if let Some((index, data)) = state.utterance.take_frame() {
-            self.core.meter.frame_taken(index, data.len());
+        if let Some((index, picture)) = state.utterance.take_frame() {
             self.core.pump(&mut state);
             self.core.room.notify_one();
             let position = state.position.wrapping_add(index as u64);
             let avatar_frame = self.core.avatar().frame_at(position);
-            return Step::Event(Event::Frame(OutFrame {
-                index: index as u64,
-                utterance: state.number,
-                avatar_frame,
-                data,
-            }));
+            return Step::Frame(Taken { index, utterance: state.number, avatar_frame, picture });
         }
         if state.phase != Phase::Idle && state.utterance.is_complete() {
             let frames = state.utterance.frames_taken() as u64;
@@ -146,8 +151,17 @@ impl FrameReader {
     }
 }
 
+/// A frame out of the outbox.
+struct Taken {
+    index: usize,
+    utterance: u32,
+    avatar_frame: usize,
+    picture: Picture,
+}
+
 enum Step {
     Event(Event),
+    Frame(Taken),
     Failed(SessionError),
     Over,
     Wait,

@@ -38,9 +38,13 @@ pub struct Utterance<F> {
     mel: Vec<f32>,
     mel_capacity: usize,
     mel_end: usize,
+    /// Beside each mel frame, how many up to it are exactly silent.
+    mel_silent: Vec<usize>,
     /// Features by window number, a ring; `feature_done` says which of them are in.
     features: Vec<f32>,
     feature_done: Vec<bool>,
+    /// Which of them are of exactly silent windows.
+    feature_silent: Vec<bool>,
     features_end: usize,
     windows_queued: usize,
     frames_queued: usize,
@@ -69,8 +73,10 @@ impl<F> Utterance<F> {
             mel: vec![0.0; mel_capacity * mels],
             mel_capacity,
             mel_end: 0,
+            mel_silent: vec![0; mel_capacity],
             features: vec![0.0; feature_capacity * FEATURE_LEN],
             feature_done: vec![false; feature_capacity],
+            feature_silent: vec![false; feature_capacity],
             features_end: 0,
             windows_queued: 0,
             frames_queued: 0,
@@ -119,10 +125,17 @@ impl<F> Utterance<F> {
     /// Adds mel frames `[n, mels]`; the caller has seen [`Self::has_room`].
     pub fn push_mel(&mut self, frames: &[f32]) {
         for frame in frames.chunks_exact(self.mels) {
-            let at = self.mel_end % self.mel_capacity * self.mels;
-            self.mel[at..at + self.mels].copy_from_slice(frame);
+            let at = self.mel_end % self.mel_capacity;
+            self.mel[at * self.mels..][..self.mels].copy_from_slice(frame);
+            let silent = frame.iter().all(|&band| band == SILENT_MEL);
+            self.mel_silent[at] = if silent { 1 + self.silent_before() } else { 0 };
             self.mel_end += 1;
         }
+    }
+
+    /// Exactly silent mel frames up to the last.
+    fn silent_before(&self) -> usize {
+        self.mel_end.checked_sub(1).map_or(0, |last| self.mel_silent[last % self.mel_capacity])
     }
 
     /// The sound is complete; it covers `frames` video frames. With a fixed context there is no sound to
@@ -175,13 +188,25 @@ impl<F> Utterance<F> {
         }
     }
 
-    /// Writes window `index` as the encoder takes it, `[mels, 16]`. `scratch` is `16 * mels` long.
-    pub fn stage_window(&self, index: usize, scratch: &mut [f32], window: &mut [f32]) {
+    /// The first mel frame of window `index`, and how many there are of it; the rest is silent.
+    fn window_span(&self, index: usize) -> (usize, usize) {
         let start = match self.ended {
             Some(ended) => self.clock.window_start_in(index, ended.mel_frames),
             None => self.clock.window_start(index),
         };
-        let present = self.mel_end.saturating_sub(start).min(WINDOW_MEL_FRAMES);
+        (start, self.mel_end.saturating_sub(start).min(WINDOW_MEL_FRAMES))
+    }
+
+    /// Whether window `index`, queued and not yet done, is exactly silent: its feature is then that of every such window.
+    #[must_use]
+    pub fn window_is_silent(&self, index: usize) -> bool {
+        let (start, present) = self.window_span(index);
+        present == 0 || self.mel_silent[(start + present - 1) % self.mel_capacity] >= present
+    }
+
+    /// Writes window `index` as the encoder takes it, `[mels, 16]`. `scratch` is `16 * mels` long.
+    pub fn stage_window(&self, index: usize, scratch: &mut [f32], window: &mut [f32]) {
+        let (start, present) = self.window_span(index);
         for (offset, row) in scratch.chunks_exact_mut(self.mels).take(present).enumerate() {
             let at = (start + offset) % self.mel_capacity * self.mels;
             row.copy_from_slice(&self.mel[at..at + self.mels]);
@@ -193,6 +218,7 @@ impl<F> Utterance<F> {
     pub fn put_feature(&mut self, index: usize, feature: &[f32]) {
         let capacity = self.feature_done.len();
         let at = index % capacity;
+        self.feature_silent[at] = self.window_is_silent(index);
         self.features[at * FEATURE_LEN..][..FEATURE_LEN].copy_from_slice(feature);
         self.feature_done[at] = true;
         while self.features_end < self.windows_queued && self.feature_done[self.features_end % capacity] {
@@ -218,6 +244,14 @@ impl<F> Utterance<F> {
                 ContextRow::Zero | ContextRow::NotYet => slot.fill(0.0),
             }
         }
+    }
+
+    /// Whether frame `index` sees nothing but exact silence: its picture is then that of every such frame of its pose.
+    #[must_use]
+    pub fn context_is_silent(&self, index: usize) -> bool {
+        let (windows, capacity) = (self.windows(), self.feature_silent.len());
+        let silent = |row| matches!(self.context.row(index, row, windows), ContextRow::Window(w) if self.feature_silent[w % capacity]);
+        self.fixed_context.is_none() && (0..self.context.rows()).all(silent)
     }
 
     /// Puts finished frame `index` where the reader will find it.
