@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::LoadedAvatar;
 use super::frame_store::Pictures;
@@ -17,13 +18,18 @@ use crate::picture::template::{KeptStrip, SpliceError, Template};
 /// Forms in which silent pictures are kept after the sessions that wanted them; of more, those used longest ago are given up.
 const ALBUMS: usize = 4;
 
+/// How many may draw one album's missing pictures side by side, from different poses.
+const DRAWINGS: usize = 4;
+
+/// Time that a drawing is given to come to a pose before another begins there.
+const PATIENCE: Duration = Duration::from_millis(300);
+
 /// An avatar's silent feature and pictures.
 #[derive(Default)]
 pub struct Silence {
     feature: OnceLock<Box<[f32]>>,
     /// Used last comes last.
     albums: Mutex<Vec<Arc<Album>>>,
-    changed: tokio::sync::Notify,
 }
 
 /// Silent pictures in one form, by pose.
@@ -31,6 +37,8 @@ pub struct Album {
     format: FrameFormat,
     pictures: Box<[OnceLock<Kept>]>,
     bytes: AtomicU64,
+    /// Poses from which the missing ones are being drawn, and since when.
+    drawing: Mutex<Vec<(usize, Instant)>>,
 }
 
 /// One silent picture.
@@ -59,7 +67,7 @@ impl Silence {
             Some(at) => albums.remove(at),
             None => {
                 let pictures = std::iter::repeat_with(OnceLock::new).take(poses).collect();
-                Arc::new(Album { format, pictures, bytes: AtomicU64::new(0) })
+                Arc::new(Album { format, pictures, bytes: AtomicU64::new(0), drawing: Mutex::default() })
             }
         };
         albums.push(Arc::clone(&album));
@@ -73,11 +81,6 @@ impl Silence {
     pub fn bytes(&self) -> u64 {
         let albums = self.albums.lock().unwrap_or_else(PoisonError::into_inner);
         albums.iter().map(|album| album.bytes.load(Ordering::Relaxed)).sum()
-    }
-
-    /// Completes when a picture is kept after the call.
-    pub fn changed(&self) -> tokio::sync::futures::Notified<'_> {
-        self.changed.notified()
     }
 }
 
@@ -99,6 +102,41 @@ impl Album {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// Permission to draw the missing pictures from `pose` on; `None` while that is being done, and soon will have come to `pose`.
+    #[must_use]
+    pub fn begin_drawing(self: &Arc<Self>, pose: usize) -> Option<Drawing> {
+        let mut drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let patient =
+            |(from, since): &(usize, Instant)| *from == pose || now.saturating_duration_since(*since) < PATIENCE;
+        if drawing.len() >= DRAWINGS || drawing.iter().any(patient) {
+            return None;
+        }
+        drawing.push((pose, now));
+        Some(Drawing { album: Arc::clone(self), pose })
+    }
+}
+
+/// Somebody draws the album's missing pictures, from one pose on.
+pub struct Drawing {
+    album: Arc<Album>,
+    pose: usize,
+}
+
+impl Drawing {
+    /// Whether none is missing any more.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.album.pictures.iter().all(|picture| picture.get().is_some())
+    }
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        let mut drawing = self.album.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+        drawing.retain(|(pose, _)| *pose != self.pose);
+    }
 }
 
 impl LoadedAvatar {
@@ -117,7 +155,6 @@ impl LoadedAvatar {
         if place.set(kept).is_ok() {
             album.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
         }
-        self.silence().changed.notify_waiters();
     }
 
     /// Writes the silent picture of `pose` again; false when it is not there.

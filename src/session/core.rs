@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::closing::{Closing, FADE_FRAMES};
+use super::feed::Feed;
 use super::options::{Pace, SessionOptions};
 use super::picture::Picture;
 use super::reader::{Cut, SessionError};
@@ -45,6 +47,12 @@ pub(super) struct State {
     pub number: u32,
     /// Place in the loop of the utterance's first frame.
     pub position: u64,
+    /// Of calls with idle frames: what stands at which tick.
+    pub feed: Option<Feed>,
+    /// Of the same: the frames beyond a cut.
+    pub closing: Option<Closing>,
+    /// Whether the utterance has a turn on the device.
+    pub has_turn: bool,
     /// Samples of the utterance so far, at the client's rate.
     pub samples: u64,
     /// When the utterance's first sample came, or would have, had the sound never been held up.
@@ -90,6 +98,10 @@ impl SessionCore {
         block_mel_frames: usize,
     ) -> Arc<Self> {
         options.outbox_frames = options.outbox_frames.clamp(1, SessionOptions::MAX_OUTBOX);
+        if !is_live(options.pace) || options.format == FrameFormat::Bgr {
+            options.idle_frames = None;
+        }
+        let closing_frames = if options.idle_frames.is_some() { FADE_FRAMES } else { 0 };
         let pool = match options.format {
             FrameFormat::Jpeg(_) | FrameFormat::PatchJpeg(_) | FrameFormat::PatchSegments(_) => {
                 Arc::clone(avatar.jpeg_pool())
@@ -100,22 +112,25 @@ impl SessionCore {
         let plain = options.pictures.is_none() && options.fixed_context.is_none();
         let keeps = plain && options.format != FrameFormat::Bgr;
         let album = keeps.then(|| avatar.silence().album(options.format, avatar.frame_count()));
-        let buffers = pool.reserve(options.outbox_frames + BUFFERS_BEYOND_OUTBOX);
+        let buffers = pool.reserve(options.outbox_frames + closing_frames + BUFFERS_BEYOND_OUTBOX);
         let limits = Limits { outbox_frames: options.outbox_frames, block_mel_frames };
         let windows = Utterance::<Picture>::feature_capacity(avatar.context(), options.outbox_frames);
-        let reserved_items = windows + options.outbox_frames;
+        let reserved_items = windows + options.outbox_frames + closing_frames;
         queue.reserve(reserved_items, is_live(options.pace));
-        let rehearsal = options.pace == Pace::Rehearsal;
-        if !rehearsal {
+        let unseen = options.pace.is_unseen();
+        if !unseen {
             avatar.session_opened();
         }
-        let meter = SessionMeter::new(if rehearsal { Recorder::new() } else { Arc::clone(queue.recorder()) });
+        let meter = SessionMeter::new(if unseen { Recorder::new() } else { Arc::clone(queue.recorder()) });
         let state = State {
             generation: 0,
             phase: Phase::Idle,
             utterance: Utterance::new(avatar.clock(), avatar.context(), avatar.mels(), limits),
             number: 0,
             position: options.start_position,
+            feed: options.idle_frames.map(|_| Feed::new(avatar.fps(), Instant::now())),
+            closing: options.idle_frames.map(|_| Closing::new(avatar.context_len())),
+            has_turn: false,
             samples: 0,
             anchor: None,
             cuts: VecDeque::with_capacity(MAX_UNANSWERED_CUTS),
@@ -161,8 +176,13 @@ impl SessionCore {
     }
 
     /// Whether nobody sees its frames.
-    pub(crate) fn is_rehearsal(&self) -> bool {
-        self.options.pace == Pace::Rehearsal
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.options.pace.is_unseen()
+    }
+
+    /// Whether it can wait for its turn to speak.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.options.idle_frames.is_some()
     }
 
     /// Part of the time that it speaks, [`admission::speech`] of what was seen of it.
@@ -187,9 +207,21 @@ impl SessionCore {
         self.set_phase(state, Phase::Idle);
         state.samples = 0;
         state.anchor = None;
+        if let Some(feed) = &mut state.feed {
+            feed.end();
+        }
+        self.end_turn(state);
         self.queue.forget(self);
         self.reset(state);
         self.room.notify_one();
+    }
+
+    /// Place in the loop after `frames` frames of the utterance: with idle frames that of the next tick.
+    pub(super) fn position_after(&self, state: &State, frames: u64) -> u64 {
+        match &state.feed {
+            Some(feed) => self.options.start_position.wrapping_add(feed.next_tick()),
+            None => state.position.wrapping_add(frames),
+        }
     }
 
     /// Moves the utterance on.
@@ -211,12 +243,13 @@ impl SessionCore {
 impl Drop for SessionCore {
     fn drop(&mut self) {
         self.queue.release(self.reserved_items, is_live(self.options.pace));
-        if !self.is_rehearsal() {
+        self.queue.turns().end(self.turn_id());
+        if !self.is_unseen() {
             self.avatar.session_closed();
         }
     }
 }
 
 pub(super) fn is_live(pace: Pace) -> bool {
-    matches!(pace, Pace::Live { .. })
+    pace.budget().is_some()
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::closing::{fade, weight};
 use super::core::SessionCore;
 use super::options::PictureOverride;
 use super::picture::Picture;
@@ -30,6 +31,13 @@ impl SessionCore {
                 return None;
             }
             state.utterance.stage_context(index, context);
+            if let (Some(_), Some(silent)) = (&state.feed, self.avatar.silence().feature()) {
+                let (before, after) = state.utterance.place_of(index);
+                let weight = weight(before, after);
+                if weight < 1.0 {
+                    fade(context, silent, weight);
+                }
+            }
             state.position.wrapping_add(index as u64)
         };
         let picture = self
@@ -39,6 +47,33 @@ impl SessionCore {
             .and_then(|pictures| PictureOverride::nth(pictures, index, self.avatar.picture_len()));
         let job = FrameJob { avatar_frame: self.avatar.frame_at(position), format: self.options.format, picture };
         Some((job, self.pool.take()))
+    }
+
+    /// As [`Self::stage_frame`], of a frame in which the mouth closes.
+    pub(crate) fn stage_closing(
+        &self,
+        work: &Work,
+        frame: usize,
+        context: &mut [f32],
+    ) -> Option<(FrameJob, PooledBuf)> {
+        let state = self.lock();
+        let silent = self.avatar.silence().feature()?;
+        let closing = state.closing.as_ref().filter(|_| state.generation == work.generation)?;
+        let position = closing.stage(frame, silent, context);
+        drop(state);
+        let (avatar_frame, format) = (self.avatar.frame_at(position), self.options.format);
+        Some((FrameJob { avatar_frame, format, picture: None }, self.pool.take()))
+    }
+
+    /// Takes the picture of such a frame.
+    pub(crate) fn put_closing(&self, work: &Work, frame: usize, picture: PooledBuf) {
+        let mut state = self.lock();
+        let wanted = state.generation == work.generation;
+        if let Some(closing) = state.closing.as_mut().filter(|_| wanted) {
+            closing.put(frame, picture);
+            self.drawn.fetch_add(1, Ordering::Relaxed);
+            self.event.notify_one();
+        }
     }
 
     /// Takes the feature of window `index`.
@@ -68,6 +103,9 @@ impl SessionCore {
         if state.generation == work.generation {
             state.utterance.put_frame(index, Picture::Drawn(frame));
             self.drawn.fetch_add(1, Ordering::Relaxed);
+            if state.utterance.is_drawn() {
+                self.end_turn(&mut state);
+            }
             self.event.notify_one();
         }
     }

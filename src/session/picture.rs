@@ -26,7 +26,7 @@ impl SessionCore {
         if let Some(album) = &self.album {
             self.avatar.draw_silent(album, pose, &mut bytes)?;
         }
-        if !self.is_rehearsal() {
+        if !self.is_unseen() {
             self.avatar.silent_frame_done();
         }
         Ok(bytes)

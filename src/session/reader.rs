@@ -1,6 +1,7 @@
 //! The reading end of a session: frames in order, and what happens between them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::core::{Phase, SessionCore};
 use super::picture::Picture;
@@ -10,9 +11,13 @@ use crate::batch::PooledBuf;
 
 /// One finished frame.
 pub struct OutFrame {
-    /// Number within its utterance.
+    /// Number within its utterance; 0 of an idle frame.
     pub index: u64,
-    /// Number of its utterance within the session.
+    /// Number within the session, where that has idle frames.
+    pub tick: Option<u64>,
+    /// Whether it stands between utterances, or where the sound of one has run dry.
+    pub is_idle: bool,
+    /// Number of its utterance within the session; of an idle frame, that of the next one or the one that has run dry.
     pub utterance: u32,
     /// Which picture of the avatar it is drawn on.
     pub avatar_frame: usize,
@@ -111,16 +116,21 @@ impl FrameReader {
                 Step::Over => return None,
                 // `notify_one` keeps a permit, so an event between the check and the wait is not missed.
                 Step::Wait => self.core.event.notified().await,
+                Step::WaitUntil(when) => tokio::select! {
+                    () = self.core.event.notified() => {}
+                    () = tokio::time::sleep_until(when.into()) => {}
+                },
             }
         }
     }
 
     /// Makes the event of a frame, outside the session's lock.
     fn hand_over(&self, taken: Taken) -> Result<Event, SessionError> {
-        let Taken { index, utterance, avatar_frame, picture } = taken;
+        let Taken { index, tick, utterance, avatar_frame, picture } = taken;
         let data = self.core.bytes_of(picture).map_err(|error| SessionError::new(&error))?;
-        self.core.meter.frame_taken(index, data.len());
-        Ok(Event::Frame(OutFrame { index: index as u64, utterance, avatar_frame, data }))
+        self.core.meter.frame_taken(index == Some(0), data.len());
+        let (index, is_idle) = (index.unwrap_or_default() as u64, index.is_none());
+        Ok(Event::Frame(OutFrame { index, tick, is_idle, utterance, avatar_frame, data }))
     }
 
     fn poll_event(&self) -> Step {
@@ -132,39 +142,49 @@ impl FrameReader {
         if let Some(cut) = state.cuts.pop_front() {
             return Step::Event(Event::Interrupted(cut));
         }
-        if let Some((index, picture)) = state.utterance.take_frame() {
+        if state.feed.is_none()
+            && let Some((index, picture)) = state.utterance.take_frame()
+        {
             self.core.pump(&mut state);
             self.core.room.notify_one();
             let position = state.position.wrapping_add(index as u64);
             let avatar_frame = self.core.avatar().frame_at(position);
-            return Step::Frame(Taken { index, utterance: state.number, avatar_frame, picture });
+            let (index, tick) = (Some(index), None);
+            return Step::Frame(Taken { index, tick, utterance: state.number, avatar_frame, picture });
         }
         if state.phase != Phase::Idle && state.utterance.is_complete() {
             let frames = state.utterance.frames_taken() as u64;
             let (utterance, samples) = (state.number, state.samples);
-            state.position = state.position.wrapping_add(frames);
+            state.position = self.core.position_after(&state, frames);
             state.number = state.number.wrapping_add(1);
             self.core.forget(&mut state);
             return Step::Event(Event::UtteranceDone { utterance, frames, samples });
         }
-        if state.intake_gone && state.phase != Phase::Finishing { Step::Over } else { Step::Wait }
+        if state.intake_gone && state.phase != Phase::Finishing {
+            return Step::Over;
+        }
+        self.core.step_tick(&mut state, Instant::now())
     }
 }
 
 /// A frame out of the outbox.
-struct Taken {
-    index: usize,
-    utterance: u32,
-    avatar_frame: usize,
-    picture: Picture,
+pub(super) struct Taken {
+    /// Number within the utterance; none of an idle frame.
+    pub index: Option<usize>,
+    pub tick: Option<u64>,
+    pub utterance: u32,
+    pub avatar_frame: usize,
+    pub picture: Picture,
 }
 
-enum Step {
+/// What the reader does next.
+pub(super) enum Step {
     Event(Event),
     Frame(Taken),
     Failed(SessionError),
     Over,
     Wait,
+    WaitUntil(Instant),
 }
 
 impl Drop for FrameReader {

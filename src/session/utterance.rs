@@ -51,6 +51,9 @@ pub struct Utterance<F> {
     /// Finished frames by number, a ring.
     outbox: Vec<Option<F>>,
     frames_taken: usize,
+    frames_made: usize,
+    /// Frame at which the sound began, or went on after it had run dry.
+    heard_from: usize,
     ended: Option<Ended>,
     max_frames: usize,
     fixed_context: Option<Arc<[f32]>>,
@@ -82,6 +85,8 @@ impl<F> Utterance<F> {
             frames_queued: 0,
             outbox: std::iter::repeat_with(|| None).take(outbox_frames).collect(),
             frames_taken: 0,
+            frames_made: 0,
+            heard_from: 0,
             ended: None,
             max_frames: usize::MAX,
             fixed_context: None,
@@ -104,6 +109,8 @@ impl<F> Utterance<F> {
         self.frames_queued = 0;
         self.outbox.iter_mut().for_each(|frame| *frame = None);
         self.frames_taken = 0;
+        self.frames_made = 0;
+        self.heard_from = 0;
         self.ended = None;
         self.max_frames = max_frames.unwrap_or(usize::MAX);
         self.fixed_context = fixed_context.map(Arc::clone);
@@ -177,7 +184,7 @@ impl<F> Utterance<F> {
 
     /// Frames, from the first, whose context is certain.
     fn frames_known(&self) -> usize {
-        let total = self.ended.map_or(self.max_frames, |ended| ended.frames.min(self.max_frames));
+        let total = self.total();
         if self.fixed_context.is_some() { total } else { total.min(self.context.frames_ready(self.windows())) }
     }
 
@@ -254,8 +261,39 @@ impl<F> Utterance<F> {
         self.fixed_context.is_none() && (0..self.context.rows()).all(silent)
     }
 
+    /// Whether the next frame to take is there or being made.
+    #[must_use]
+    pub fn next_is_known(&self) -> bool {
+        self.frames_queued > self.frames_taken
+    }
+
+    /// Whether a frame can be queued, or there will be none.
+    #[must_use]
+    pub fn can_begin(&self) -> bool {
+        self.frames_known() > 0
+    }
+
+    /// Frames of speech before frame `index`, since the sound began or last ran dry, and after it, as far as is known.
+    #[must_use]
+    pub fn place_of(&self, index: usize) -> (usize, usize) {
+        let after = self.ended.map_or(usize::MAX - 1, |_| self.total().saturating_sub(index + 1));
+        (index.saturating_sub(self.heard_from), after)
+    }
+
+    /// Notes that the sound has run dry, so that what comes next begins anew. False if that has been noted.
+    pub fn run_dry(&mut self) -> bool {
+        std::mem::replace(&mut self.heard_from, self.frames_taken) != self.frames_taken
+    }
+
+    /// Writes what the frame `ahead` of the next to take hears, or, as far as the sound is not there, the last that is known.
+    pub fn stage_ahead(&self, ahead: usize, context: &mut [f32]) {
+        let last = self.frames_known().saturating_sub(1);
+        self.stage_context((self.frames_taken + ahead).min(last), context);
+    }
+
     /// Puts finished frame `index` where the reader will find it.
     pub fn put_frame(&mut self, index: usize, frame: F) {
+        self.frames_made += 1;
         let at = index % self.outbox.len();
         self.outbox[at] = Some(frame);
     }
@@ -275,10 +313,20 @@ impl<F> Utterance<F> {
         self.frames_taken
     }
 
+    /// Frames it has, or may have at most while its end is not known.
+    fn total(&self) -> usize {
+        self.ended.map_or(self.max_frames, |ended| ended.frames.min(self.max_frames))
+    }
+
     /// Whether every frame has been taken.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let total = self.ended.map_or(self.max_frames, |ended| ended.frames.min(self.max_frames));
-        self.frames_taken >= total
+        self.frames_taken >= self.total()
+    }
+
+    /// Whether every frame has been made.
+    #[must_use]
+    pub fn is_drawn(&self) -> bool {
+        self.frames_made >= self.total()
     }
 }
