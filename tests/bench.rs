@@ -85,7 +85,9 @@ async fn every_frame_of_a_known_sound_is_counted_once() {
     // 0.8 s and one sample: 21 frames.
     let (_dir, path) = wav(RATE_HZ * 8 / 10 + 1);
     let path = path.to_str().unwrap();
-    let done = server.bench(&["--streams", "3", "--seconds", "1", "--audio", path, "--avatar", TINY, "--check"]).await;
+    // In one message, so that the end of the run cuts none short.
+    let run = ["--streams", "3", "--seconds", "1", "--chunk-ms", "1000", "--avatar", TINY, "--check"];
+    let done = server.bench(&[&run[..], &["--audio", path]].concat()).await;
     assert_eq!(done.code, 0, "{}", done.said);
     let line = &done.line;
     let utterances = line["utterances"].as_u64().unwrap();
@@ -139,6 +141,36 @@ async fn rude_viewers_leave_the_books_in_order() {
     reader.next_frame(&mut pixels).unwrap();
     let colours: std::collections::HashSet<&[u8]> = pixels.chunks(3).collect();
     assert!(colours.len() > 4, "something is drawn");
+    eventually("every session has ended", || server.daemon.sessions() == 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_with_idle_frames_have_a_frame_for_every_tick() {
+    let server = TestServer::start(100).await;
+    let rude = [
+        "--idle-frames",
+        "--audio-speed",
+        "4",
+        "--duty",
+        "0.5",
+        "--interrupts",
+        "20",
+        "--disconnects",
+        "10",
+        "--check",
+    ];
+    let run = ["--streams", "3", "--seconds", "6", "--realtime", "--avatar", TINY];
+    let done = server.bench(&[&run[..], &rude[..]].concat()).await;
+    assert_eq!(done.code, 0, "{}", done.said);
+    let line = &done.line;
+    let (spoken, idle) = (line["frames"]["count"].as_u64().unwrap(), line["idle"]["frames"].as_u64().unwrap());
+    assert!(spoken > 25 && idle > 25, "{line}");
+    // Three streams of 25 frames/s for six seconds, less what it takes to begin a call and what is lost with a broken one.
+    assert!((300..=3 * 25 * 12).contains(&(spoken + idle)), "{line}");
+    for nothing in ["gaps", "unasked", "faulty", "missing"] {
+        assert_eq!(line["frames"][nothing], 0, "{nothing}: {line}");
+    }
+    assert_eq!(line["audio_speed"], 4.0);
     eventually("every session has ended", || server.daemon.sessions() == 0).await;
 }
 

@@ -39,7 +39,7 @@ async fn unread(client: &mut Client) -> RemoteFrames {
 }
 
 async fn talk(client: &mut Client) -> Result<(Speaker, Listener), ClientError> {
-    let options = ConversationOptions { avatar: TINY, sample_rate_hz: RATE_HZ, start_position: 0 };
+    let options = ConversationOptions { avatar: TINY, sample_rate_hz: RATE_HZ, start_position: 0, idle_frames: false };
     let (speaker, listener, _) = within(client.converse(options)).await?;
     Ok((speaker, listener))
 }

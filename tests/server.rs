@@ -137,6 +137,7 @@ impl Talk {
             start_position: 0,
             jpeg_quality: 0,
             output: 0,
+            idle_frames: false,
         };
         say.send(ConverseRequest { message: Some(Say::Start(start)) }).await.unwrap();
         let hear = within(client.converse(ReceiverStream::new(said))).await?.into_inner();

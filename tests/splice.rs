@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::num::NonZero;
 
 use lipsyncd::picture::template::{
-    Job, PatchEncoder, PatchError, SpliceError, StripCompositor, TemplatePlan, TemplateSet, choose_interval,
+    Job, KeptStrip, PatchEncoder, PatchError, SpliceError, StripCompositor, TemplatePlan, TemplateSet, choose_interval,
     content_digest, load_or_build, splice,
 };
 use lipsyncd::picture::{
@@ -79,6 +79,11 @@ fn case(random: &mut Lcg, frame_px: (usize, usize), area: Rect, settings: JpegSe
     let len = splice(&template, &patch, &mut spliced).unwrap();
     spliced.truncate(len);
     let patch = patch.jpeg().to_vec();
+    let kept = KeptStrip::cut(&spliced, template.layout()).unwrap();
+    let mut again = vec![0; spliced.len()];
+    let len = kept.splice(&template, &mut again).unwrap();
+    assert!(again[..len] == spliced, "what was kept of it makes another frame");
+    assert!(kept.splice(&template, &mut again[1..]).is_err(), "one byte too few");
 
     let planes = strips.planes(&template, &compositor, &output, crop.data()).unwrap();
     let from_planes = template.layout().planes_are_exact().then(|| {

@@ -62,6 +62,7 @@ mod tests {
             sessions,
             requests,
             frames: 0,
+            silent_frames: 0,
             network: Duration::ZERO,
             composite: Duration::ZERO,
             last_used_unix_s,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::frame_store::{FrameStore, FrameStoreError, Keep, Pictures};
+use super::silence::Silence;
 use super::{AvatarId, Bundle, BundleError, Channels, FrameOrder, Mask, Resize};
 use crate::audio::{ClockError, Context, FrameClock, MelError, MelParams, MelPlan, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
@@ -102,6 +103,7 @@ pub struct LoadedAvatar {
     device: DeviceId,
     loaded_at_ns: u128,
     use_stats: Arc<UseStats>,
+    silence: Arc<Silence>,
 }
 
 #[derive(Default)]
@@ -109,6 +111,7 @@ struct UseStats {
     sessions: AtomicUsize,
     requests: AtomicU64,
     frames: AtomicU64,
+    silent_frames: AtomicU64,
     network_ns: AtomicU64,
     composite_ns: AtomicU64,
     last_used_unix_s: AtomicI64,
@@ -121,8 +124,10 @@ pub struct AvatarUse {
     pub sessions: usize,
     /// Sessions opened.
     pub requests: u64,
-    /// Frames delivered.
+    /// Frames drawn by the networks.
     pub frames: u64,
+    /// Frames beside these that were made of silent pictures.
+    pub silent_frames: u64,
     /// Time those frames spent in the generator.
     pub network: Duration,
     /// Time they spent in compositing and encoding.
@@ -180,6 +185,7 @@ impl LoadedAvatar {
             device,
             loaded_at_ns: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos(),
             use_stats: Arc::default(),
+            silence: Arc::default(),
         };
         avatar.lease.backend().show(&avatar)?;
         Ok(avatar)
@@ -201,6 +207,7 @@ impl LoadedAvatar {
             mel_plan: Arc::clone(&self.mel_plan),
             jpeg_pool: Arc::clone(&self.jpeg_pool),
             use_stats: Arc::clone(&self.use_stats),
+            silence: Arc::clone(&self.silence),
             ..*self
         };
         replica.lease.backend().show(&replica)?;
@@ -384,10 +391,16 @@ impl LoadedAvatar {
         &self.jpeg_pool
     }
 
-    /// Bytes of its frames and crops; its networks' memory is ONNX Runtime's own.
+    /// What it looks like while nothing is heard.
+    #[must_use]
+    pub fn silence(&self) -> &Silence {
+        &self.silence
+    }
+
+    /// Bytes of its frames and crops and of silent pictures that are kept; its networks' memory is ONNX Runtime's own.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        self.frames.resident_bytes()
+        self.frames.resident_bytes() + self.silence.bytes()
     }
 
     /// What it has been used for.
@@ -398,6 +411,7 @@ impl LoadedAvatar {
             sessions: stats.sessions.load(Ordering::Relaxed),
             requests: stats.requests.load(Ordering::Relaxed),
             frames: stats.frames.load(Ordering::Relaxed),
+            silent_frames: stats.silent_frames.load(Ordering::Relaxed),
             network: Duration::from_nanos(stats.network_ns.load(Ordering::Relaxed)),
             composite: Duration::from_nanos(stats.composite_ns.load(Ordering::Relaxed)),
             last_used_unix_s: stats.last_used_unix_s.load(Ordering::Relaxed),
@@ -422,6 +436,10 @@ impl LoadedAvatar {
         self.use_stats.frames.fetch_add(1, Ordering::Relaxed);
         add(&self.use_stats.network_ns, share.network);
         add(&self.use_stats.composite_ns, share.composite);
+    }
+
+    pub(crate) fn silent_frame_done(&self) {
+        self.use_stats.silent_frames.fetch_add(1, Ordering::Relaxed);
     }
 
     fn touch(&self) {

@@ -16,6 +16,7 @@ pub mod import;
 pub mod loaded;
 pub mod onnx;
 pub mod registry;
+pub mod silence;
 
 mod backgrounds;
 mod boxes;
@@ -31,6 +32,7 @@ mod network;
 mod order;
 mod path;
 mod probe;
+mod registry_error;
 mod residents;
 
 pub use backgrounds::BackgroundsVersion;
@@ -49,4 +51,5 @@ pub use manifest::{
 pub use order::FrameOrder;
 pub use path::{BundlePath, PathError};
 pub use probe::{MAX_FRAME_SIDE_PX, PictureSize, ProbeError, probe, probe_file};
-pub use registry::{Acquired, LoadCounts, Registry, RegistryError, ResidencyLimits};
+pub use registry::{Acquired, LoadCounts, Registry, ResidencyLimits};
+pub use registry_error::RegistryError;

@@ -7,51 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::eviction::{self, Candidate, EvictPolicy};
 use super::frame_store::predicted_bytes;
+use super::registry_error::RegistryError;
 use super::residents::{Resident, network_bytes};
 use super::{AvatarId, Bundle, Keep, LoadError, LoadedAvatar};
 use crate::backend::{Backend, Device, DeviceId};
-
-/// Why an avatar cannot be had.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistryError {
-    /// No such bundle.
-    #[error("there is no avatar \"{id}\" in {dir}; ListAvatars names those there are")]
-    NotFound {
-        /// The id asked for.
-        id: AvatarId,
-        /// The avatars folder.
-        dir: PathBuf,
-    },
-    /// Everything else that is loaded is in use.
-    #[error(
-        "avatar \"{id}\" needs {needed} bytes, {in_use} of max_resident_bytes = {budget} are held by avatars in use; \
-         retry later or raise max_resident_bytes"
-    )]
-    NoRoom {
-        /// The id asked for.
-        id: AvatarId,
-        /// Bytes it needs.
-        needed: u64,
-        /// Bytes that cannot be let go.
-        in_use: u64,
-        /// `max_resident_bytes`.
-        budget: u64,
-    },
-    /// The bundle or its networks are faulty.
-    #[error("avatar \"{id}\": {source}")]
-    Load {
-        /// The id asked for.
-        id: AvatarId,
-        /// What is wrong.
-        source: Arc<LoadError>,
-    },
-    /// The load was given up: the process is ending.
-    #[error("avatar \"{id}\" could not be loaded: the daemon is stopping")]
-    Stopping {
-        /// The id asked for.
-        id: AvatarId,
-    },
-}
 
 /// How the registry keeps avatars in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 
 use super::admission::{self, AdmissionLimits, Demand, Overload};
 use super::lanes::{self, PanicGuard};
-use super::policy::{BatchKey, Limits};
+use super::policy::Limits;
 use super::queue::WorkQueue;
 use super::slot::{Slot, SlotShape};
 use super::stats::EngineStats;
@@ -13,7 +13,7 @@ use crate::audio::{ResampleError, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{LoadedAvatar, MAX_CONTEXT, MAX_MELS};
 use crate::backend::{Backend, BackendError};
-use crate::session::{FrameReader, Intake, Pace, SessionCore, SessionOptions};
+use crate::session::{FrameReader, Intake, SessionCore, SessionOptions};
 use crate::telemetry::{DeviceRecorder, Recorder};
 
 /// How many batches may be in flight and how large they are.
@@ -64,7 +64,7 @@ impl Engine {
         options: EngineOptions,
         recorder: Arc<Recorder>,
     ) -> Result<Self, BackendError> {
-        let queue = WorkQueue::new(options.limits, recorder);
+        let queue = WorkQueue::new(options.slots.max(1), options.limits, recorder);
         let stats = Arc::new(EngineStats::default());
         let shape = SlotShape {
             max_windows: options.limits.max_windows.max(1),
@@ -98,7 +98,7 @@ impl Engine {
         avatar: Arc<LoadedAvatar>,
         options: SessionOptions,
     ) -> Result<(Intake, FrameReader), ResampleError> {
-        let counted = options.pace != Pace::Rehearsal;
+        let counted = !options.pace.is_unseen();
         let ends = Intake::open(avatar, Arc::clone(&self.queue), options)?;
         if counted {
             self.stats.session_opened();
@@ -119,30 +119,31 @@ impl Engine {
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.retain(|session| session.strong_count() > 0);
         if let Some(limits) = limits {
-            self.check_room(&live, &avatar, limits)?;
+            self.check_room(&live, &avatar, options.idle_frames.is_some(), limits)?;
         }
         let ends = self.open_session(avatar, options)?;
         live.push(Arc::downgrade(ends.0.core()));
         Ok(ends)
     }
 
-    /// Whether a live stream of `avatar` would be let in now.
+    /// Whether a live stream of `avatar`, which `waits` for its turn to speak or does not, would be let in now.
     ///
     /// # Errors
     /// [`Overload`] when not.
-    pub fn has_room(&self, avatar: &LoadedAvatar, limits: AdmissionLimits) -> Result<(), Overload> {
-        self.check_room(&self.live.lock().unwrap_or_else(PoisonError::into_inner), avatar, limits)
+    pub fn has_room(&self, avatar: &LoadedAvatar, waits: bool, limits: AdmissionLimits) -> Result<(), Overload> {
+        self.check_room(&self.live.lock().unwrap_or_else(PoisonError::into_inner), avatar, waits, limits)
     }
 
     fn check_room(
         &self,
         live: &[Weak<SessionCore>],
         avatar: &LoadedAvatar,
+        waits: bool,
         limits: AdmissionLimits,
     ) -> Result<(), Overload> {
         // What was never measured is let in: the first to draw it measures it.
-        let Some(lanes) = self.lanes_per_stream(avatar) else { return Ok(()) };
-        let one_more = Demand { lanes, speech: limits.expected_speech };
+        let Some(lanes) = self.queue.lanes_per_stream(avatar) else { return Ok(()) };
+        let one_more = Demand { lanes, speech: limits.expected_speech, waits };
         let open = self.demands(live, limits.expected_speech);
         admission::admit(open.iter().copied(), one_more, self.options.slots, limits)
     }
@@ -159,24 +160,16 @@ impl Engine {
         live.iter()
             .filter_map(Weak::upgrade)
             .filter_map(|session| {
-                let lanes = self.lanes_per_stream(session.avatar())?;
-                Some(Demand { lanes, speech: session.speech(expected_speech) })
+                let lanes = self.queue.lanes_per_stream(session.avatar())?;
+                Some(Demand { lanes, speech: session.speech(expected_speech), waits: session.can_wait() })
             })
             .collect()
-    }
-
-    /// Lanes that a stream of `avatar` keeps busy while it speaks, as measured; `None` before it has been.
-    fn lanes_per_stream(&self, avatar: &LoadedAvatar) -> Option<f64> {
-        let (costs, models) = (self.queue.crowded_costs(), avatar.models());
-        let frame = costs.best_per_item(BatchKey::Render(models.generator))?;
-        let window = costs.best_per_item(BatchKey::Encode(models.encoder)).unwrap_or_default();
-        Some((frame + window) * f64::from(avatar.fps()))
     }
 
     /// Frames of `avatar` a second that all lanes make together, as measured; `None` before it has been.
     #[must_use]
     pub fn frames_per_second(&self, avatar: &LoadedAvatar) -> Option<f64> {
-        Some(self.options.slots as f64 * f64::from(avatar.fps()) / self.lanes_per_stream(avatar)?)
+        Some(self.options.slots as f64 * f64::from(avatar.fps()) / self.queue.lanes_per_stream(avatar)?)
     }
 
     /// What runs the batches.
@@ -220,6 +213,12 @@ impl Engine {
     #[must_use]
     pub fn device_recorder(&self) -> &Arc<DeviceRecorder> {
         self.queue.device_recorder()
+    }
+
+    /// Sessions whose speech is being drawn, and those with idle frames that wait for a turn.
+    #[must_use]
+    pub fn turns(&self) -> (usize, usize) {
+        self.queue.turns().count()
     }
 
     /// Live sessions open now, and the others.

@@ -18,6 +18,18 @@ pub struct Fleet {
     recorder: Arc<Recorder>,
 }
 
+/// What a call wants of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Frames in time.
+    Live {
+        /// Whether its speech can wait for a turn.
+        waits: bool,
+    },
+    /// Frames in what live calls leave.
+    Whole,
+}
+
 /// A fleet of one.
 impl From<Engine> for Fleet {
     fn from(engine: Engine) -> Self {
@@ -83,12 +95,12 @@ impl Fleet {
         self.engines.iter().map(Engine::waiting).fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
     }
 
-    /// What [`super::placement::place`] sees of the devices for one more call, live or not, of the avatar loaded as `replicas`.
+    /// What [`super::placement::place`] sees of the devices for one more call for the avatar loaded as `replicas`.
     #[must_use]
     pub fn views(
         &self,
         replicas: &[Arc<LoadedAvatar>],
-        live: bool,
+        want: Want,
         limits: Option<AdmissionLimits>,
     ) -> Vec<DeviceView> {
         let on = |id| replicas.iter().find(|replica| replica.device() == id);
@@ -97,12 +109,14 @@ impl Fleet {
             let replica = on(DeviceId(at));
             let live_load = engine.live_load(expected_speech);
             let whole_load = engine.open_sessions().1 as f64 / engine.options().slots.max(1) as f64;
-            let (load, has_room) = match (live, limits, replica) {
+            let (load, has_room) = match (want, limits, replica) {
                 // Whole files give way to live work, so that a stream does not mind them.
-                (true, Some(limits), Some(replica)) => (live_load, engine.has_room(replica, limits).is_ok()),
-                (true, Some(limits), None) => (live_load, live_load < limits.utilisation),
-                (true, None, _) => (live_load, true),
-                (false, ..) => (live_load + whole_load, live_load + whole_load < 1.0),
+                (Want::Live { waits }, Some(limits), Some(replica)) => {
+                    (live_load, engine.has_room(replica, waits, limits).is_ok())
+                }
+                (Want::Live { .. }, Some(limits), None) => (live_load, live_load < limits.utilisation),
+                (Want::Live { .. }, None, _) => (live_load, true),
+                (Want::Whole, ..) => (live_load + whole_load, live_load + whole_load < 1.0),
             };
             let free_bytes = engine.backend().memory().map(|memory| memory.free_bytes);
             DeviceView { resident: replica.is_some(), free_bytes, load, has_room }

@@ -71,9 +71,9 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
     }
 }
 
-/// The span of one batch, at level debug; where that is off, its fields are not even looked at. Rehearsals have none.
+/// The span of one batch, at level debug; where that is off, its fields are not even looked at. What nobody sees has none.
 fn span_of(key: BatchKey, slot: &mut Slot<Free>) -> tracing::Span {
-    if slot.work_mut().iter().all(|work| work.session.is_rehearsal()) {
+    if slot.work_mut().iter().all(|work| work.session.is_unseen()) {
         return tracing::Span::none();
     }
     tracing::debug_span!(
@@ -92,7 +92,7 @@ fn class_of(key: BatchKey) -> WorkClass {
 }
 
 fn note_waits(key: BatchKey, slot: &mut Slot<Free>, device: &DeviceRecorder, now: Instant) {
-    for work in slot.work_mut().iter().filter(|work| !work.session.is_rehearsal()) {
+    for work in slot.work_mut().iter().filter(|work| !work.session.is_unseen()) {
         device.waited(class_of(key), now.saturating_duration_since(work.queued_at));
     }
 }
@@ -102,23 +102,24 @@ fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
     match (key, avatar) {
         (BatchKey::Render(_), Some(avatar)) => slot.fill_frames(avatar, |work, context| match work.kind {
             WorkKind::Frame(index) => work.session.stage_frame(work, index, context),
+            WorkKind::Closing(frame) => work.session.stage_closing(work, frame, context),
             WorkKind::Window(_) => None,
         }),
         (BatchKey::Render(model) | BatchKey::Encode(model), avatar) => {
             let mels = avatar.map_or(0, |avatar| avatar.mels());
             slot.fill_windows(model, mels * WINDOW_MEL_FRAMES, |work, window| match work.kind {
                 WorkKind::Window(index) => work.session.stage_window(work, index, scratch, window),
-                WorkKind::Frame(_) => false,
+                WorkKind::Frame(_) | WorkKind::Closing(_) => false,
             })
         }
     }
 }
 
-/// Hands out what the batch made. False when nobody wanted it but rehearsals, which are counted nowhere.
+/// Hands out what the batch made. False when nobody wanted it but sessions that nobody sees, which are counted nowhere.
 fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
     let (_, frames) = ready.kind_counts();
     let class = if frames > 0 { WorkClass::Frame } else { WorkClass::Window };
-    let real = ready.work().iter().filter(|work| !work.session.is_rehearsal()).count();
+    let real = ready.work().iter().filter(|work| !work.session.is_unseen()).count();
     match ready.outcome() {
         Err(error) => {
             tracing::error!("a batch of {} failed: {error}", ready.len());
@@ -142,15 +143,17 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
             });
             let (now, recorder) = (Instant::now(), whole.queue.recorder());
             ready.each_frame(|work, picture| {
-                if let WorkKind::Frame(index) = work.kind {
-                    if let Some(due) = work.due {
-                        recorder.frame_due(now.saturating_duration_since(due));
-                    }
-                    work.session.add_times(share);
-                    if !work.session.is_rehearsal() {
-                        work.session.avatar().frame_done(share);
-                    }
-                    work.session.put_frame(work, index, picture);
+                if let Some(due) = work.due.filter(|_| !work.session.is_unseen()) {
+                    recorder.frame_due(now.saturating_duration_since(due));
+                }
+                work.session.add_times(share);
+                if !work.session.is_unseen() {
+                    work.session.avatar().frame_done(share);
+                }
+                match work.kind {
+                    WorkKind::Frame(index) => work.session.put_frame(work, index, picture),
+                    WorkKind::Closing(frame) => work.session.put_closing(work, frame, picture),
+                    WorkKind::Window(_) => {}
                 }
             });
         }

@@ -7,6 +7,7 @@
 //! | [`work`] | one unit of work: a window to encode or a frame to draw |
 //! | [`policy`] | which waiting work makes the next batch: a pure function |
 //! | [`costs`] | what batches have cost: the estimates of the policy and of admission |
+//! | [`turns`] | whose speech is being drawn, and who waits for that |
 //! | [`queue`] | the waiting work of all sessions, behind one lock |
 //! | [`slot`] | the buffers of one batch in flight, moved by value through their states |
 //! | `lanes` | one thread per slot: stage, submit, complete, deliver |
@@ -28,12 +29,13 @@ pub mod queue;
 pub mod rehearsal;
 pub mod slot;
 pub mod stats;
+pub mod turns;
 pub mod work;
 
 pub use admission::{AdmissionLimits, Overload};
 pub use costs::Costs;
 pub use engine::{Engine, EngineOptions, OpenError};
-pub use fleet::Fleet;
+pub use fleet::{Fleet, Want};
 pub use policy::{BatchKey, BatchPlan, Limits};
 pub use pool::{BufferPool, PooledBuf};
 pub use queue::WorkQueue;

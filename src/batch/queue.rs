@@ -8,13 +8,17 @@ use std::time::Instant;
 
 use super::costs::Costs;
 use super::policy::{self, BatchKey, BatchPlan, Decision, Limits, Situation};
+use super::turns::Turns;
 use super::work::{Work, WorkKind};
+use crate::avatar::LoadedAvatar;
 use crate::session::SessionCore;
 use crate::telemetry::{DeviceRecorder, Recorder};
 
 /// Windows and frames waiting for a slot.
 pub struct WorkQueue {
     limits: Limits,
+    lanes: usize,
+    turns: Turns,
     costs: Costs,
     crowded_costs: Costs,
     recorder: Arc<Recorder>,
@@ -37,9 +41,9 @@ struct State {
 }
 
 impl WorkQueue {
-    /// An empty queue that forms batches within `limits`, whose sessions are recorded in `recorder`.
+    /// An empty queue for `lanes` lanes that forms batches within `limits`, whose sessions are recorded in `recorder`.
     #[must_use]
-    pub fn new(limits: Limits, recorder: Arc<Recorder>) -> Arc<Self> {
+    pub fn new(lanes: usize, limits: Limits, recorder: Arc<Recorder>) -> Arc<Self> {
         let state = State {
             work: Vec::new(),
             reserved: 0,
@@ -52,6 +56,8 @@ impl WorkQueue {
         };
         Arc::new(Self {
             limits,
+            lanes,
+            turns: Turns::default(),
             costs: Costs::default(),
             crowded_costs: Costs::default(),
             recorder,
@@ -77,6 +83,27 @@ impl WorkQueue {
     #[must_use]
     pub fn crowded_costs(&self) -> &Costs {
         &self.crowded_costs
+    }
+
+    /// Lanes that carry its batches.
+    #[must_use]
+    pub fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// Whose speech is being drawn.
+    #[must_use]
+    pub fn turns(&self) -> &Turns {
+        &self.turns
+    }
+
+    /// Lanes that speech of `avatar` keeps busy, as measured while every lane was; `None` before it has been.
+    #[must_use]
+    pub fn lanes_per_stream(&self, avatar: &LoadedAvatar) -> Option<f64> {
+        let models = avatar.models();
+        let frame = self.crowded_costs.best_per_item(BatchKey::Render(models.generator))?;
+        let window = self.crowded_costs.best_per_item(BatchKey::Encode(models.encoder)).unwrap_or_default();
+        Some((frame + window) * f64::from(avatar.fps()))
     }
 
     /// Where its sessions record what they do.
@@ -176,8 +203,8 @@ impl WorkQueue {
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         let state = self.lock();
-        let frames = state.work.iter().filter(|work| matches!(work.kind, WorkKind::Frame(_))).count();
-        (state.work.len() - frames, frames)
+        let windows = state.work.iter().filter(|work| matches!(work.kind, WorkKind::Window(_))).count();
+        (windows, state.work.len() - windows)
     }
 
     /// Live sessions open now, and the others.

@@ -13,6 +13,8 @@ pub enum WorkKind {
     Window(usize),
     /// This frame of the session's utterance.
     Frame(usize),
+    /// This one of the frames in which the mouth closes after a cut.
+    Closing(usize),
 }
 
 /// A window or a frame of one session. Work of an older generation than its session's was cut by an
@@ -37,7 +39,7 @@ impl Work {
         let models = self.session.avatar().models();
         match self.kind {
             WorkKind::Window(_) => BatchKey::Encode(models.encoder),
-            WorkKind::Frame(_) => BatchKey::Render(models.generator),
+            WorkKind::Frame(_) | WorkKind::Closing(_) => BatchKey::Render(models.generator),
         }
     }
 

@@ -13,7 +13,7 @@ use super::speech::Speech;
 use super::stream::{Call, LiveStream, Stage, call};
 use super::tally::{Tally, record};
 use super::{LoadOptions, report};
-use crate::rpc::client::{Client, ClientError, ClientOptions};
+use crate::rpc::client::{Client, ClientError, ClientOptions, ConversationOptions};
 
 /// Unread bytes of one stream in this client: about four frames, so that a slow reader is felt by the daemon.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
@@ -138,6 +138,7 @@ impl Crowd {
             zero: Instant::now(),
             end_s: self.options.seconds,
             realtime: self.options.realtime,
+            idle_frames: self.options.idle_frames,
             budget_s: self.options.budget_ms / 1e3,
             rate_hz: self.speech.rate_hz(),
             check: self.options.check,
@@ -162,10 +163,12 @@ impl Crowd {
                 taken.sort(calling.join_next().await, tally)?;
             }
             let mut client = clients[index % clients.len()].clone();
-            let (avatar, rate_hz) = (self.avatar_of(index).to_owned(), self.speech.rate_hz());
+            let (avatar, sample_rate_hz) = (self.avatar_of(index).to_owned(), self.speech.rate_hz());
+            let idle_frames = self.options.idle_frames;
             calling.spawn(async move {
                 let asked = Instant::now();
-                let call = call(&mut client, &avatar, rate_hz, 0).await;
+                let options = ConversationOptions { avatar: &avatar, sample_rate_hz, start_position: 0, idle_frames };
+                let call = call(&mut client, options).await;
                 (index, client, call, asked.elapsed().as_secs_f64())
             });
         }

@@ -7,6 +7,7 @@
 //! | `voice` | a sound like speech, made by code |
 //! | `speech` | utterances cut from a sound |
 //! | `pace` | when each frame is due, and how late it is |
+//! | `player` | the same for a call with idle frames, which shows one after the other |
 //! | `script` | what one stream does and when: pure |
 //! | `stream` | one stream over the network |
 //! | `crowd` | all of them, from the first call to the last frame |
@@ -25,6 +26,7 @@ mod jpeg_check;
 mod ledger;
 mod options;
 mod pace;
+mod player;
 mod random;
 mod report;
 mod script;

@@ -11,6 +11,10 @@ pub struct LoadOptions {
     pub seconds: f64,
     /// Audio at the pace of speech; otherwise as fast as the daemon takes it.
     pub realtime: bool,
+    /// How much faster than speech its audio is sent, at least 1: 1 is a microphone, more a synthesiser.
+    pub audio_speed: f64,
+    /// Whether the daemon is to send frames while nobody speaks, too.
+    pub idle_frames: bool,
     /// Length of an audio message, ms.
     pub chunk_ms: u32,
     /// Part of the time that a stream speaks, 0..1, without the 0.

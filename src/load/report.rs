@@ -15,6 +15,7 @@ pub struct Report {
     server: Server,
     avatars: Vec<String>,
     realtime: bool,
+    audio_speed: f64,
     seconds: f64,
     chunk_ms: u32,
     duty: f64,
@@ -26,6 +27,9 @@ pub struct Report {
     utterances: u64,
     audio_seconds: f64,
     frames: Frames,
+    /// In calls with idle frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idle: Option<Idle>,
     /// Percent of frames that came late or never.
     pub miss_percent: f64,
     first_frame_ms: Option<Quantiles>,
@@ -76,6 +80,14 @@ struct Frames {
     stale: u64,
     unasked: u64,
     faulty: u64,
+}
+
+/// Frames in which nobody spoke; those of [`Frames`] and `miss_percent` are the others.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Idle {
+    frames: u64,
+    late: u64,
+    miss_percent: f64,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -171,6 +183,7 @@ impl Report {
             server: server.clone(),
             avatars: avatars.to_vec(),
             realtime: options.realtime,
+            audio_speed: options.audio_speed,
             seconds: rounded(outcome.measured_s),
             chunk_ms: options.chunk_ms,
             duty: options.duty,
@@ -190,6 +203,11 @@ impl Report {
                 unasked: tally.unasked,
                 faulty: tally.faulty,
             },
+            idle: options.idle_frames.then(|| Idle {
+                frames: tally.idle_frames,
+                late: tally.idle_late,
+                miss_percent: (tally.idle_miss_percent() * 1e5).round() / 1e5,
+            }),
             miss_percent: (tally.miss_percent() * 1e5).round() / 1e5,
             first_frame_ms: Quantiles::of(&tally.first_frame),
             first_frame_after_sound_ms: Quantiles::of(&tally.first_frame_after_sound),
@@ -237,7 +255,9 @@ impl Report {
             miss_percent: self.miss_percent,
             frames_per_second: self.frames.per_second,
             server_cores: self.cpu.server_cores,
-            carried: all && self.tally.judged > 0 && self.miss_percent < below_miss_percent,
+            carried: all
+                && self.tally.judged > 0
+                && self.miss_percent.max(self.tally.idle_miss_percent()) < below_miss_percent,
         }
     }
 }

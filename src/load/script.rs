@@ -39,6 +39,8 @@ pub(super) struct Script {
 #[derive(Debug, Clone, Copy)]
 struct Manner {
     realtime: bool,
+    /// Whether a pause begins when the utterance has been shown, rather than when its sound is over.
+    paused_when_shown: bool,
     chunk_bytes: usize,
     bytes_per_s: f64,
     duty: f64,
@@ -58,9 +60,10 @@ enum State {
         sent: usize,
         cut_s: f64,
     },
-    /// As fast as possible, and all is said: until its frames are there.
+    /// All is said: until its frames are there, and then a pause.
     Waiting {
         cut_s: f64,
+        pause_s: f64,
     },
     Over,
 }
@@ -72,10 +75,11 @@ impl Script {
         let mut random = Random::new(options.seed, index as u64 + 1);
         let place = (index as f64 + 0.5 * random.unit()) / options.streams.max(1) as f64;
         let cycle_s = if options.realtime { speech.mean_s() / options.duty } else { 0.0 };
-        let bytes_per_s = 2.0 * f64::from(speech.rate_hz());
+        let bytes_per_s = 2.0 * f64::from(speech.rate_hz()) * options.audio_speed;
         let chunk_samples = (speech.rate_hz() as usize * options.chunk_ms as usize / 1000).max(1);
         let manner = Manner {
             realtime: options.realtime,
+            paused_when_shown: options.idle_frames,
             chunk_bytes: 2 * chunk_samples,
             bytes_per_s,
             duty: options.duty,
@@ -96,7 +100,7 @@ impl Script {
                 cut_s.min(start_s + *sent as f64 / self.manner.bytes_per_s)
             }
             State::Speaking { start_s, .. } => *start_s,
-            State::Waiting { cut_s } => *cut_s,
+            State::Waiting { cut_s, .. } => *cut_s,
             State::Over => return f64::INFINITY,
         };
         own_s.min(self.hang_up_s).min(self.manner.end_s)
@@ -122,7 +126,8 @@ impl Script {
                     *sent = end;
                     return action;
                 }
-                let (start_s, cut_s, long_s) = (*start_s, *cut_s, pcm.len() as f64 / self.manner.bytes_per_s);
+                let long_s = pcm.len() as f64 / (2.0 * f64::from(self.speech.rate_hz()));
+                let (start_s, cut_s) = (*start_s, *cut_s);
                 self.state = self.after(start_s, cut_s, long_s);
                 Action::End
             }
@@ -133,8 +138,8 @@ impl Script {
 
     /// Every frame of the last utterance has come.
     pub(super) fn answered(&mut self, now_s: f64) {
-        if matches!(self.state, State::Waiting { .. }) {
-            self.state = State::Pause { until_s: now_s };
+        if let State::Waiting { pause_s, .. } = self.state {
+            self.state = State::Pause { until_s: now_s + pause_s };
         }
     }
 
@@ -160,9 +165,12 @@ impl Script {
 
     fn after(&mut self, start_s: f64, cut_s: f64, long_s: f64) -> State {
         if !self.manner.realtime {
-            return State::Waiting { cut_s };
+            return State::Waiting { cut_s, pause_s: 0.0 };
         }
         let pause_s = long_s * (1.0 / self.manner.duty - 1.0) * self.random.between(0.5, 1.5);
+        if self.manner.paused_when_shown {
+            return State::Waiting { cut_s, pause_s };
+        }
         State::Pause { until_s: start_s + long_s + pause_s }
     }
 
@@ -186,6 +194,8 @@ mod tests {
             streams,
             seconds: 600.0,
             realtime: true,
+            audio_speed: 1.0,
+            idle_frames: false,
             chunk_ms: 40,
             duty,
             budget_ms: 150.0,

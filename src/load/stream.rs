@@ -8,6 +8,7 @@ use tokio::time::sleep_until;
 use super::jpeg_check::is_sound;
 use super::ledger::{Ledger, Seen};
 use super::pace::Pace;
+use super::player::Player;
 use super::script::{Action, Script};
 use super::tally::{Arrival, Tally, record};
 use crate::rpc::client::{
@@ -25,6 +26,7 @@ pub(super) struct Stage {
     pub(super) zero: Instant,
     pub(super) end_s: f64,
     pub(super) realtime: bool,
+    pub(super) idle_frames: bool,
     pub(super) budget_s: f64,
     pub(super) rate_hz: u32,
     pub(super) check: bool,
@@ -56,13 +58,7 @@ pub(super) struct Call {
 }
 
 /// Makes a call.
-pub(super) async fn call(
-    client: &mut Client,
-    avatar: &str,
-    rate_hz: u32,
-    start_position: u64,
-) -> Result<Call, ClientError> {
-    let options = ConversationOptions { avatar, sample_rate_hz: rate_hz, start_position };
+pub(super) async fn call(client: &mut Client, options: ConversationOptions<'_>) -> Result<Call, ClientError> {
     let (speaker, listener, greeting) = client.converse(options).await?;
     Ok(Call { speaker, listener, greeting })
 }
@@ -81,6 +77,7 @@ pub(super) struct LiveStream {
 struct Talk {
     call: Call,
     pace: Pace,
+    player: Player,
     ledger: Ledger,
     /// When a slow reader reads next.
     read_s: f64,
@@ -114,7 +111,16 @@ impl LiveStream {
     fn talk(&self, call: Call) -> Talk {
         let lookahead_s = call.greeting.lookahead_samples as f64 / f64::from(self.stage.rate_hz.max(1));
         let pace = Pace { fps: call.greeting.fps, lookahead_s, budget_s: self.stage.budget_s };
-        Talk { call, pace, ledger: Ledger::default(), read_s: 0.0, last_heard_s: self.stage.now_s(), position: 0 }
+        let player = Player::new(pace.fps, pace.budget_s);
+        Talk {
+            call,
+            pace,
+            player,
+            ledger: Ledger::default(),
+            read_s: 0.0,
+            last_heard_s: self.stage.now_s(),
+            position: 0,
+        }
     }
 
     async fn converse(&mut self, talk: &mut Talk) -> Result<(), ClientError> {
@@ -137,7 +143,13 @@ impl LiveStream {
                 }
             };
             if action == Action::HangUp {
-                let call = call(&mut self.client, &self.avatar, self.stage.rate_hz, talk.position).await?;
+                let options = ConversationOptions {
+                    avatar: &self.avatar,
+                    sample_rate_hz: self.stage.rate_hz,
+                    start_position: talk.position,
+                    idle_frames: self.stage.idle_frames,
+                };
+                let call = call(&mut self.client, options).await?;
                 *talk = Talk { position: talk.position, ..self.talk(call) };
             }
         }
@@ -225,6 +237,16 @@ impl LiveStream {
             talk.read_s = now_s + 2.0 / f64::from(talk.pace.fps.max(1));
         }
         let faulty = self.stage.check && !is_sound(&frame.jpeg, talk.call.greeting.size_px);
+        let shown_s = self.stage.idle_frames.then(|| talk.player.frame(frame.tick, now_s));
+        if frame.is_idle {
+            talk.position += 1;
+            let late = !self.slow && shown_s.is_some_and(|due_s| now_s > due_s);
+            self.stage.count(|tally| {
+                tally.faulty += u64::from(faulty);
+                tally.idle(now_s, frame.jpeg.len(), late);
+            });
+            return;
+        }
         let seen = talk.ledger.frame(frame.index);
         talk.position += u64::from(!matches!(seen, Seen::Stale));
         self.stage.count(|tally| {
@@ -239,8 +261,8 @@ impl LiveStream {
                     }
                     tally.gaps += gap;
                     let first = frame.index == 0;
-                    let (heard_s, due_s) =
-                        (talk.pace.heard_s(start_s, frame.index), talk.pace.due_s(start_s, frame.index));
+                    let heard_s = talk.pace.heard_s(start_s, frame.index);
+                    let due_s = shown_s.unwrap_or_else(|| talk.pace.due_s(start_s, frame.index));
                     tally.judge(Arrival { start_s, heard_s, due_s, now_s, first });
                     if let Some(cut_s) = cut_s {
                         record(&mut tally.next_utterance, now_s - cut_s);

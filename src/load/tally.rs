@@ -12,6 +12,10 @@ pub struct Tally {
     pub frames: u64,
     /// Bytes of all JPEGs.
     pub bytes: u64,
+    /// Frames in which nobody spoke.
+    pub idle_frames: u64,
+    /// Of these, the ones that came after they were due.
+    pub idle_late: u64,
     /// Frames that were judged: those of streams that read as they should.
     pub judged: u64,
     /// Of these, the ones that came after they were due.
@@ -81,6 +85,8 @@ impl Tally {
         Self {
             frames: 0,
             bytes: 0,
+            idle_frames: 0,
+            idle_late: 0,
             judged: 0,
             late: 0,
             missing: 0,
@@ -112,6 +118,14 @@ impl Tally {
         second.bytes += bytes as u64;
     }
 
+    /// A frame of `bytes` in which nobody speaks has come at `now_s`.
+    pub(super) fn idle(&mut self, now_s: f64, bytes: usize, late: bool) {
+        self.idle_frames += 1;
+        self.idle_late += u64::from(late);
+        self.bytes += bytes as u64;
+        self.second(now_s).bytes += bytes as u64;
+    }
+
     /// Judges it.
     pub(super) fn judge(&mut self, arrival: Arrival) {
         let Arrival { start_s, heard_s, due_s, now_s, first } = arrival;
@@ -135,6 +149,12 @@ impl Tally {
     pub fn miss_percent(&self) -> f64 {
         let owed = self.judged + self.missing + self.gaps;
         if owed == 0 { 0.0 } else { 100.0 * (self.late + self.missing + self.gaps) as f64 / owed as f64 }
+    }
+
+    /// Part of the frames in which nobody spoke that was late, in percent; 0 without a frame.
+    #[must_use]
+    pub fn idle_miss_percent(&self) -> f64 {
+        100.0 * self.idle_late as f64 / self.idle_frames.max(1) as f64
     }
 
     fn second(&mut self, now_s: f64) -> &mut Second {

@@ -24,6 +24,7 @@ use super::status::RpcError;
 use super::synthesize::{AbortOnDrop, rate_hz};
 use crate::audio::{PcmFormat, decode_pcm};
 use crate::avatar::LoadedAvatar;
+use crate::batch::Want;
 use crate::session::{Cut, Event, FrameReader, Intake, SessionEnded, SessionOptions};
 use crate::telemetry::{CallEnd, CallInfo, CallRecord};
 
@@ -44,12 +45,15 @@ pub(super) async fn converse(
     let pcm = pcm_format(&start)?;
     let rate = rate_hz("start.sample_rate_hz", start.sample_rate_hz)?;
     let quality = daemon.quality(start.jpeg_quality)?;
-    let place = daemon.enter(info, &start.avatar_id).await?;
-    let avatar = daemon.acquire(&start.avatar_id, info.kind).await?.avatar;
+    let want = Want::Live { waits: start.idle_frames };
+    let place = daemon.enter(info, &start.avatar_id, want).await?;
+    let avatar = daemon.acquire(&start.avatar_id, want).await?.avatar;
     let format = format_of("start.output", start.output, quality, &avatar)?;
     let options = SessionOptions {
         start_position: start.start_position,
         pace: daemon.live(),
+        idle_frames: start.idle_frames.then(|| daemon.idle_frames()),
+        outbox_frames: if start.idle_frames { SessionOptions::BULK_OUTBOX } else { SessionOptions::LIVE_OUTBOX },
         ..SessionOptions::new(format, rate)
     };
     let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options)?;

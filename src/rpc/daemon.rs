@@ -10,9 +10,9 @@ use super::status::RpcError;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar, Registry};
 use crate::backend::{DeviceId, FrameFormat};
 use crate::batch::placement::place;
-use crate::batch::{AdmissionLimits, Engine, Fleet, rehearse};
+use crate::batch::{AdmissionLimits, Engine, Fleet, Want, rehearse};
 use crate::picture::Quality;
-use crate::session::{FrameReader, Intake, Pace, SessionOptions};
+use crate::session::{FrameReader, IdleFrames, Intake, Pace, SessionOptions};
 use crate::telemetry::{CallInfo, CallKind, CallRecord};
 
 /// What the daemon decides for clients that do not.
@@ -105,19 +105,19 @@ impl Daemon {
         self.stopping.subscribe()
     }
 
-    /// The avatar a client names for a call of this `kind`, on the device that is to serve it; loaded and rehearsed there if need be.
+    /// The avatar a client names for a call that is to have what it `want`s, on the device that is to serve it; loaded and rehearsed there if need be.
     ///
     /// # Errors
     /// [`RpcError::Id`], [`RpcError::Registry`].
-    pub(super) async fn acquire(&self, id: &str, kind: CallKind) -> Result<Acquired, RpcError> {
+    pub(super) async fn acquire(&self, id: &str, want: Want) -> Result<Acquired, RpcError> {
         let id: AvatarId = id.parse()?;
-        let device = self.place(&id, kind);
+        let device = self.place(&id, want);
         match self.acquire_on(&id, device).await {
             // One device less to spread to is no reason to turn a viewer away.
             Err(error) if !self.registry.replicas(&id).is_empty() => {
                 let name = self.fleet.name(device);
                 tracing::warn!(avatar = %id, device = name, "stays where it is: {}", error.sentence());
-                self.acquire_on(&id, self.place(&id, kind)).await
+                self.acquire_on(&id, self.place(&id, want)).await
             }
             acquired => acquired,
         }
@@ -132,16 +132,17 @@ impl Daemon {
         let ordinal = |engine: &Engine| engine.backend().info().gpu;
         let wanted = gpu.and_then(|gpu| self.fleet.engines().iter().position(|engine| ordinal(engine) == Some(gpu)));
         let there = || self.registry.loaded(&id).map(|avatar| avatar.device());
-        let device = wanted.map(DeviceId).or_else(there).unwrap_or_else(|| self.place(&id, CallKind::Live));
+        let device =
+            wanted.map(DeviceId).or_else(there).unwrap_or_else(|| self.place(&id, Want::Live { waits: false }));
         self.acquire_on(&id, device).await
     }
 
-    fn place(&self, id: &AvatarId, kind: CallKind) -> DeviceId {
+    fn place(&self, id: &AvatarId, want: Want) -> DeviceId {
         if self.fleet.engines().len() == 1 {
             return DeviceId::default();
         }
         let replicas = self.registry.replicas(id);
-        let mut views = self.fleet.views(&replicas, kind == CallKind::Live, self.options.admission);
+        let mut views = self.fleet.views(&replicas, want, self.options.admission);
         for (at, view) in views.iter_mut().enumerate() {
             view.has_room &= self.registry.may_go_on(id, DeviceId(at));
         }
@@ -158,13 +159,13 @@ impl Daemon {
     }
 
     /// A place, before anything is loaded for the call: whoever is refused for lack of room is told so at once.
-    pub(super) async fn enter(&self, info: &CallInfo, id: &str) -> Result<Place, RpcError> {
+    pub(super) async fn enter(&self, info: &CallInfo, id: &str, want: Want) -> Result<Place, RpcError> {
         let place = self.doors.enter(info, self.stopping()).await?;
-        if let (CallKind::Live, Some(limits)) = (info.kind, self.options.admission) {
+        if let (Want::Live { waits }, Some(limits)) = (want, self.options.admission) {
             let replicas = self.registry.replicas(&id.parse()?);
-            let views = self.fleet.views(&replicas, true, self.options.admission);
+            let views = self.fleet.views(&replicas, want, self.options.admission);
             if let Some(avatar) = replicas.first().filter(|_| views.iter().all(|view| !view.has_room)) {
-                self.fleet.engine_of(avatar).has_room(avatar, limits)?;
+                self.fleet.engine_of(avatar).has_room(avatar, waits, limits)?;
             }
         }
         Ok(place)
@@ -222,6 +223,11 @@ impl Daemon {
     /// How live sessions are paced.
     pub(super) fn live(&self) -> Pace {
         Pace::Live { budget: self.options.latency_budget }
+    }
+
+    /// How calls with idle frames take turns.
+    pub(super) fn idle_frames(&self) -> IdleFrames {
+        IdleFrames { utilisation: self.options.admission.map_or(1.0, |limits| limits.utilisation) }
     }
 
     /// The quality a client asks for, where 0 asks for the daemon's.

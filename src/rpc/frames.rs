@@ -73,6 +73,8 @@ impl FrameMessages {
             audio_sample: self.avatar.clock().first_sample(index, self.rate) as u64,
             avatar_frame: number(frame.avatar_frame),
             utterance: frame.utterance,
+            tick: frame.tick.unwrap_or_default(),
+            idle: frame.is_idle,
             patch,
             jpeg,
         }

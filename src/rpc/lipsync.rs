@@ -174,7 +174,8 @@ fn avatar_stats(daemon: &Daemon, avatar: &LoadedAvatar) -> AvatarStats {
     AvatarStats {
         avatar_id: avatar.id().to_string(),
         resident_bytes: avatar.resident_bytes(),
-        frames_total: usage.frames,
+        frames_total: usage.frames + usage.silent_frames,
+        silent_frames_total: usage.silent_frames,
         generate_ms_mean: mean_ms(usage.network),
         composite_ms_mean: mean_ms(usage.composite),
         last_used_unix_s: usage.last_used_unix_s,

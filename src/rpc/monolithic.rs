@@ -19,7 +19,7 @@ use super::synthesize::{AbortOnDrop, rate_hz, speak};
 use crate::audio::{Pcm, PcmFormat, decode_pcm};
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar};
 use crate::backend::{DeviceMemory, FrameFormat};
-use crate::batch::Engine;
+use crate::batch::{Engine, Want};
 use crate::session::{Event, SessionOptions};
 use crate::telemetry::{CallEnd, CallInfo, CallKind};
 
@@ -157,8 +157,8 @@ async fn infer(
     let batch = in_range("batch_size", request.batch_size, 1, MAX_BATCH)?.unsigned_abs() as usize;
     let start_position = in_range("start_frame_idx", request.start_frame_idx, 0, i32::MAX)?;
     let rate = rate_hz("sample_rate", in_range("sample_rate", request.sample_rate, 0, i32::MAX)?.unsigned_abs())?;
-    let place = daemon.enter(info, &request.model_id).await?;
-    let Acquired { avatar, loading } = daemon.acquire(&request.model_id, info.kind).await?;
+    let place = daemon.enter(info, &request.model_id, Want::Whole).await?;
+    let Acquired { avatar, loading } = daemon.acquire(&request.model_id, Want::Whole).await?;
     let pictures = read_pictures(&request.visual_frames, batch, &avatar)?;
     let speech = read_speech(&request, batch, rate, &avatar)?;
     let options = SessionOptions {

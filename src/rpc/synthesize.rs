@@ -13,6 +13,7 @@ use super::proto::lipsync::{AudioFormat, SynthesizeRequest, SynthesizeResponse};
 use super::status::RpcError;
 use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
 use crate::audio::{Pcm, PcmFormat, decode_pcm, parse_wav};
+use crate::batch::Want;
 use crate::session::{Event, FrameReader, Intake, SessionOptions};
 use crate::telemetry::{CallEnd, CallInfo};
 
@@ -41,8 +42,8 @@ pub(super) async fn synthesize(
 ) -> Result<FrameStream, RpcError> {
     let pcm = read_audio(&request)?;
     let quality = daemon.quality(request.jpeg_quality)?;
-    let place = daemon.enter(info, &request.avatar_id).await?;
-    let avatar = daemon.acquire(&request.avatar_id, info.kind).await?.avatar;
+    let place = daemon.enter(info, &request.avatar_id, Want::Whole).await?;
+    let avatar = daemon.acquire(&request.avatar_id, Want::Whole).await?.avatar;
     let format = format_of("output", request.output, quality, &avatar)?;
     let options = SessionOptions {
         start_position: request.start_position,

@@ -7,16 +7,19 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use super::options::{Pace, PictureOverride, SessionOptions};
+use super::closing::{Closing, FADE_FRAMES};
+use super::feed::Feed;
+use super::options::{Pace, SessionOptions};
+use super::picture::Picture;
 use super::reader::{Cut, SessionError};
+use super::times::{SessionTimes, TimeCounters};
 use super::utterance::{Limits, Utterance};
 use crate::avatar::LoadedAvatar;
-use crate::backend::{BackendError, FrameFormat};
+use crate::avatar::silence::Album;
+use crate::backend::FrameFormat;
 use crate::batch::admission;
 use crate::batch::pool::Reservation;
-use crate::batch::slot::{FrameJob, StageTimes};
-use crate::batch::work::WorkKind;
-use crate::batch::{BufferPool, PooledBuf, Work, WorkQueue};
+use crate::batch::{BufferPool, WorkQueue};
 use crate::telemetry::{Recorder, SessionMeter, SessionState};
 
 /// Buffers beyond the outbox that can be in use at once: one with the reader, one per slot in flight.
@@ -39,11 +42,17 @@ pub(super) enum Phase {
 pub(super) struct State {
     pub generation: u32,
     pub phase: Phase,
-    pub utterance: Utterance<PooledBuf>,
+    pub utterance: Utterance<Picture>,
     /// Utterances begun before the current one.
     pub number: u32,
     /// Place in the loop of the utterance's first frame.
     pub position: u64,
+    /// Of calls with idle frames: what stands at which tick.
+    pub feed: Option<Feed>,
+    /// Of the same: the frames beyond a cut.
+    pub closing: Option<Closing>,
+    /// Whether the utterance has a turn on the device.
+    pub has_turn: bool,
     /// Samples of the utterance so far, at the client's rate.
     pub samples: u64,
     /// When the utterance's first sample came, or would have, had the sound never been held up.
@@ -55,30 +64,21 @@ pub(super) struct State {
     pub intake_gone: bool,
 }
 
-/// Time a session's work has spent so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SessionTimes {
-    /// Resampling and mel.
-    pub audio: Duration,
-    /// In the two networks.
-    pub network: Duration,
-    /// Compositing and encoding.
-    pub composite: Duration,
-}
-
 /// One session. Lanes hold it through the work they carry.
 pub struct SessionCore {
-    avatar: Arc<LoadedAvatar>,
+    pub(super) avatar: Arc<LoadedAvatar>,
     pub(super) options: SessionOptions,
-    queue: Arc<WorkQueue>,
-    pool: Arc<BufferPool>,
+    pub(super) queue: Arc<WorkQueue>,
+    pub(super) pool: Arc<BufferPool>,
+    /// The avatar's silent pictures in this session's form, where they are kept.
+    pub(super) album: Option<Arc<Album>>,
     _buffers: Reservation,
     reserved_items: usize,
     /// When it was last served: a count of batches.
     served: AtomicU64,
     opened: Instant,
     /// Frames that were drawn for it.
-    drawn: AtomicU64,
+    pub(super) drawn: AtomicU64,
     pub(super) state: Mutex<State>,
     /// What is recorded of it.
     pub(super) meter: SessionMeter,
@@ -86,9 +86,7 @@ pub struct SessionCore {
     pub(super) event: Notify,
     /// Something for the intake: room, or the end of an utterance.
     pub(super) room: Notify,
-    audio_ns: AtomicU64,
-    network_ns: AtomicU64,
-    composite_ns: AtomicU64,
+    pub(super) times: TimeCounters,
 }
 
 impl SessionCore {
@@ -100,6 +98,10 @@ impl SessionCore {
         block_mel_frames: usize,
     ) -> Arc<Self> {
         options.outbox_frames = options.outbox_frames.clamp(1, SessionOptions::MAX_OUTBOX);
+        if !is_live(options.pace) || options.format == FrameFormat::Bgr {
+            options.idle_frames = None;
+        }
+        let closing_frames = if options.idle_frames.is_some() { FADE_FRAMES } else { 0 };
         let pool = match options.format {
             FrameFormat::Jpeg(_) | FrameFormat::PatchJpeg(_) | FrameFormat::PatchSegments(_) => {
                 Arc::clone(avatar.jpeg_pool())
@@ -107,22 +109,28 @@ impl SessionCore {
             // Raw frames are for files and tests: a pool of their own that ends with the session.
             FrameFormat::Bgr => BufferPool::new(avatar.bgr_bytes()),
         };
-        let buffers = pool.reserve(options.outbox_frames + BUFFERS_BEYOND_OUTBOX);
+        let plain = options.pictures.is_none() && options.fixed_context.is_none();
+        let keeps = plain && options.format != FrameFormat::Bgr;
+        let album = keeps.then(|| avatar.silence().album(options.format, avatar.frame_count()));
+        let buffers = pool.reserve(options.outbox_frames + closing_frames + BUFFERS_BEYOND_OUTBOX);
         let limits = Limits { outbox_frames: options.outbox_frames, block_mel_frames };
-        let windows = Utterance::<PooledBuf>::feature_capacity(avatar.context(), options.outbox_frames);
-        let reserved_items = windows + options.outbox_frames;
+        let windows = Utterance::<Picture>::feature_capacity(avatar.context(), options.outbox_frames);
+        let reserved_items = windows + options.outbox_frames + closing_frames;
         queue.reserve(reserved_items, is_live(options.pace));
-        let rehearsal = options.pace == Pace::Rehearsal;
-        if !rehearsal {
+        let unseen = options.pace.is_unseen();
+        if !unseen {
             avatar.session_opened();
         }
-        let meter = SessionMeter::new(if rehearsal { Recorder::new() } else { Arc::clone(queue.recorder()) });
+        let meter = SessionMeter::new(if unseen { Recorder::new() } else { Arc::clone(queue.recorder()) });
         let state = State {
             generation: 0,
             phase: Phase::Idle,
             utterance: Utterance::new(avatar.clock(), avatar.context(), avatar.mels(), limits),
             number: 0,
             position: options.start_position,
+            feed: options.idle_frames.map(|_| Feed::new(avatar.fps(), Instant::now())),
+            closing: options.idle_frames.map(|_| Closing::new(avatar.context_len())),
+            has_turn: false,
             samples: 0,
             anchor: None,
             cuts: VecDeque::with_capacity(MAX_UNANSWERED_CUTS),
@@ -135,6 +143,7 @@ impl SessionCore {
             options,
             queue,
             pool,
+            album,
             _buffers: buffers,
             reserved_items,
             served: AtomicU64::new(0),
@@ -144,9 +153,7 @@ impl SessionCore {
             meter,
             event: Notify::new(),
             room: Notify::new(),
-            audio_ns: AtomicU64::new(0),
-            network_ns: AtomicU64::new(0),
-            composite_ns: AtomicU64::new(0),
+            times: TimeCounters::default(),
         })
     }
 
@@ -159,12 +166,7 @@ impl SessionCore {
     /// Time its work has spent so far.
     #[must_use]
     pub fn times(&self) -> SessionTimes {
-        let read = |ns: &AtomicU64| Duration::from_nanos(ns.load(Ordering::Relaxed));
-        SessionTimes {
-            audio: read(&self.audio_ns),
-            network: read(&self.network_ns),
-            composite: read(&self.composite_ns),
-        }
+        self.times.read()
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
@@ -173,50 +175,14 @@ impl SessionCore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn add_audio_time(&self, elapsed: Duration) {
-        add(&self.audio_ns, elapsed);
-    }
-
-    /// Queues every window and frame that has become possible.
-    pub(super) fn pump(self: &Arc<Self>, state: &mut State) {
-        let (generation, anchor, queued_at) = (state.generation, state.anchor, Instant::now());
-        let work = |kind, due| Work { session: Arc::clone(self), generation, kind, due, queued_at };
-        // A window is due one frame before the first frame that sees it.
-        let ahead = self.avatar.context().rows() / 2;
-        while let Some(index) = state.utterance.next_window() {
-            let due = self.due(anchor, index.saturating_sub(ahead));
-            self.queue.push(work(WorkKind::Window(index), due));
-        }
-        while let Some(index) = state.utterance.next_frame() {
-            self.queue.push(work(WorkKind::Frame(index), self.due(anchor, index)));
-        }
-    }
-
-    /// When frame `index` is due, of a live session's utterance that began at `anchor`.
-    fn due(&self, anchor: Option<Instant>, index: usize) -> Option<Instant> {
-        let Pace::Live { budget } = self.options.pace else { return None };
-        // Whole nanoseconds from the anchor, so that no rounding adds up.
-        let ns = index as u128 * 1_000_000_000 / u128::from(self.avatar.fps());
-        let pts = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
-        anchor?.checked_add(self.avatar.lookahead())?.checked_add(pts)?.checked_add(budget)
-    }
-
-    /// Notes that the utterance's sound has come so far: sound that is late moves the utterance's clock, sound that is early does
-    /// not.
-    pub(super) fn heard(&self, state: &mut State) {
-        if !is_live(self.options.pace) {
-            return;
-        }
-        let now = Instant::now();
-        let ns = u128::from(state.samples) * 1_000_000_000 / u128::from(self.options.sample_rate_hz.max(1));
-        let sound = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
-        let natural = now.checked_sub(sound).unwrap_or(now);
-        state.anchor = Some(state.anchor.map_or(now, |anchor| anchor.max(natural)));
-    }
-
     /// Whether nobody sees its frames.
-    pub(crate) fn is_rehearsal(&self) -> bool {
-        self.options.pace == Pace::Rehearsal
+    pub(crate) fn is_unseen(&self) -> bool {
+        self.options.pace.is_unseen()
+    }
+
+    /// Whether it can wait for its turn to speak.
+    pub(crate) fn can_wait(&self) -> bool {
+        self.options.idle_frames.is_some()
     }
 
     /// Part of the time that it speaks, [`admission::speech`] of what was seen of it.
@@ -241,9 +207,21 @@ impl SessionCore {
         self.set_phase(state, Phase::Idle);
         state.samples = 0;
         state.anchor = None;
+        if let Some(feed) = &mut state.feed {
+            feed.end();
+        }
+        self.end_turn(state);
         self.queue.forget(self);
         self.reset(state);
         self.room.notify_one();
+    }
+
+    /// Place in the loop after `frames` frames of the utterance: with idle frames that of the next tick.
+    pub(super) fn position_after(&self, state: &State, frames: u64) -> u64 {
+        match &state.feed {
+            Some(feed) => self.options.start_position.wrapping_add(feed.next_tick()),
+            None => state.position.wrapping_add(frames),
+        }
     }
 
     /// Moves the utterance on.
@@ -260,86 +238,18 @@ impl SessionCore {
     pub(super) fn reset(&self, state: &mut State) {
         state.utterance.reset(self.options.max_frames, self.options.fixed_context.as_ref());
     }
-
-    /// Stages the window of `work`; false when it is no longer wanted.
-    pub(crate) fn stage_window(&self, work: &Work, index: usize, scratch: &mut [f32], window: &mut [f32]) -> bool {
-        let state = self.lock();
-        let wanted = state.generation == work.generation;
-        if wanted {
-            state.utterance.stage_window(index, scratch, window);
-        }
-        wanted
-    }
-
-    /// Stages the context of `work` and says how to draw the frame; `None` when it is no longer wanted.
-    pub(crate) fn stage_frame(&self, work: &Work, index: usize, context: &mut [f32]) -> Option<(FrameJob, PooledBuf)> {
-        let position = {
-            let state = self.lock();
-            if state.generation != work.generation {
-                return None;
-            }
-            state.utterance.stage_context(index, context);
-            state.position.wrapping_add(index as u64)
-        };
-        let picture = self
-            .options
-            .pictures
-            .as_ref()
-            .and_then(|pictures| PictureOverride::nth(pictures, index, self.avatar.picture_len()));
-        let job = FrameJob { avatar_frame: self.avatar.frame_at(position), format: self.options.format, picture };
-        Some((job, self.pool.take()))
-    }
-
-    /// Takes the feature of window `index`.
-    pub(crate) fn put_feature(self: &Arc<Self>, work: &Work, index: usize, feature: &[f32]) {
-        let mut state = self.lock();
-        if state.generation == work.generation {
-            state.utterance.put_feature(index, feature);
-            self.pump(&mut state);
-            self.room.notify_one();
-        }
-    }
-
-    /// Takes finished frame `index`.
-    pub(crate) fn put_frame(&self, work: &Work, index: usize, frame: PooledBuf) {
-        let mut state = self.lock();
-        if state.generation == work.generation {
-            state.utterance.put_frame(index, frame);
-            self.drawn.fetch_add(1, Ordering::Relaxed);
-            self.event.notify_one();
-        }
-    }
-
-    /// Adds this item's share of its batch's times.
-    pub(crate) fn add_times(&self, share: StageTimes) {
-        add(&self.network_ns, share.network);
-        add(&self.composite_ns, share.composite);
-    }
-
-    /// Ends the session: its work cannot be done.
-    pub(crate) fn fail(self: &Arc<Self>, work: &Work, error: &BackendError) {
-        let mut state = self.lock();
-        if state.generation == work.generation && state.failure.is_none() {
-            self.forget(&mut state);
-            state.failure = Some(SessionError::new(error));
-            self.event.notify_one();
-        }
-    }
 }
 
 impl Drop for SessionCore {
     fn drop(&mut self) {
         self.queue.release(self.reserved_items, is_live(self.options.pace));
-        if !self.is_rehearsal() {
+        self.queue.turns().end(self.turn_id());
+        if !self.is_unseen() {
             self.avatar.session_closed();
         }
     }
 }
 
-fn is_live(pace: Pace) -> bool {
-    matches!(pace, Pace::Live { .. })
-}
-
-fn add(counter: &AtomicU64, elapsed: Duration) {
-    counter.fetch_add(u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+pub(super) fn is_live(pace: Pace) -> bool {
+    pace.budget().is_some()
 }

@@ -115,7 +115,7 @@ impl Intake {
             *resampled += block.len();
             mel.push(block, &mut |frame| scratch.extend_from_slice(frame));
         });
-        self.core.add_audio_time(start.elapsed());
+        self.core.times.add_audio(start.elapsed());
         self.publish(now.len(), None);
         now.len()
     }
@@ -162,7 +162,7 @@ impl Intake {
         let frames = state.utterance.frames_taken() as u64;
         let running = state.phase != Phase::Idle;
         let utterance = state.number;
-        state.position = state.position.wrapping_add(frames);
+        state.position = self.core.position_after(&state, frames);
         state.number = utterance.wrapping_add(u32::from(running));
         if running {
             self.core.meter.recorder().interrupted();
@@ -172,7 +172,9 @@ impl Intake {
             state.cuts.pop_front();
         }
         state.cuts.push_back(cut);
+        self.core.prepare_closing(&mut state);
         self.core.forget(&mut state);
+        self.core.queue_closing(&mut state);
         self.core.event.notify_one();
     }
 

@@ -13,18 +13,36 @@
 //! | [`core`](mod@core) | the state both ends and the lanes share |
 //! | [`intake`] | the writing end |
 //! | [`reader`] | the reading end |
+//! | `schedule` | what is queued, and when it is due |
+//! | [`feed`] | with idle frames: what stands at each tick of the call, and when it is due; pure |
+//! | [`closing`] | how a mouth opens and closes between speech and silence |
+//! | `ticks` | what is handed over at each tick |
+//! | `silent_loop` | draws the silent pictures that are missing |
+//! | `lane_end` | what lanes do with a session |
+//! | `picture` | a finished frame, drawn or the silent one that is kept |
+//! | [`times`] | where its time goes |
 //!
 //! Nothing is dropped when one side is slow: the outbox bounds the frames made ahead of the reader, the
 //! feature history bounds the windows encoded ahead of the frames, the mel history bounds the samples
 //! taken ahead of the windows, and [`Intake::room`] waits.
 
+pub mod closing;
 pub mod core;
+pub mod feed;
 pub mod intake;
 pub mod options;
 pub mod reader;
+pub mod times;
 pub mod utterance;
 
-pub use core::{SessionCore, SessionTimes};
+mod lane_end;
+mod picture;
+mod schedule;
+mod silent_loop;
+mod ticks;
+
+pub use core::SessionCore;
 pub use intake::{Intake, SessionEnded};
-pub use options::{Pace, PictureOverride, SessionOptions};
+pub use options::{IdleFrames, Pace, PictureOverride, SessionOptions};
 pub use reader::{Cut, Event, FrameReader, OutFrame, SessionError};
+pub use times::SessionTimes;

@@ -13,11 +13,41 @@ pub enum Pace {
     Whole,
     /// As [`Pace::Whole`], for nobody at all: a new avatar is tried out, and what it does is counted nowhere.
     Rehearsal,
+    /// As [`Pace::Live`], for nobody yet: an avatar's silent pictures are drawn for sessions that wait for them, and it is counted
+    /// nowhere.
+    Backdrop {
+        /// As that of [`Pace::Live`].
+        budget: Duration,
+    },
     /// Frame i is due when the sound it depends on could have been there at the earliest, at its natural pace, plus `budget`.
     Live {
         /// Time from the sound to the frame that a viewer does not notice.
         budget: Duration,
     },
+}
+
+/// A frame for every tick of the call: while nobody speaks, the avatar with its mouth shut.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct IdleFrames {
+    /// Part of the device's lanes that speech may keep busy; an utterance that would make it more begins later.
+    pub utilisation: f64,
+}
+
+impl Pace {
+    /// Time from the sound to the frame, where frames have a time they are due.
+    #[must_use]
+    pub fn budget(self) -> Option<Duration> {
+        match self {
+            Self::Live { budget } | Self::Backdrop { budget } => Some(budget),
+            Self::Whole | Self::Rehearsal => None,
+        }
+    }
+
+    /// Whether nobody sees the frames.
+    #[must_use]
+    pub fn is_unseen(self) -> bool {
+        matches!(self, Self::Rehearsal | Self::Backdrop { .. })
+    }
 }
 
 /// Everything a viewer may choose.
@@ -31,6 +61,8 @@ pub struct SessionOptions {
     pub sample_rate_hz: u32,
     /// Whether frames have a time they are due.
     pub pace: Pace,
+    /// Whether there are frames while nobody speaks; of live sessions whose frames are JPEGs.
+    pub idle_frames: Option<IdleFrames>,
     /// Frames made ahead of the reader at most, 1..=64.
     pub outbox_frames: usize,
     /// Ends each utterance after this many frames.
@@ -57,6 +89,7 @@ impl SessionOptions {
             start_position: 0,
             sample_rate_hz,
             pace: Pace::Whole,
+            idle_frames: None,
             outbox_frames: Self::LIVE_OUTBOX,
             max_frames: None,
             pictures: None,

@@ -1,16 +1,23 @@
 //! The reading end of a session: frames in order, and what happens between them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::core::{Phase, SessionCore, SessionTimes};
+use super::core::{Phase, SessionCore};
+use super::picture::Picture;
+use super::times::SessionTimes;
 use crate::backend::BackendError;
 use crate::batch::PooledBuf;
 
 /// One finished frame.
 pub struct OutFrame {
-    /// Number within its utterance.
+    /// Number within its utterance; 0 of an idle frame.
     pub index: u64,
-    /// Number of its utterance within the session.
+    /// Number within the session, where that has idle frames.
+    pub tick: Option<u64>,
+    /// Whether it stands between utterances, or where the sound of one has run dry.
+    pub is_idle: bool,
+    /// Number of its utterance within the session; of an idle frame, that of the next one or the one that has run dry.
     pub utterance: u32,
     /// Which picture of the avatar it is drawn on.
     pub avatar_frame: usize,
@@ -104,12 +111,26 @@ impl FrameReader {
         loop {
             match self.poll_event() {
                 Step::Event(event) => return Some(Ok(event)),
+                Step::Frame(taken) => return Some(self.hand_over(taken)),
                 Step::Failed(error) => return Some(Err(error)),
                 Step::Over => return None,
                 // `notify_one` keeps a permit, so an event between the check and the wait is not missed.
                 Step::Wait => self.core.event.notified().await,
+                Step::WaitUntil(when) => tokio::select! {
+                    () = self.core.event.notified() => {}
+                    () = tokio::time::sleep_until(when.into()) => {}
+                },
             }
         }
+    }
+
+    /// Makes the event of a frame, outside the session's lock.
+    fn hand_over(&self, taken: Taken) -> Result<Event, SessionError> {
+        let Taken { index, tick, utterance, avatar_frame, picture } = taken;
+        let data = self.core.bytes_of(picture).map_err(|error| SessionError::new(&error))?;
+        self.core.meter.frame_taken(index == Some(0), data.len());
+        let (index, is_idle) = (index.unwrap_or_default() as u64, index.is_none());
+        Ok(Event::Frame(OutFrame { index, tick, is_idle, utterance, avatar_frame, data }))
     }
 
     fn poll_event(&self) -> Step {
@@ -121,36 +142,49 @@ impl FrameReader {
         if let Some(cut) = state.cuts.pop_front() {
             return Step::Event(Event::Interrupted(cut));
         }
-        if let Some((index, data)) = state.utterance.take_frame() {
-            self.core.meter.frame_taken(index, data.len());
+        if state.feed.is_none()
+            && let Some((index, picture)) = state.utterance.take_frame()
+        {
             self.core.pump(&mut state);
             self.core.room.notify_one();
             let position = state.position.wrapping_add(index as u64);
             let avatar_frame = self.core.avatar().frame_at(position);
-            return Step::Event(Event::Frame(OutFrame {
-                index: index as u64,
-                utterance: state.number,
-                avatar_frame,
-                data,
-            }));
+            let (index, tick) = (Some(index), None);
+            return Step::Frame(Taken { index, tick, utterance: state.number, avatar_frame, picture });
         }
         if state.phase != Phase::Idle && state.utterance.is_complete() {
             let frames = state.utterance.frames_taken() as u64;
             let (utterance, samples) = (state.number, state.samples);
-            state.position = state.position.wrapping_add(frames);
+            state.position = self.core.position_after(&state, frames);
             state.number = state.number.wrapping_add(1);
             self.core.forget(&mut state);
             return Step::Event(Event::UtteranceDone { utterance, frames, samples });
         }
-        if state.intake_gone && state.phase != Phase::Finishing { Step::Over } else { Step::Wait }
+        if state.intake_gone && state.phase != Phase::Finishing {
+            return Step::Over;
+        }
+        self.core.step_tick(&mut state, Instant::now())
     }
 }
 
-enum Step {
+/// A frame out of the outbox.
+pub(super) struct Taken {
+    /// Number within the utterance; none of an idle frame.
+    pub index: Option<usize>,
+    pub tick: Option<u64>,
+    pub utterance: u32,
+    pub avatar_frame: usize,
+    pub picture: Picture,
+}
+
+/// What the reader does next.
+pub(super) enum Step {
     Event(Event),
+    Frame(Taken),
     Failed(SessionError),
     Over,
     Wait,
+    WaitUntil(Instant),
 }
 
 impl Drop for FrameReader {

@@ -38,15 +38,22 @@ pub struct Utterance<F> {
     mel: Vec<f32>,
     mel_capacity: usize,
     mel_end: usize,
+    /// Beside each mel frame, how many up to it are exactly silent.
+    mel_silent: Vec<usize>,
     /// Features by window number, a ring; `feature_done` says which of them are in.
     features: Vec<f32>,
     feature_done: Vec<bool>,
+    /// Which of them are of exactly silent windows.
+    feature_silent: Vec<bool>,
     features_end: usize,
     windows_queued: usize,
     frames_queued: usize,
     /// Finished frames by number, a ring.
     outbox: Vec<Option<F>>,
     frames_taken: usize,
+    frames_made: usize,
+    /// Frame at which the sound began, or went on after it had run dry.
+    heard_from: usize,
     ended: Option<Ended>,
     max_frames: usize,
     fixed_context: Option<Arc<[f32]>>,
@@ -69,13 +76,17 @@ impl<F> Utterance<F> {
             mel: vec![0.0; mel_capacity * mels],
             mel_capacity,
             mel_end: 0,
+            mel_silent: vec![0; mel_capacity],
             features: vec![0.0; feature_capacity * FEATURE_LEN],
             feature_done: vec![false; feature_capacity],
+            feature_silent: vec![false; feature_capacity],
             features_end: 0,
             windows_queued: 0,
             frames_queued: 0,
             outbox: std::iter::repeat_with(|| None).take(outbox_frames).collect(),
             frames_taken: 0,
+            frames_made: 0,
+            heard_from: 0,
             ended: None,
             max_frames: usize::MAX,
             fixed_context: None,
@@ -98,6 +109,8 @@ impl<F> Utterance<F> {
         self.frames_queued = 0;
         self.outbox.iter_mut().for_each(|frame| *frame = None);
         self.frames_taken = 0;
+        self.frames_made = 0;
+        self.heard_from = 0;
         self.ended = None;
         self.max_frames = max_frames.unwrap_or(usize::MAX);
         self.fixed_context = fixed_context.map(Arc::clone);
@@ -119,10 +132,17 @@ impl<F> Utterance<F> {
     /// Adds mel frames `[n, mels]`; the caller has seen [`Self::has_room`].
     pub fn push_mel(&mut self, frames: &[f32]) {
         for frame in frames.chunks_exact(self.mels) {
-            let at = self.mel_end % self.mel_capacity * self.mels;
-            self.mel[at..at + self.mels].copy_from_slice(frame);
+            let at = self.mel_end % self.mel_capacity;
+            self.mel[at * self.mels..][..self.mels].copy_from_slice(frame);
+            let silent = frame.iter().all(|&band| band == SILENT_MEL);
+            self.mel_silent[at] = if silent { 1 + self.silent_before() } else { 0 };
             self.mel_end += 1;
         }
+    }
+
+    /// Exactly silent mel frames up to the last.
+    fn silent_before(&self) -> usize {
+        self.mel_end.checked_sub(1).map_or(0, |last| self.mel_silent[last % self.mel_capacity])
     }
 
     /// The sound is complete; it covers `frames` video frames. With a fixed context there is no sound to
@@ -164,7 +184,7 @@ impl<F> Utterance<F> {
 
     /// Frames, from the first, whose context is certain.
     fn frames_known(&self) -> usize {
-        let total = self.ended.map_or(self.max_frames, |ended| ended.frames.min(self.max_frames));
+        let total = self.total();
         if self.fixed_context.is_some() { total } else { total.min(self.context.frames_ready(self.windows())) }
     }
 
@@ -175,13 +195,25 @@ impl<F> Utterance<F> {
         }
     }
 
-    /// Writes window `index` as the encoder takes it, `[mels, 16]`. `scratch` is `16 * mels` long.
-    pub fn stage_window(&self, index: usize, scratch: &mut [f32], window: &mut [f32]) {
+    /// The first mel frame of window `index`, and how many there are of it; the rest is silent.
+    fn window_span(&self, index: usize) -> (usize, usize) {
         let start = match self.ended {
             Some(ended) => self.clock.window_start_in(index, ended.mel_frames),
             None => self.clock.window_start(index),
         };
-        let present = self.mel_end.saturating_sub(start).min(WINDOW_MEL_FRAMES);
+        (start, self.mel_end.saturating_sub(start).min(WINDOW_MEL_FRAMES))
+    }
+
+    /// Whether window `index`, queued and not yet done, is exactly silent: its feature is then that of every such window.
+    #[must_use]
+    pub fn window_is_silent(&self, index: usize) -> bool {
+        let (start, present) = self.window_span(index);
+        present == 0 || self.mel_silent[(start + present - 1) % self.mel_capacity] >= present
+    }
+
+    /// Writes window `index` as the encoder takes it, `[mels, 16]`. `scratch` is `16 * mels` long.
+    pub fn stage_window(&self, index: usize, scratch: &mut [f32], window: &mut [f32]) {
+        let (start, present) = self.window_span(index);
         for (offset, row) in scratch.chunks_exact_mut(self.mels).take(present).enumerate() {
             let at = (start + offset) % self.mel_capacity * self.mels;
             row.copy_from_slice(&self.mel[at..at + self.mels]);
@@ -193,6 +225,7 @@ impl<F> Utterance<F> {
     pub fn put_feature(&mut self, index: usize, feature: &[f32]) {
         let capacity = self.feature_done.len();
         let at = index % capacity;
+        self.feature_silent[at] = self.window_is_silent(index);
         self.features[at * FEATURE_LEN..][..FEATURE_LEN].copy_from_slice(feature);
         self.feature_done[at] = true;
         while self.features_end < self.windows_queued && self.feature_done[self.features_end % capacity] {
@@ -220,8 +253,47 @@ impl<F> Utterance<F> {
         }
     }
 
+    /// Whether frame `index` sees nothing but exact silence: its picture is then that of every such frame of its pose.
+    #[must_use]
+    pub fn context_is_silent(&self, index: usize) -> bool {
+        let (windows, capacity) = (self.windows(), self.feature_silent.len());
+        let silent = |row| matches!(self.context.row(index, row, windows), ContextRow::Window(w) if self.feature_silent[w % capacity]);
+        self.fixed_context.is_none() && (0..self.context.rows()).all(silent)
+    }
+
+    /// Whether the next frame to take is there or being made.
+    #[must_use]
+    pub fn next_is_known(&self) -> bool {
+        self.frames_queued > self.frames_taken
+    }
+
+    /// Whether a frame can be queued, or there will be none.
+    #[must_use]
+    pub fn can_begin(&self) -> bool {
+        self.frames_known() > 0
+    }
+
+    /// Frames of speech before frame `index`, since the sound began or last ran dry, and after it, as far as is known.
+    #[must_use]
+    pub fn place_of(&self, index: usize) -> (usize, usize) {
+        let after = self.ended.map_or(usize::MAX - 1, |_| self.total().saturating_sub(index + 1));
+        (index.saturating_sub(self.heard_from), after)
+    }
+
+    /// Notes that the sound has run dry, so that what comes next begins anew. False if that has been noted.
+    pub fn run_dry(&mut self) -> bool {
+        std::mem::replace(&mut self.heard_from, self.frames_taken) != self.frames_taken
+    }
+
+    /// Writes what the frame `ahead` of the next to take hears, or, as far as the sound is not there, the last that is known.
+    pub fn stage_ahead(&self, ahead: usize, context: &mut [f32]) {
+        let last = self.frames_known().saturating_sub(1);
+        self.stage_context((self.frames_taken + ahead).min(last), context);
+    }
+
     /// Puts finished frame `index` where the reader will find it.
     pub fn put_frame(&mut self, index: usize, frame: F) {
+        self.frames_made += 1;
         let at = index % self.outbox.len();
         self.outbox[at] = Some(frame);
     }
@@ -241,10 +313,20 @@ impl<F> Utterance<F> {
         self.frames_taken
     }
 
+    /// Frames it has, or may have at most while its end is not known.
+    fn total(&self) -> usize {
+        self.ended.map_or(self.max_frames, |ended| ended.frames.min(self.max_frames))
+    }
+
     /// Whether every frame has been taken.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        let total = self.ended.map_or(self.max_frames, |ended| ended.frames.min(self.max_frames));
-        self.frames_taken >= total
+        self.frames_taken >= self.total()
+    }
+
+    /// Whether every frame has been made.
+    #[must_use]
+    pub fn is_drawn(&self) -> bool {
+        self.frames_made >= self.total()
     }
 }

@@ -38,10 +38,10 @@ impl SessionMeter {
         self.recorder.states.get(state).fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The reader has taken frame `index` of the utterance, `bytes` long.
-    pub fn frame_taken(&self, index: usize, bytes: usize) {
+    /// The reader has taken a frame of `bytes`, which may be the first of its utterance.
+    pub fn frame_taken(&self, is_first: bool, bytes: usize) {
         self.recorder.frame_sent(bytes);
-        if index == 0 {
+        if is_first {
             let begun_ns = self.begun_ns.load(Ordering::Relaxed);
             self.recorder.first_frame(Duration::from_nanos(self.recorder.now_ns().saturating_sub(begun_ns)));
         }
@@ -157,8 +157,8 @@ mod tests {
         for _ in 0..2 {
             meter.set_state(SessionState::Speaking);
             std::thread::sleep(Duration::from_millis(2));
-            meter.frame_taken(0, 100);
-            meter.frame_taken(1, 10);
+            meter.frame_taken(true, 100);
+            meter.frame_taken(false, 10);
             meter.set_state(SessionState::Idle);
         }
         let first = recorder.first_frame.snapshot();

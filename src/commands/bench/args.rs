@@ -15,9 +15,11 @@ Each stream is a Converse call. Frame i of an utterance is due at
     beginning of the utterance + look-ahead + i / fps + budget
 
 where the look-ahead is what the daemon names in `started`: at the pace of speech, that is `budget` after the \
-last sound the frame depends on was sent. A frame that comes later is a miss, as is one that never comes. A \
-chunk of sound is sent when its first sample is due. Progress and sentences go to stderr; the last line on stdout \
-is one JSON object with the results.";
+last sound the frame depends on was sent. With --idle-frames there is a frame for every 1 / fps s of the call, which a player \
+with a buffer of `budget` shows one after the other: a frame is due when it is to be shown, and one that comes later holds up \
+those after it; how late an utterance begins is told by the times to its first frame. A frame that comes later than it is due is \
+a miss, as is one that never comes. A chunk of sound is sent when its first sample is due. Progress and sentences go to stderr; \
+the last line on stdout is one JSON object with the results.";
 
 /// The command line.
 #[derive(Debug, ClapArgs)]
@@ -47,6 +49,12 @@ pub(in crate::commands) struct Args {
     /// Part of the time that a stream speaks; the rest is pauses between utterances
     #[arg(long, default_value_t = 1.0, value_name = "0..1", value_parser = duty)]
     duty: f64,
+    /// Ask for frames while nobody speaks, too; a frame is then due when the one before has been shown
+    #[arg(long)]
+    idle_frames: bool,
+    /// How much faster than speech its audio is sent, with --realtime: 1 is a microphone, 4 a quick synthesiser
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = speed)]
+    audio_speed: f64,
     /// Length of an audio message
     #[arg(long, default_value_t = 40, value_name = "MS", value_parser = clap::value_parser!(u32).range(5..=1000))]
     chunk_ms: u32,
@@ -83,6 +91,8 @@ impl Args {
             streams: self.streams(),
             seconds: self.seconds,
             realtime: self.realtime || self.find_capacity,
+            audio_speed: self.audio_speed,
+            idle_frames: self.idle_frames,
             chunk_ms: self.chunk_ms,
             duty: self.duty,
             budget_ms: self.budget_ms,
@@ -135,6 +145,10 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 fn duty(text: &str) -> Result<f64, String> {
     number(text, |value| (0.01..=1.0).contains(&value), "a part from 0.01 to 1")
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    number(text, |value| (1.0..=100.0).contains(&value), "a factor from 1 to 100")
 }
 
 fn fraction(text: &str) -> Result<f64, String> {

@@ -17,6 +17,7 @@
 mod build;
 mod cache;
 mod interval;
+mod kept;
 mod key;
 mod layout;
 mod mapped;
@@ -34,6 +35,7 @@ mod sweep;
 pub use build::{BuildError, Job, Loaded, Origin, Source, is_cached, load_or_build};
 pub use cache::CacheError;
 pub use interval::choose_interval;
+pub use kept::KeptStrip;
 pub use key::{CacheKey, ContentDigest, content_digest};
 pub use layout::{LayoutError, StripLayout};
 pub use on_demand::OnDemandTemplates;

@@ -44,15 +44,24 @@ pub fn splice(template: &Template<'_>, patch: &Patch<'_>, out: &mut [u8]) -> Res
     if !headers_agree(patch.header(), template.header()).unwrap_or(false) {
         return Err(SpliceError::Header);
     }
-    let background = template.jpeg();
+    splice_segments(template, |k| patch.segment(k), out)
+}
+
+/// Writes the template's background with segment `k` of its strip replaced by `segment(k)`.
+pub(super) fn splice_segments<'s>(
+    template: &Template<'_>,
+    segment: impl Fn(usize) -> &'s [u8],
+    out: &mut [u8],
+) -> Result<usize, SpliceError> {
+    let (layout, background) = (template.layout(), template.jpeg());
     let mut out = Cursor::new(out);
     // Background bytes before this offset are in the output or replaced.
     let mut done = 0;
-    for k in 0..expected {
+    for k in 0..layout.segments() {
         // A marker depends on its place in the frame alone, so those of the background stay.
         let span = template.segment_span(layout.frame_segment(k));
         out.put(&background[done..span.start])?;
-        out.put(patch.segment(k))?;
+        out.put(segment(k))?;
         done = span.end;
     }
     out.put(&background[done..])?;

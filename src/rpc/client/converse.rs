@@ -24,6 +24,8 @@ pub struct ConversationOptions<'a> {
     pub sample_rate_hz: u32,
     /// Place in the avatar's loop of the first frame.
     pub start_position: u64,
+    /// Whether frames are to come while nobody speaks, too.
+    pub idle_frames: bool,
 }
 
 /// What the daemon says first.
@@ -55,6 +57,10 @@ pub struct RemoteFrame {
     pub index: u64,
     /// Number of the utterance within the call.
     pub utterance: u32,
+    /// Number of the frame within a call with idle frames.
+    pub tick: u64,
+    /// Whether nobody speaks in it.
+    pub is_idle: bool,
     /// The JPEG file.
     pub jpeg: Bytes,
 }
@@ -101,6 +107,7 @@ impl Client {
             audio_format: AudioFormat::S16le.into(),
             sample_rate_hz: options.sample_rate_hz,
             start_position: options.start_position,
+            idle_frames: options.idle_frames,
             ..Start::default()
         };
         // The queue is empty and its other end is here: there is room.
@@ -159,8 +166,8 @@ impl Listener {
         while let Some(response) = self.hear.message().await.map_err(ClientError::of)? {
             match response.message {
                 Some(In::Frame(frame)) => {
-                    let Frame { index, utterance, jpeg, .. } = frame;
-                    return Ok(Some(Heard::Frame(RemoteFrame { index, utterance, jpeg })));
+                    let Frame { index, utterance, tick, idle: is_idle, jpeg, .. } = frame;
+                    return Ok(Some(Heard::Frame(RemoteFrame { index, utterance, tick, is_idle, jpeg })));
                 }
                 Some(In::UtteranceDone(done)) => return Ok(Some(Heard::Done { frames: done.frames })),
                 Some(In::Interrupted(cut)) => {

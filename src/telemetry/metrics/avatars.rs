@@ -12,8 +12,12 @@ use crate::rpc::Daemon;
 pub(super) fn encode(to: &mut Encoder, daemon: &Daemon) -> fmt::Result {
     let registry = daemon.registry();
     let loaded = registry.all_loaded();
-    let frames = loaded.iter().map(|avatar| (label(avatar), avatar.usage().frames));
+    let usage = || loaded.iter().map(|avatar| (label(avatar), avatar.usage()));
+    let frames = usage().map(|(label, usage)| (label, usage.frames + usage.silent_frames));
     to.counters("lipsyncd_frames", "Frames made, since the avatar was loaded", frames)?;
+    let silent = usage().map(|(label, usage)| (label, usage.silent_frames));
+    let help = "Of these, frames in which nothing is heard that were made without a network";
+    to.counters("lipsyncd_silent_frames", help, silent)?;
     let resident = loaded.iter().map(|avatar| (label(avatar), avatar.resident_bytes()));
     to.gauges("lipsyncd_resident_bytes", "Memory of the avatar's pictures and crops", resident)?;
     to.gauge("lipsyncd_avatars_loaded", "Avatars in memory", loaded.len() as u64)?;

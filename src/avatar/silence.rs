@@ -1,0 +1,197 @@
+//! What an avatar looks like while nothing is heard: computed once by drawing it, then kept.
+//!
+//! A frame whose context is exactly silent depends on its pose alone. The first time one is drawn its strip is kept, and every
+//! such frame after that is spliced from it: the same bytes without a network.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::LoadedAvatar;
+use super::frame_store::Pictures;
+use crate::backend::{BackendError, FrameFormat};
+use crate::batch::PooledBuf;
+use crate::picture::Quality;
+use crate::picture::template::{KeptStrip, SpliceError, Template};
+
+/// Forms in which silent pictures are kept after the sessions that wanted them; of more, those used longest ago are given up.
+const ALBUMS: usize = 4;
+
+/// How many may draw one album's missing pictures side by side, from different poses.
+const DRAWINGS: usize = 4;
+
+/// Time that a drawing is given to come to a pose before another begins there.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// An avatar's silent feature and pictures.
+#[derive(Default)]
+pub struct Silence {
+    feature: OnceLock<Box<[f32]>>,
+    /// Used last comes last.
+    albums: Mutex<Vec<Arc<Album>>>,
+}
+
+/// Silent pictures in one form, by pose.
+pub struct Album {
+    format: FrameFormat,
+    pictures: Box<[OnceLock<Kept>]>,
+    bytes: AtomicU64,
+    /// Poses from which the missing ones are being drawn, and since when.
+    drawing: Mutex<Vec<(usize, Instant)>>,
+}
+
+/// One silent picture.
+enum Kept {
+    /// Of a whole frame that is spliced.
+    Strip(KeptStrip),
+    /// As it is sent.
+    Whole(Box<[u8]>),
+}
+
+impl Silence {
+    /// The feature of a window in which nothing is heard, 512 floats, once it is known.
+    pub fn feature(&self) -> Option<&[f32]> {
+        self.feature.get().map(|feature| &**feature)
+    }
+
+    /// Keeps it; the first word counts.
+    pub fn keep_feature(&self, feature: &[f32]) {
+        self.feature.get_or_init(|| feature.into());
+    }
+
+    /// The pictures in `format`, of an avatar with so many `poses`.
+    pub fn album(&self, format: FrameFormat, poses: usize) -> Arc<Album> {
+        let mut albums = self.albums.lock().unwrap_or_else(PoisonError::into_inner);
+        let album = match albums.iter().position(|album| album.format == format) {
+            Some(at) => albums.remove(at),
+            None => {
+                let pictures = std::iter::repeat_with(OnceLock::new).take(poses).collect();
+                Arc::new(Album { format, pictures, bytes: AtomicU64::new(0), drawing: Mutex::default() })
+            }
+        };
+        albums.push(Arc::clone(&album));
+        if albums.len() > ALBUMS {
+            albums.remove(0);
+        }
+        album
+    }
+
+    /// Bytes kept.
+    pub fn bytes(&self) -> u64 {
+        let albums = self.albums.lock().unwrap_or_else(PoisonError::into_inner);
+        albums.iter().map(|album| album.bytes.load(Ordering::Relaxed)).sum()
+    }
+}
+
+impl Album {
+    /// Whether the picture of `pose` is there.
+    #[must_use]
+    pub fn has(&self, pose: usize) -> bool {
+        self.pictures.get(pose).is_some_and(|picture| picture.get().is_some())
+    }
+
+    /// Poses whose pictures are there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pictures.iter().filter(|picture| picture.get().is_some()).count()
+    }
+
+    /// Whether there is none yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Permission to draw the missing pictures from `pose` on; `None` while that is being done, and soon will have come to `pose`.
+    #[must_use]
+    pub fn begin_drawing(self: &Arc<Self>, pose: usize) -> Option<Drawing> {
+        let mut drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let patient =
+            |(from, since): &(usize, Instant)| *from == pose || now.saturating_duration_since(*since) < PATIENCE;
+        if drawing.len() >= DRAWINGS || drawing.iter().any(patient) {
+            return None;
+        }
+        drawing.push((pose, now));
+        Some(Drawing { album: Arc::clone(self), pose })
+    }
+}
+
+/// Somebody draws the album's missing pictures, from one pose on.
+pub struct Drawing {
+    album: Arc<Album>,
+    pose: usize,
+}
+
+impl Drawing {
+    /// Whether none is missing any more.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.album.pictures.iter().all(|picture| picture.get().is_some())
+    }
+}
+
+impl Drop for Drawing {
+    fn drop(&mut self) {
+        let mut drawing = self.album.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+        drawing.retain(|(pose, _)| *pose != self.pose);
+    }
+}
+
+impl LoadedAvatar {
+    /// Keeps `frame`, a silent picture of `pose` in the album's form. Allocates, once a pose and form.
+    pub(crate) fn keep_silent(&self, album: &Album, pose: usize, frame: &[u8]) {
+        let Some(place) = album.pictures.get(pose).filter(|place| place.get().is_none()) else { return };
+        let strip = match (album.format, self.strip_layout(pose)) {
+            (FrameFormat::Jpeg(_), Some(layout)) => KeptStrip::cut(frame, layout).ok().map(Kept::Strip),
+            _ => None,
+        };
+        let kept = strip.unwrap_or_else(|| Kept::Whole(frame.into()));
+        let bytes = match &kept {
+            Kept::Strip(strip) => strip.len(),
+            Kept::Whole(bytes) => bytes.len(),
+        };
+        if place.set(kept).is_ok() {
+            album.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes the silent picture of `pose` again; false when it is not there.
+    ///
+    /// # Errors
+    /// [`BackendError`] when the avatar's picture has to be read again, for another quality than its own, and cannot be.
+    pub(crate) fn draw_silent(&self, album: &Album, pose: usize, out: &mut PooledBuf) -> Result<bool, BackendError> {
+        match album.pictures.get(pose).and_then(OnceLock::get) {
+            None => return Ok(false),
+            Some(Kept::Whole(bytes)) => out.fill(|buffer| {
+                let room = SpliceError::Buffer { len: buffer.len() };
+                buffer.get_mut(..bytes.len()).ok_or(room)?.copy_from_slice(bytes);
+                Ok::<_, BackendError>(bytes.len())
+            })?,
+            Some(Kept::Strip(strip)) => {
+                self.with_template(pose, album.format.quality().unwrap_or_default(), |template| {
+                    out.fill(|buffer| strip.splice(template, buffer))
+                })?
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lends the template of `pose` at `quality`.
+    fn with_template(
+        &self,
+        pose: usize,
+        quality: Quality,
+        lend: impl FnOnce(&Template<'_>) -> Result<(), SpliceError>,
+    ) -> Result<(), BackendError> {
+        let Pictures::Templates { set, on_demand } = self.pictures() else { return Err(BackendError::Unloaded) };
+        if quality == set.settings().quality {
+            return Ok(lend(&set.template(pose).ok_or(BackendError::Unloaded)?)?);
+        }
+        let decode = || self.pixels(pose).map(Cow::into_owned);
+        let own = on_demand.get_or_build(set, pose, quality, decode).map_err(Box::new)?;
+        let own = own.ok_or(BackendError::Unloaded)?;
+        Ok(lend(&own.template(0).ok_or(BackendError::Unloaded)?)?)
+    }
+}

@@ -1,0 +1,139 @@
+//! What a session queues, and when it is due.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::core::{SessionCore, State, is_live};
+use super::feed::Feed;
+use super::picture::Picture;
+use crate::batch::Work;
+use crate::batch::work::WorkKind;
+
+impl SessionCore {
+    /// Queues every window and frame that has become possible. What is exactly silent needs no lane once it is known.
+    pub(super) fn pump(self: &Arc<Self>, state: &mut State) {
+        let now = Instant::now();
+        while let Some(index) = state.utterance.next_window() {
+            match self.avatar.silence().feature() {
+                Some(feature) if state.utterance.window_is_silent(index) => state.utterance.put_feature(index, feature),
+                _ => self.push(state, WorkKind::Window(index), self.window_due(state, index, now), now),
+            }
+        }
+        if !self.has_turn(state, now) {
+            return;
+        }
+        while let Some(index) = state.utterance.next_frame() {
+            match self.silent_pose(state, index).filter(|&pose| self.keeps(pose)) {
+                Some(pose) => {
+                    state.utterance.put_frame(index, Picture::Silent { pose });
+                    self.event.notify_one();
+                }
+                None => self.push(state, WorkKind::Frame(index), self.frame_due(state, index), now),
+            }
+        }
+        if state.utterance.is_drawn() {
+            self.end_turn(state);
+        }
+    }
+
+    pub(super) fn push(self: &Arc<Self>, state: &State, kind: WorkKind, due: Option<Instant>, queued_at: Instant) {
+        self.queue.push(Work { session: Arc::clone(self), generation: state.generation, kind, due, queued_at });
+    }
+
+    /// Whether the utterance's frames may be drawn. With idle frames it waits for a turn, and then its first frame gets its tick; who
+    /// cannot wait takes its turn.
+    fn has_turn(&self, state: &mut State, now: Instant) -> bool {
+        if state.has_turn || !is_live(self.options.pace) || state.utterance.is_drawn() {
+            return true;
+        }
+        if !state.utterance.can_begin() {
+            return false;
+        }
+        let lanes = self.queue.lanes_per_stream(&self.avatar).unwrap_or_default();
+        match (self.options.idle_frames, &mut state.feed) {
+            (Some(idle), Some(feed)) => {
+                let most = idle.utilisation * self.queue.lanes() as f64;
+                if !self.queue.turns().ask(self.turn_id(), lanes, most) {
+                    return false;
+                }
+                if feed.begins_at().is_none() {
+                    feed.begin(now, self.options.pace.budget().unwrap_or_default());
+                }
+                self.place(state);
+            }
+            _ => self.queue.turns().take(self.turn_id(), lanes),
+        }
+        state.has_turn = true;
+        true
+    }
+
+    /// Puts the utterance where the feed has it.
+    pub(super) fn place(&self, state: &mut State) {
+        if let Some(begins_at) = state.feed.as_ref().and_then(Feed::begins_at) {
+            state.position = self.options.start_position.wrapping_add(begins_at);
+        }
+    }
+
+    /// Gives the turn to the next.
+    pub(super) fn end_turn(&self, state: &mut State) {
+        if std::mem::take(&mut state.has_turn) {
+            self.queue.turns().end(self.turn_id());
+        }
+    }
+
+    /// What the session goes by among turns: its address, which nobody else has while it lives.
+    pub(super) fn turn_id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// The pose of frame `index`, if nothing is heard in its context and its picture is one that can be kept.
+    pub(super) fn silent_pose(&self, state: &State, index: usize) -> Option<usize> {
+        let keeps = self.album.is_some() && state.utterance.context_is_silent(index);
+        keeps.then(|| self.avatar.frame_at(state.position.wrapping_add(index as u64)))
+    }
+
+    /// Whether the silent picture of `pose` is there.
+    pub(super) fn keeps(&self, pose: usize) -> bool {
+        self.album.as_ref().is_some_and(|album| album.has(pose))
+    }
+
+    /// When frame `index` is due, of a live session: with idle frames at its tick, and otherwise by the sound alone.
+    fn frame_due(&self, state: &State, index: usize) -> Option<Instant> {
+        match &state.feed {
+            Some(feed) => Some(feed.due(feed.begins_at()? + index as u64)),
+            None => self.sound_due(state, index),
+        }
+    }
+
+    /// When window `index` is due: one frame before the first frame that sees it.
+    fn window_due(&self, state: &State, index: usize, now: Instant) -> Option<Instant> {
+        let frame = index.saturating_sub(self.avatar.context().rows() / 2);
+        match &state.feed {
+            // Until the utterance has its turn nothing waits for it but the turn itself.
+            Some(_) if !state.has_turn => now.checked_add(self.options.pace.budget()?),
+            Some(_) => self.frame_due(state, frame),
+            None => self.sound_due(state, frame),
+        }
+    }
+
+    fn sound_due(&self, state: &State, index: usize) -> Option<Instant> {
+        let budget = self.options.pace.budget()?;
+        // Whole nanoseconds from the anchor, so that no rounding adds up.
+        let ns = index as u128 * 1_000_000_000 / u128::from(self.avatar.fps());
+        let pts = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
+        state.anchor?.checked_add(self.avatar.lookahead())?.checked_add(pts)?.checked_add(budget)
+    }
+
+    /// Notes that the utterance's sound has come so far: sound that is late moves the utterance's clock, sound that is early does
+    /// not.
+    pub(super) fn heard(&self, state: &mut State) {
+        if !is_live(self.options.pace) {
+            return;
+        }
+        let now = Instant::now();
+        let ns = u128::from(state.samples) * 1_000_000_000 / u128::from(self.options.sample_rate_hz.max(1));
+        let sound = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
+        let natural = now.checked_sub(sound).unwrap_or(now);
+        state.anchor = Some(state.anchor.map_or(now, |anchor| anchor.max(natural)));
+    }
+}

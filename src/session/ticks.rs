@@ -1,0 +1,102 @@
+//! What a call with idle frames hands over at each tick.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::closing::FADE_FRAMES;
+use super::core::{SessionCore, State};
+use super::feed::Tick;
+use super::picture::Picture;
+use super::reader::{Step, Taken};
+use super::silent_loop;
+use crate::batch::work::WorkKind;
+
+/// How often a session looks for a silent picture that is being drawn for it.
+const LOOK: Duration = Duration::from_millis(4);
+
+impl SessionCore {
+    /// The frame at the next tick, or what to wait for.
+    pub(super) fn step_tick(self: &Arc<Self>, state: &mut State, now: Instant) -> Step {
+        let known = state.utterance.next_is_known();
+        let Some(feed) = &mut state.feed else { return Step::Wait };
+        let (tick, due) = (feed.next_tick(), feed.due(feed.next_tick()));
+        if now < due {
+            return Step::WaitUntil(due);
+        }
+        let what = feed.next(known);
+        let picture = match what {
+            Tick::Spoken => match state.utterance.take_frame() {
+                Some((index, picture)) => return self.take_spoken(state, (tick, index, picture), now),
+                None => return Step::Wait,
+            },
+            _ if feed.is_spoken() && state.utterance.run_dry() => {
+                self.prepare_closing(state);
+                self.queue_closing(state);
+                return self.step_tick(state, now);
+            }
+            Tick::Closing(left) => match state.closing.as_mut().and_then(|closing| closing.take(left)) {
+                Some(picture) => Picture::Drawn(picture),
+                None => return Step::Wait,
+            },
+            Tick::Silent => {
+                let pose = self.pose_at(tick);
+                if !self.keeps(pose) {
+                    silent_loop::want(self, tick);
+                    return Step::WaitUntil(now + LOOK);
+                }
+                Picture::Silent { pose }
+            }
+        };
+        if let Some(feed) = &mut state.feed {
+            feed.take(what, now);
+        }
+        self.place(state);
+        // Perhaps it is the utterance's turn now.
+        self.pump(state);
+        self.frame_at_tick(state, None, tick, picture)
+    }
+
+    fn take_spoken(self: &Arc<Self>, state: &mut State, taken: (u64, usize, Picture), now: Instant) -> Step {
+        let (tick, index, picture) = taken;
+        if let Some(feed) = &mut state.feed {
+            feed.take(Tick::Spoken, now);
+        }
+        self.pump(state);
+        self.room.notify_one();
+        self.frame_at_tick(state, Some(index), tick, picture)
+    }
+
+    fn frame_at_tick(&self, state: &State, index: Option<usize>, tick: u64, picture: Picture) -> Step {
+        let avatar_frame = self.pose_at(tick);
+        Step::Frame(Taken { index, tick: Some(tick), utterance: state.number, avatar_frame, picture })
+    }
+
+    /// Which picture of the avatar stands at `tick`.
+    pub(super) fn pose_at(&self, tick: u64) -> usize {
+        self.avatar.frame_at(self.options.start_position.wrapping_add(tick))
+    }
+
+    /// Has the mouth close in the next ticks, from what the next frames of speech would have heard; [`Self::queue_closing`] follows.
+    pub(super) fn prepare_closing(&self, state: &mut State) {
+        let State { feed: Some(feed), closing: Some(closing), utterance, .. } = state else { return };
+        if !feed.is_spoken() || utterance.frames_taken() == 0 {
+            return;
+        }
+        let position = self.options.start_position.wrapping_add(feed.next_tick());
+        closing.begin(position, |frame, context| utterance.stage_ahead(frame, context));
+        feed.close(FADE_FRAMES as u64);
+    }
+
+    /// Queues the frames in which the mouth closes.
+    pub(super) fn queue_closing(self: &Arc<Self>, state: &mut State) {
+        let Some((first, Tick::Closing(_))) = state.feed.as_ref().map(|feed| (feed.next_tick(), feed.next(false)))
+        else {
+            return;
+        };
+        let now = Instant::now();
+        for frame in 0..FADE_FRAMES {
+            let due = state.feed.as_ref().map(|feed| feed.due(first + frame as u64));
+            self.push(state, WorkKind::Closing(frame), due, now);
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! Calls with idle frames: a picture for every tick, spoken or not, at one pose after the other.
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::speech::speech;
+use common::{JPEG, bundle, bytes, cpu_backend, decode_jpeg, engine, load, open, perform, within};
+use lipsyncd::avatar::LoadedAvatar;
+use lipsyncd::batch::Engine;
+use lipsyncd::session::closing::FADE_FRAMES;
+use lipsyncd::session::{Cut, Event, FrameReader, IdleFrames, Intake, OutFrame, Pace, SessionOptions};
+
+const RATE_HZ: u32 = 16_000;
+const PER_FRAME: usize = RATE_HZ as usize / 25;
+const START: u64 = 3;
+const PACE: Pace = Pace::Live { budget: Duration::from_millis(150) };
+
+fn options(start_position: u64) -> SessionOptions {
+    SessionOptions {
+        start_position,
+        pace: PACE,
+        idle_frames: Some(IdleFrames { utilisation: 1.0 }),
+        outbox_frames: SessionOptions::BULK_OUTBOX,
+        ..SessionOptions::new(JPEG, RATE_HZ)
+    }
+}
+
+/// What happened, a frame's bytes beside it.
+enum Seen {
+    Frame(OutFrame),
+    Done { frames: u64, samples: u64 },
+    Cut(Cut),
+}
+
+struct Stage {
+    engine: Engine,
+    avatar: Arc<LoadedAvatar>,
+}
+
+struct Call {
+    intake: Intake,
+    reader: FrameReader,
+    seen: Vec<Seen>,
+}
+
+impl Stage {
+    fn new(slots: usize) -> Self {
+        let backend = cpu_backend();
+        let avatar = load(&backend, &bundle());
+        Self { engine: engine(&backend, slots, 8, 1), avatar }
+    }
+
+    fn call(&self) -> Call {
+        let (intake, reader) = open(&self.engine, &self.avatar, options(START));
+        Call { intake, reader, seen: Vec::new() }
+    }
+
+    /// The frames that `sound` has where its first stands at `tick`.
+    async fn offline(&self, sound: &[f32], tick: u64) -> Vec<Vec<u8>> {
+        let options = SessionOptions { start_position: START + tick, ..SessionOptions::new(JPEG, RATE_HZ) };
+        let take = perform(&self.engine, &self.avatar, options, sound).await;
+        bytes(&take.frames).into_iter().map(<[u8]>::to_vec).collect()
+    }
+
+    /// The silent picture of every pose, by the networks.
+    async fn silent(&self) -> Vec<Vec<u8>> {
+        let feature = self.avatar.silence().feature().expect("it has been idle");
+        let rows = self.avatar.context().rows();
+        let context: Vec<f32> = std::iter::repeat_n(feature, rows).flatten().copied().collect();
+        let options = SessionOptions {
+            max_frames: Some(self.avatar.frame_count()),
+            fixed_context: Some(context.into()),
+            ..SessionOptions::new(JPEG, RATE_HZ)
+        };
+        let take = perform(&self.engine, &self.avatar, options, &[]).await;
+        take.frames.into_iter().map(|frame| frame.data).collect()
+    }
+}
+
+impl Call {
+    /// Reads until `enough` is seen.
+    async fn until(&mut self, enough: impl Fn(&[Seen]) -> bool) {
+        while !enough(&self.seen) {
+            let seen = match within(self.reader.next()).await.expect("the session goes on").unwrap() {
+                Event::Frame(frame) => Seen::Frame(frame),
+                Event::UtteranceDone { frames, samples, .. } => Seen::Done { frames, samples },
+                Event::Interrupted(cut) => Seen::Cut(cut),
+            };
+            self.seen.push(seen);
+        }
+    }
+
+    async fn ticks(&mut self, more: usize) {
+        let enough = self.frames().len() + more;
+        self.until(|seen| seen.iter().filter(|seen| matches!(seen, Seen::Frame(_))).count() >= enough).await;
+    }
+
+    async fn say(&mut self, sound: &[f32]) {
+        within(self.intake.push(sound)).await.unwrap();
+        within(self.intake.finish()).await.unwrap();
+    }
+
+    fn frames(&self) -> Vec<&OutFrame> {
+        self.seen.iter().filter_map(|seen| if let Seen::Frame(frame) = seen { Some(frame) } else { None }).collect()
+    }
+
+    /// Spoken frames by their index.
+    fn spoken(&self) -> Vec<&OutFrame> {
+        self.frames().into_iter().filter(|frame| !frame.is_idle).collect()
+    }
+
+    /// What must hold of every call: ticks without gaps, and the pose follows them.
+    fn check(&self, avatar: &LoadedAvatar) {
+        for (tick, frame) in (0..).zip(self.frames()) {
+            assert_eq!(frame.tick, Some(tick));
+            assert_eq!(frame.avatar_frame, avatar.frame_at(START + tick), "tick {tick}");
+        }
+    }
+}
+
+fn is_done(seen: &[Seen]) -> bool {
+    seen.iter().any(|seen| matches!(seen, Seen::Done { .. }))
+}
+
+/// How far two JPEGs lie apart: mean square of their pixels' difference.
+fn distance(a: &[u8], b: &[u8]) -> f64 {
+    let (a, b) = (decode_jpeg(a).2, decode_jpeg(b).2);
+    a.iter().zip(&b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>() / a.len() as f64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_speaks_every_tick_has_its_silent_picture() {
+    let stage = Stage::new(2);
+    let mut call = stage.call();
+    call.ticks(3 * stage.avatar.frame_count()).await;
+    call.check(&stage.avatar);
+    let silent = stage.silent().await;
+    for frame in call.frames() {
+        assert!(frame.is_idle && frame.index == 0 && frame.utterance == 0);
+        assert!(*frame.data == silent[frame.avatar_frame], "tick {:?}", frame.tick);
+    }
+    // Once round the loop and the first frames of the silence that was said for it; all others came from there.
+    let drawn = stage.engine.stats().frames();
+    assert_eq!(
+        drawn,
+        stage.avatar.frame_count() as u64,
+        "what draws the loop is counted nowhere, what tells the truth is"
+    );
+    assert_eq!(stage.avatar.usage().silent_frames, call.frames().len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_utterance_takes_the_ticks_from_its_first_frame_on_and_its_ends_are_faded() {
+    let stage = Stage::new(2);
+    let mut call = stage.call();
+    call.ticks(stage.avatar.frame_count() + 2).await;
+    let sound = &speech(41, 30 * PER_FRAME, RATE_HZ)[..30 * PER_FRAME - 100];
+    call.say(sound).await;
+    call.until(is_done).await;
+    call.ticks(4).await;
+    call.check(&stage.avatar);
+    let done = call.seen.iter().find_map(|seen| match seen {
+        Seen::Done { frames, samples } => Some((*frames, *samples)),
+        _ => None,
+    });
+    assert_eq!(done, Some((30, sound.len() as u64)));
+    let spoken = call.spoken();
+    assert_eq!(spoken.iter().map(|frame| frame.index).collect::<Vec<_>>(), (0..30).collect::<Vec<_>>());
+    let first = spoken[0].tick.unwrap();
+    assert!(spoken.iter().all(|frame| frame.tick == Some(first + frame.index)), "one tick after the other");
+    let (offline, silent) = (stage.offline(sound, first).await, stage.silent().await);
+    for (index, frame) in spoken.iter().enumerate() {
+        let (plain, quiet) = (&offline[index], &silent[frame.avatar_frame]);
+        if (FADE_FRAMES..30 - FADE_FRAMES).contains(&index) {
+            assert!(*frame.data == **plain, "frame {index} is not that of the sound");
+        } else {
+            let (to_speech, to_silence) = (distance(&frame.data, plain), distance(&frame.data, quiet));
+            let apart = distance(plain, quiet);
+            assert!(to_speech > 0.0 && to_silence > 0.0, "frame {index} is faded");
+            assert!(
+                to_speech.max(to_silence) < 1.5 * apart,
+                "frame {index} lies between: {to_speech} {to_silence} {apart}"
+            );
+        }
+    }
+    let idle: Vec<_> = call.frames().into_iter().filter(|frame| frame.is_idle).collect();
+    assert!(
+        idle.iter().all(|frame| *frame.data == silent[frame.avatar_frame]),
+        "before and after it the mouth is shut"
+    );
+    assert!(idle.iter().any(|frame| frame.tick == Some(first + 30) && frame.utterance == 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_is_answered_and_the_mouth_closes_at_the_next_poses() {
+    let stage = Stage::new(2);
+    let mut call = stage.call();
+    call.ticks(stage.avatar.frame_count() + 1).await;
+    let sound = speech(42, 100 * PER_FRAME, RATE_HZ);
+    within(call.intake.push(&sound[..60 * PER_FRAME])).await.unwrap();
+    let heard = |seen: &[Seen]| seen.iter().filter(|seen| matches!(seen, Seen::Frame(frame) if !frame.is_idle)).count();
+    call.until(|seen| heard(seen) >= 12).await;
+    call.intake.interrupt();
+    call.until(|seen| seen.iter().any(|seen| matches!(seen, Seen::Cut(_)))).await;
+    let spoken = call.spoken().len() as u64;
+    let next_tick = call.frames().len() as u64;
+    let Some(Seen::Cut(cut)) = call.seen.last() else { panic!("the cut is the last thing seen") };
+    assert_eq!(*cut, Cut { utterance: 0, frames: spoken, next_position: START + next_tick });
+    call.ticks(6).await;
+    call.check(&stage.avatar);
+    let first = call.spoken()[0].tick.unwrap();
+    let (offline, silent) = (stage.offline(&sound, first).await, stage.silent().await);
+    for (ahead, frame) in call.frames()[next_tick as usize..].iter().enumerate() {
+        assert!(frame.is_idle && frame.utterance == 1);
+        let quiet = &silent[frame.avatar_frame];
+        if ahead < FADE_FRAMES {
+            let plain = &offline[spoken as usize + ahead];
+            assert!(*frame.data != **quiet && *frame.data != **plain, "frame {ahead} after the cut is on its way");
+        } else {
+            assert!(*frame.data == **quiet, "frame {ahead} after the cut");
+        }
+    }
+    // The next utterance begins as if nothing had been.
+    let next = speech(43, 20 * PER_FRAME, RATE_HZ);
+    call.say(&next).await;
+    call.until(is_done).await;
+    call.check(&stage.avatar);
+    let spoken = &call.spoken()[spoken as usize..];
+    let offline = stage.offline(&next, spoken[0].tick.unwrap()).await;
+    assert_eq!(spoken.len(), 20);
+    for index in FADE_FRAMES..20 - FADE_FRAMES {
+        assert!(*spoken[index].data == *offline[index], "frame {index}: something of the cut remained");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_that_runs_dry_leaves_silent_ticks_and_goes_on_where_it_stopped() {
+    let stage = Stage::new(2);
+    let mut call = stage.call();
+    call.ticks(stage.avatar.frame_count() + 1).await;
+    let sound = speech(44, 60 * PER_FRAME, RATE_HZ);
+    within(call.intake.push(&sound[..30 * PER_FRAME])).await.unwrap();
+    // Eighteen frames or so can be made of that; then ticks go by.
+    call.until(|seen| {
+        let mut frames =
+            seen.iter().rev().filter_map(|seen| if let Seen::Frame(frame) = seen { Some(frame) } else { None });
+        frames.by_ref().take(8).all(|frame| frame.is_idle) && frames.any(|frame| !frame.is_idle)
+    })
+    .await;
+    let dry_at = call.spoken().len();
+    call.intake.push(&sound[30 * PER_FRAME..]).await.unwrap();
+    call.intake.finish().await.unwrap();
+    call.until(is_done).await;
+    call.check(&stage.avatar);
+    let spoken = call.spoken();
+    assert_eq!(spoken.iter().map(|frame| frame.index).collect::<Vec<_>>(), (0..60).collect::<Vec<_>>());
+    assert!((10..25).contains(&dry_at), "{dry_at}");
+    let silent = stage.silent().await;
+    for part in [0..dry_at, dry_at..60] {
+        let tick = spoken[part.start].tick.unwrap() - part.start as u64;
+        let offline = stage.offline(&sound, tick).await;
+        for index in part.clone() {
+            assert_eq!(spoken[index].tick, Some(tick + index as u64));
+            let opening = index - part.start < FADE_FRAMES;
+            let closing = index + FADE_FRAMES >= 60;
+            assert_eq!(*spoken[index].data == *offline[index], !opening && !closing, "frame {index} of {part:?}");
+        }
+    }
+    let dry = spoken[dry_at - 1].tick.unwrap() as usize + 1..spoken[dry_at].tick.unwrap() as usize;
+    assert!(dry.len() >= 8);
+    let frames = call.frames();
+    for tick in dry.clone() {
+        let shut = *frames[tick].data == silent[frames[tick].avatar_frame];
+        assert_eq!(shut, tick >= dry.start + FADE_FRAMES, "tick {tick} of {dry:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_utterance_for_which_there_is_no_lane_begins_when_another_is_drawn() {
+    let stage = Stage::new(1);
+    // Measured first, so that turns know what speech costs.
+    lipsyncd::batch::rehearse(&stage.engine, &stage.avatar, JPEG).await;
+    let mut calls = [(); 2].map(|()| {
+        let tight = SessionOptions { idle_frames: Some(IdleFrames { utilisation: 1e-6 }), ..options(START) };
+        let (intake, reader) = open(&stage.engine, &stage.avatar, tight);
+        Call { intake, reader, seen: Vec::new() }
+    });
+    for call in &mut calls {
+        call.ticks(stage.avatar.frame_count()).await;
+    }
+    let sound = speech(45, 50 * PER_FRAME, RATE_HZ);
+    let [one, other] = &mut calls;
+    one.say(&sound).await;
+    one.until(|seen| seen.iter().any(|seen| matches!(seen, Seen::Frame(frame) if !frame.is_idle))).await;
+    other.say(&sound).await;
+    let turns = || stage.engine.turns();
+    common::eventually("the second waits for its turn", || turns() == (1, 1)).await;
+    let (first, second) = tokio::join!(
+        async {
+            one.until(is_done).await;
+            stage.engine.turns()
+        },
+        async {
+            other.until(is_done).await;
+        }
+    );
+    let ((), (_, waiting)) = (second, first);
+    assert_eq!(waiting, 0, "its turn came when the other was drawn, if not yet seen");
+    for call in &calls {
+        call.check(&stage.avatar);
+        let spoken = call.spoken();
+        assert_eq!(spoken.len(), 50, "nothing was lost");
+        let tick = spoken[0].tick.unwrap();
+        assert!(spoken.iter().all(|frame| frame.tick == Some(tick + frame.index)), "and nothing stuttered");
+    }
+    assert_eq!(turns(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_goes_gives_its_turn_back() {
+    let stage = Stage::new(1);
+    let mut call = stage.call();
+    call.ticks(2).await;
+    call.intake.push(&speech(46, 60 * PER_FRAME, RATE_HZ)).await.unwrap();
+    common::eventually("it speaks", || stage.engine.turns() == (1, 0)).await;
+    drop(call);
+    common::eventually("its turn is over", || stage.engine.turns() == (0, 0)).await;
+    common::eventually("nothing of it waits", || stage.engine.waiting() == (0, 0)).await;
+    common::eventually("its buffers are back", || stage.avatar.jpeg_pool().usage().1 == 0).await;
+}
