@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use half::f16;
+use lipsyncd::backend::cuda::native::block_tiles::BLOCK_TILES;
 use lipsyncd::backend::cuda::native::lower::Choice;
 use lipsyncd::backend::cuda::native::tiles::TILES;
 use lipsyncd::backend::cuda::native::{NativeKernels, NativeModel, NativeNetwork, Program};
@@ -126,9 +127,8 @@ impl Gpu {
         let (mut usual_us, mut best_us) = (0.0, 0.0);
         for (index, cost) in costs.iter().enumerate() {
             let usual = network.usual_choice(index, batch);
-            let op = network.program().ops[index].clone();
             let mut times: Vec<(f64, Choice)> = Vec::new();
-            for choice in op.choices() {
+            for choice in network.choices(index) {
                 times.push((self.median(network, index, choice, batch), choice));
             }
             let taken = times.iter().find(|(_, choice)| *choice == usual).map_or(0.0, |(time, _)| *time);
@@ -199,6 +199,7 @@ fn word(choice: Choice) -> String {
     match choice {
         Choice::Plain => "plain".to_owned(),
         Choice::Conv(only) => tile(only),
+        Choice::Whole(only) => BLOCK_TILES[only].kernel.to_string_lossy().into_owned(),
         Choice::Apart(first, last) => format!("{}+{}", tile(first), tile(last)),
     }
 }

@@ -6,6 +6,8 @@
 //! | `compile` | ONNX to that, with what follows a convolution folded into it |
 //! | [`arena`] | where the buffers lie in one run of memory |
 //! | [`pack`] | weights as the kernels read them |
+//! | [`pack_block`] | an inverted residual's, for the kernel that takes it whole |
+//! | [`block_tiles`] | the shapes in which that kernel does |
 //! | [`tiles`] | the shapes in which a convolution is cut into blocks |
 //! | [`lower`] | operations as launches |
 //! | [`params`] | what a launch hands to a kernel |
@@ -16,6 +18,7 @@
 //! | [`error`] | why a network is not for this engine |
 
 pub mod arena;
+pub mod block_tiles;
 mod compile;
 pub mod cost;
 pub mod engine;
@@ -24,6 +27,7 @@ pub mod kernels;
 pub mod lower;
 pub mod model;
 pub mod pack;
+pub mod pack_block;
 pub mod params;
 pub mod program;
 pub mod tiles;

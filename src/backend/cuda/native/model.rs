@@ -12,6 +12,9 @@ use super::tiles::usual;
 use crate::cuda::{CudaError, DeviceBuf, DevicePtr, Stream};
 use crate::onnxruntime::Element;
 
+/// Columns of a picture from which on an inverted residual usually runs as one kernel.
+const LEAST_WIDTH: usize = 40;
+
 /// Values that the kernels can number in one buffer.
 const MOST_VALUES: usize = i32::MAX as usize;
 
@@ -134,8 +137,17 @@ impl NativeNetwork {
     /// How an operation runs where nothing was measured.
     #[must_use]
     pub fn usual_choice(&self, index: usize, batch: usize) -> Choice {
-        let multiprocessors = self.model.kernels.context().gpu().multiprocessors as usize;
-        self.model.program.ops[index].usual_choice(batch, multiprocessors)
+        let kernels = &self.model.kernels;
+        let multiprocessors = kernels.context().gpu().multiprocessors as usize;
+        self.model.program.ops[index].usual_choice(batch, multiprocessors, |choice| kernels.can(choice))
+    }
+
+    /// All the ways in which an operation may run on this GPU.
+    #[must_use]
+    pub fn choices(&self, index: usize) -> Vec<Choice> {
+        let mut choices = self.model.program.ops[index].choices();
+        choices.retain(|&choice| self.model.kernels.can(choice));
+        choices
     }
 
     /// The network it runs.
@@ -152,13 +164,18 @@ impl NativeNetwork {
 }
 
 impl Op {
-    /// How it runs over `batch` items on a GPU of so many multiprocessors, where nothing was measured.
+    /// How it runs over `batch` items on a GPU of so many multiprocessors, where nothing was measured; `can` says what runs there.
     #[must_use]
-    pub fn usual_choice(&self, batch: usize, multiprocessors: usize) -> Choice {
+    pub fn usual_choice(&self, batch: usize, multiprocessors: usize, can: impl Fn(Choice) -> bool) -> Choice {
         let tile = |conv: &super::program::Conv| usual(batch * conv.to.pixels(), conv.to.channels, multiprocessors);
         match self {
             Self::Conv(op) => Choice::Conv(tile(op)),
-            Self::Block(op) => Choice::Apart(tile(&op.expand), tile(&op.project)),
+            Self::Block(op) => {
+                // The kernel that takes it whole cuts pictures 16 columns wide: small ones would be mostly padding.
+                let large = op.project.to.width >= LEAST_WIDTH;
+                let whole = super::block_tiles::fitting(op).map(Choice::Whole).filter(|&choice| large && can(choice));
+                whole.last().unwrap_or_else(|| Choice::Apart(tile(&op.expand), tile(&op.project)))
+            }
             _ => Choice::Plain,
         }
     }
@@ -169,9 +186,12 @@ impl Op {
         let fitting = |channels: usize| super::tiles::fitting(channels);
         match self {
             Self::Conv(op) => fitting(op.to.channels).map(Choice::Conv).collect(),
-            Self::Block(op) => fitting(op.expand.to.channels)
-                .flat_map(|first| fitting(op.project.to.channels).map(move |last| Choice::Apart(first, last)))
-                .collect(),
+            Self::Block(op) => {
+                let lasts = || fitting(op.project.to.channels);
+                let apart = fitting(op.expand.to.channels)
+                    .flat_map(|first| lasts().map(move |last| Choice::Apart(first, last)));
+                super::block_tiles::fitting(op).map(Choice::Whole).chain(apart).collect()
+            }
             _ => vec![Choice::Plain],
         }
     }
