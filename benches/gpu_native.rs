@@ -10,10 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use half::f16;
-use lipsyncd::backend::cuda::native::block_tiles::BLOCK_TILES;
 use lipsyncd::backend::cuda::native::lower::Choice;
-use lipsyncd::backend::cuda::native::tiles::TILES;
-use lipsyncd::backend::cuda::native::{NativeKernels, NativeModel, NativeNetwork, Program};
+use lipsyncd::backend::cuda::native::{NativeKernels, NativeModel, NativeNetwork, Program, Ways};
 use lipsyncd::cuda::{Context, CudaError, DeviceBuf, Driver, Event, Priority, Stream, Timing};
 use lipsyncd::onnxruntime::Element;
 
@@ -72,7 +70,7 @@ impl Gpu {
         let model = NativeModel::new(&self.kernels, program).unwrap();
         let addresses: Vec<_> = inputs.iter().map(DeviceBuf::ptr).collect();
         // SAFETY: the buffers have the edges' sizes and outlive the network.
-        let mut network = unsafe { model.bind(&addresses, output.ptr(), most) }.unwrap();
+        let mut network = unsafe { model.bind(&addresses, output.ptr(), most, Ways::All) }.unwrap();
         println!(
             "{}: {} operations, {} MB a context",
             path.display(),
@@ -140,7 +138,7 @@ impl Gpu {
             let ways: Vec<_> = times
                 .iter()
                 .take(4)
-                .map(|(time, choice)| format!("{}{} {time:.1}", if *choice == usual { "*" } else { "" }, word(*choice)))
+                .map(|(time, choice)| format!("{}{choice} {time:.1}", if *choice == usual { "*" } else { "" }))
                 .collect();
             println!(
                 "{index:3} {:32} {best:7.1} us {:5.2} TB/s {:6.1} TFLOP/s  {}",
@@ -192,14 +190,4 @@ impl Gpu {
 
 fn us(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
-}
-
-fn word(choice: Choice) -> String {
-    let tile = |tile: usize| format!("{}x{}", TILES[tile].rows, TILES[tile].columns);
-    match choice {
-        Choice::Plain => "plain".to_owned(),
-        Choice::Conv(only) => tile(only),
-        Choice::Whole(only) => BLOCK_TILES[only].kernel.to_string_lossy().into_owned(),
-        Choice::Apart(first, last) => format!("{}+{}", tile(first), tile(last)),
-    }
 }

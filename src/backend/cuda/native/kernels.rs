@@ -35,6 +35,7 @@ pub fn names() -> impl Iterator<Item = &'static CStr> {
 #[derive(Debug)]
 pub struct NativeKernels {
     context: Arc<Context>,
+    driver: u32,
     functions: HashMap<&'static CStr, Function>,
 }
 
@@ -56,7 +57,7 @@ impl NativeKernels {
                 functions.remove(tile.kernel);
             }
         }
-        Ok(Arc::new(Self { context: Arc::clone(context), functions }))
+        Ok(Arc::new(Self { context: Arc::clone(context), driver: target.driver, functions }))
     }
 
     /// Whether this GPU can run `choice`.
@@ -72,6 +73,12 @@ impl NativeKernels {
     #[must_use]
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// The version of CUDA that the driver is for, 13000 for 13.0.
+    #[must_use]
+    pub fn driver(&self) -> u32 {
+        self.driver
     }
 
     /// Enqueues one launch.

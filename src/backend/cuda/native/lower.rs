@@ -52,6 +52,18 @@ pub enum Choice {
     Whole(usize),
 }
 
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tile = |tile: usize| format!("{}x{}", TILES[tile].rows, TILES[tile].columns);
+        match *self {
+            Self::Plain => f.write_str("plain"),
+            Self::Conv(only) => f.write_str(&tile(only)),
+            Self::Apart(first, last) => write!(f, "{}+{}", tile(first), tile(last)),
+            Self::Whole(only) => f.write_str(&BLOCK_TILES[only].kernel.to_string_lossy()),
+        }
+    }
+}
+
 /// Everything a launch is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Lowering<'a> {

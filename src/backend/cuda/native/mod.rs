@@ -14,6 +14,7 @@
 //! | [`cost`] | bytes and operations of each |
 //! | [`kernels`] | the kernels on one GPU, loaded |
 //! | [`model`] | a network on one GPU, and its contexts |
+//! | [`tune`], `tune_file` | how each operation runs fastest, measured once and kept |
 //! | [`engine`] | all that as an engine of the CUDA backend |
 //! | [`error`] | why a network is not for this engine |
 
@@ -31,9 +32,11 @@ pub mod pack_block;
 pub mod params;
 pub mod program;
 pub mod tiles;
+pub mod tune;
+mod tune_file;
 
 pub use engine::NativeEngine;
 pub use error::{CompileError, NativeError};
 pub use kernels::NativeKernels;
-pub use model::{NativeModel, NativeNetwork};
+pub use model::{NativeModel, NativeNetwork, Ways};
 pub use program::Program;
