@@ -11,8 +11,7 @@ use std::time::Duration;
 
 use half::f16;
 use lipsyncd::backend::cuda::native::lower::Choice;
-use lipsyncd::backend::cuda::native::tiles::TILES;
-use lipsyncd::backend::cuda::native::{NativeKernels, NativeModel, NativeNetwork, Program};
+use lipsyncd::backend::cuda::native::{NativeKernels, NativeModel, NativeNetwork, Program, Ways};
 use lipsyncd::cuda::{Context, CudaError, DeviceBuf, Driver, Event, Priority, Stream, Timing};
 use lipsyncd::onnxruntime::Element;
 
@@ -71,7 +70,7 @@ impl Gpu {
         let model = NativeModel::new(&self.kernels, program).unwrap();
         let addresses: Vec<_> = inputs.iter().map(DeviceBuf::ptr).collect();
         // SAFETY: the buffers have the edges' sizes and outlive the network.
-        let mut network = unsafe { model.bind(&addresses, output.ptr(), most) }.unwrap();
+        let mut network = unsafe { model.bind(&addresses, output.ptr(), most, Ways::All) }.unwrap();
         println!(
             "{}: {} operations, {} MB a context",
             path.display(),
@@ -126,9 +125,8 @@ impl Gpu {
         let (mut usual_us, mut best_us) = (0.0, 0.0);
         for (index, cost) in costs.iter().enumerate() {
             let usual = network.usual_choice(index, batch);
-            let op = network.program().ops[index].clone();
             let mut times: Vec<(f64, Choice)> = Vec::new();
-            for choice in op.choices() {
+            for choice in network.choices(index) {
                 times.push((self.median(network, index, choice, batch), choice));
             }
             let taken = times.iter().find(|(_, choice)| *choice == usual).map_or(0.0, |(time, _)| *time);
@@ -140,7 +138,7 @@ impl Gpu {
             let ways: Vec<_> = times
                 .iter()
                 .take(4)
-                .map(|(time, choice)| format!("{}{} {time:.1}", if *choice == usual { "*" } else { "" }, word(*choice)))
+                .map(|(time, choice)| format!("{}{choice} {time:.1}", if *choice == usual { "*" } else { "" }))
                 .collect();
             println!(
                 "{index:3} {:32} {best:7.1} us {:5.2} TB/s {:6.1} TFLOP/s  {}",
@@ -192,13 +190,4 @@ impl Gpu {
 
 fn us(time: Duration) -> f64 {
     time.as_secs_f64() * 1e6
-}
-
-fn word(choice: Choice) -> String {
-    let tile = |tile: usize| format!("{}x{}", TILES[tile].rows, TILES[tile].columns);
-    match choice {
-        Choice::Plain => "plain".to_owned(),
-        Choice::Conv(only) => tile(only),
-        Choice::Apart(first, last) => format!("{}+{}", tile(first), tile(last)),
-    }
 }

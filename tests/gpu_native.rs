@@ -10,7 +10,7 @@ use common::native_cases::{self, Case, activations, compare};
 use common::root;
 use common::speech::Random;
 use half::f16;
-use lipsyncd::backend::cuda::native::{NativeKernels, NativeModel, Program};
+use lipsyncd::backend::cuda::native::{NativeKernels, NativeModel, Program, Ways};
 use lipsyncd::cuda::memory::upload;
 use lipsyncd::cuda::{Context, DeviceBuf, Driver, Priority, Stream};
 use lipsyncd::onnxruntime::Element;
@@ -53,7 +53,7 @@ impl Gpu {
         let model = NativeModel::new(&self.kernels, case.program.clone()).unwrap();
         let output = DeviceBuf::new(&self.context, 64).unwrap();
         // SAFETY: the operation touches neither inputs nor output.
-        let mut network = unsafe { model.bind(&[], output.ptr(), BATCH) }.unwrap();
+        let mut network = unsafe { model.bind(&[], output.ptr(), BATCH, Ways::All) }.unwrap();
         let (slab_bytes, offsets) = (network.memory().0.bytes(), network.memory().1.offsets.clone());
         let mut image = vec![f16::from_bits(0xFFFF); slab_bytes / 2];
         let (reads, _) = case.program.ops[0].views();
@@ -64,7 +64,8 @@ impl Gpu {
                 image[start..].iter_mut().zip(values).for_each(|(to, value)| *to = value);
             }
         }
-        for (&choice, batch) in case.choices.iter().flat_map(|choice| [(choice, 1), (choice, BATCH - 1)]) {
+        let possible = case.choices.iter().filter(|&&choice| self.kernels.can(choice));
+        for (&choice, batch) in possible.flat_map(|choice| [(choice, 1), (choice, BATCH - 1)]) {
             // SAFETY: both live until the stream is waited for.
             unsafe { upload(&image, network.memory().0, &self.stream) }.unwrap();
             // SAFETY: as above.
@@ -104,7 +105,7 @@ impl Gpu {
         let model = NativeModel::new(&self.kernels, program).unwrap();
         let addresses: Vec<_> = buffers.iter().map(DeviceBuf::ptr).collect();
         // SAFETY: the buffers have the edges' sizes and outlive the network.
-        let mut network = unsafe { model.bind(&addresses, output.ptr(), batch) }.unwrap();
+        let mut network = unsafe { model.bind(&addresses, output.ptr(), batch, Ways::All) }.unwrap();
         // SAFETY: one thing after the other on one stream.
         unsafe { network.enqueue(batch, &self.stream) }.unwrap();
         let eager = self.read(&output, model.program().output.element, poison.len());
@@ -158,6 +159,7 @@ fn operations() {
     for (kind, cases) in [
         ("convolutions", native_cases::convolutions()),
         ("depthwise", native_cases::depthwise()),
+        ("blocks", native_cases::blocks()),
         ("upsampling", native_cases::upsampling()),
     ] {
         let launches: usize = cases.iter().map(|case| gpu.check_case(case)).sum();

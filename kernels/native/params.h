@@ -49,6 +49,22 @@ typedef struct {
     i32 activation;
 } DepthwiseParams;
 
+/* An inverted residual. */
+typedef struct {
+    const u16 *from;
+    /* Chunks of what some of the wide channels need, packed by src/backend/cuda/native/pack_block.rs. */
+    const u8 *weights;
+    /* Of the projection, padded with zeros to the kernel's channels. */
+    const f32 *bias;
+    u16 *to;
+    /* Chunks of weights, input channels in eights, output channels. */
+    i32 chunks, vectors, channels;
+    i32 from_pitch, to_pitch;
+    i32 from_height, from_width, to_height, to_width;
+    /* Whether the input is added to the output. */
+    i32 add_input;
+} BlockParams;
+
 /* Twice the height and width. */
 typedef struct {
     const u16 *from;

@@ -1,9 +1,10 @@
 //! Single operations of odd sizes, each as a program of its own: what every kernel must get right, wherever it runs.
 
 use half::f16;
+use lipsyncd::backend::cuda::native::block_tiles;
 use lipsyncd::backend::cuda::native::lower::Choice;
 use lipsyncd::backend::cuda::native::program::{
-    Activation, Conv, Depthwise, Doubling, Edge, Op, Program, Upsample, View,
+    Activation, Block, Conv, Depthwise, Doubling, Edge, Op, Program, Upsample, View,
 };
 use lipsyncd::backend::cuda::native::tiles::TILES;
 use lipsyncd::onnxruntime::Element;
@@ -122,6 +123,61 @@ pub fn depthwise() -> Vec<Case> {
         let op = Depthwise { from, to, stride, pads: [1, 1], weights, bias, activation };
         let name = format!("depthwise {height}x{width} {channels} / {stride:?}");
         builder.case(name, Op::Depthwise(op), vec![Choice::Plain])
+    };
+    all.into_iter().enumerate().map(case).collect()
+}
+
+/// Inverted residuals in every tile that takes them whole, and apart.
+pub fn blocks() -> Vec<Case> {
+    // Height, width, channels in, wide, out, stride, whether the input is added.
+    #[rustfmt::skip]
+    let all = [
+        (19, 21, 8, 16, 32, 1, false),
+        (17, 16, 16, 32, 16, 1, true),
+        (5, 18, 24, 48, 16, 1, false),
+        (18, 33, 32, 64, 32, 1, true),
+        (20, 20, 32, 40, 64, 1, false),
+        (18, 17, 64, 128, 16, 1, false),
+        (16, 19, 64, 96, 32, 1, false),
+        (9, 16, 64, 128, 64, 1, true),
+        (11, 13, 128, 80, 24, 1, false),
+        (9, 7, 128, 64, 40, 1, false),
+        (21, 19, 16, 16, 24, 2, false),
+        (34, 35, 32, 64, 32, 2, false),
+        (16, 40, 32, 64, 64, 2, false),
+        (12, 14, 64, 128, 56, 2, false),
+        (18, 20, 64, 32, 128, 2, false),
+    ];
+    type Sizes = (usize, usize, usize, usize, usize, usize, bool);
+    let case = |(seed, (height, width, inputs, wide, outputs, stride, adds)): (usize, Sizes)| {
+        let mut builder = Builder::new(300 + seed as u64);
+        let from = builder.view(height, width, inputs);
+        let between = [
+            builder.view(height, width, wide),
+            builder.view(out_size(height, 3, stride, 1), out_size(width, 3, stride, 1), wide),
+        ];
+        let to = builder.view(between[1].height, between[1].width, outputs);
+        let expand = builder.conv(from, between[0], [1, 1], [1, 1], [0, 0], Activation::Relu, false);
+        let mut project = builder.conv(between[1], to, [1, 1], [1, 1], [0, 0], Activation::None, false);
+        project.residual = adds.then_some(from);
+        let weights = (0..9 * wide).map(|_| builder.signed(0.5)).collect();
+        let bias = (0..wide).map(|_| builder.signed(0.5)).collect();
+        let depthwise = Depthwise {
+            from: between[0],
+            to: between[1],
+            stride: [stride; 2],
+            pads: [1, 1],
+            weights,
+            bias,
+            activation: Activation::Relu,
+        };
+        let block = Block { expand, depthwise, project };
+        let tile = |channels: usize| (0..TILES.len()).find(|&tile| TILES[tile].fits(channels)).unwrap();
+        let mut choices: Vec<_> = block_tiles::fitting(&block).map(Choice::Whole).collect();
+        assert!(!choices.is_empty(), "{inputs}>{wide}>{outputs} / {stride}");
+        choices.push(Choice::Apart(tile(wide), tile(outputs)));
+        let name = format!("block {height}x{width} {inputs}>{wide}>{outputs} / {stride}");
+        builder.case(name, Op::Block(Box::new(block)), choices)
     };
     all.into_iter().enumerate().map(case).collect()
 }

@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use lipsyncd::backend::cuda::native::lower::Choice;
-use lipsyncd::backend::cuda::native::program::{Op, Program};
-use lipsyncd::backend::cuda::native::tiles::usual;
+use lipsyncd::backend::cuda::native::program::Program;
 use lipsyncd::onnxruntime::Element;
 
 use crate::emulator::Device;
@@ -22,15 +20,8 @@ fn check(path: &Path, element: Element, batch: usize) {
         program.inputs.iter().map(|edge| (0..batch * edge.len()).map(|_| random.unit()).collect()).collect();
     let device = Device::new(&program, batch, &inputs, false);
     for (index, op) in program.ops.iter().enumerate() {
-        let tile = |pixels: usize, channels: usize| usual(batch * pixels, channels, 4);
-        let choice = match op {
-            Op::Conv(op) => Choice::Conv(tile(op.to.pixels(), op.to.channels)),
-            Op::Block(op) => Choice::Apart(
-                tile(op.expand.to.pixels(), op.expand.to.channels),
-                tile(op.project.to.pixels(), op.project.to.channels),
-            ),
-            _ => Choice::Plain,
-        };
+        // As on a GPU of few multiprocessors, so that large tiles are taken.
+        let choice = op.usual_choice(batch, 4, |_| true);
         device.run(index, choice, batch);
     }
     let output = device.output();

@@ -3,7 +3,7 @@
 use lipsyncd::backend::cuda::native::program::Program;
 
 use crate::cases::{self, Case, activations, compare};
-use crate::emulator::Device;
+use crate::emulator::{Device, bank_passes};
 use crate::native::{Interpreter, Keep};
 
 const BATCH: usize = 3;
@@ -51,4 +51,29 @@ fn depthwise() {
 #[test]
 fn upsampling() {
     cases::upsampling().iter().for_each(check);
+}
+
+#[test]
+fn blocks() {
+    cases::blocks().iter().for_each(check);
+}
+
+/// Shared memory is laid out so that lanes do not meet in its banks: what that costs is counted, not timed.
+#[test]
+fn banks_are_passed_as_seldom_as_can_be() {
+    let wide = |case: &&Case| case.name.contains("64>128>16") || case.name.contains("32>64>32");
+    for case in cases::blocks().iter().filter(wide).chain(&cases::convolutions()[2..5]) {
+        let items = activations(&case.program, BATCH);
+        for &choice in &case.choices {
+            let mut device = Device::new(&case.program, BATCH, &[], true);
+            items.iter().enumerate().for_each(|(buffer, items)| device.fill(buffer, items));
+            bank_passes();
+            device.run(0, choice, 1);
+            let lines = bank_passes();
+            assert!(!lines.is_empty());
+            let [passes, least] = [1, 2].map(|count| lines.iter().map(|(_, counts)| counts[count]).sum::<u64>());
+            // Only the input that is added at the end is read with conflicts, once.
+            assert!(100 * passes <= 103 * least, "{} {choice:?}: {lines:?}", case.name);
+        }
+    }
 }

@@ -16,6 +16,7 @@ mod sources;
 pub use image::{KernelError, KernelImage, Origin, Target};
 pub use nvrtc::{Nvrtc, NvrtcError};
 pub use sources::Unit;
+pub(crate) use sources::fingerprint;
 
 use std::ffi::CStr;
 

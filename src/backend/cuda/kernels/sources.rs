@@ -37,6 +37,7 @@ const FRAMES: &[(&str, &str)] = sources!(
 
 const NATIVE: &[(&str, &str)] = sources!(
     "native/all.cu",
+    "native/block.cu",
     "native/conv.cu",
     "native/depthwise.cu",
     "native/planes.cu",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::kernels::NativeKernels;
-use super::model::{NativeModel, NativeNetwork};
+use super::model::{NativeModel, NativeNetwork, Ways};
 use super::{CompileError, NativeError};
 use crate::backend::BackendError;
 use crate::backend::cuda::engine::{Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Ports};
@@ -36,6 +36,10 @@ impl GpuEngine for NativeEngine {
         let element = network.ports.outputs.first().map_or(Element::F32, |port| port.element);
         let model = NativeModel::load(&self.kernels, network.content, element).map_err(error)?;
         let inputs = input_ports(&model, network.ports).map_err(|source| error(source.into()))?;
+        let kept = crate::paths::cache_folder().map(|cache| cache.join("native"));
+        if let Err(reason) = model.tune(kept.as_deref()) {
+            tracing::warn!("{}: not measured how it runs fastest: {reason}", network.path.display());
+        }
         Ok(Arc::new(PortedModel { model, inputs }))
     }
 }
@@ -66,7 +70,7 @@ impl GpuModel for PortedModel {
     unsafe fn bind(&self, stream: &Arc<Stream>, buffers: &Buffers) -> Result<Box<dyn GpuNetwork>, BackendError> {
         let inputs: Vec<_> = self.inputs.iter().map(|&port| buffers.inputs[port]).collect();
         // SAFETY: promised by the caller: the ports' sizes are the edges'.
-        let network = unsafe { self.model.bind(&inputs, buffers.outputs[0], buffers.max_batch) };
+        let network = unsafe { self.model.bind(&inputs, buffers.outputs[0], buffers.max_batch, Ways::Chosen) };
         match network {
             Ok(network) => Ok(Box::new(PortedNetwork { network, stream: Arc::clone(stream) })),
             Err(NativeError::Cuda(error)) => Err(BackendError::Cuda(error)),

@@ -5,7 +5,8 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use super::NativeError;
-use super::lower::Launch;
+use super::block_tiles::BLOCK_TILES;
+use super::lower::{Choice, Launch};
 use super::tiles::TILES;
 use crate::backend::cuda::kernels::{KernelImage, Target, Unit};
 use crate::cuda::{Context, CudaError, Driver, Function, Grid, Module, Stream};
@@ -26,13 +27,15 @@ const OTHERS: [&CStr; 10] = [
 
 /// Names of all of them.
 pub fn names() -> impl Iterator<Item = &'static CStr> {
-    TILES.iter().flat_map(|tile| [tile.pixel, tile.window]).chain(OTHERS)
+    let convs = TILES.iter().flat_map(|tile| [tile.pixel, tile.window]);
+    convs.chain(BLOCK_TILES.iter().map(|tile| tile.kernel)).chain(OTHERS)
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct NativeKernels {
     context: Arc<Context>,
+    driver: u32,
     functions: HashMap<&'static CStr, Function>,
 }
 
@@ -46,14 +49,36 @@ impl NativeKernels {
         let image = KernelImage::load(Unit::Native, target)?;
         // SAFETY: the image is nvcc's or NVRTC's own, whole by its checksum.
         let module = unsafe { Module::load(context, image.bytes()) }?;
-        let functions = names().map(|name| Ok((name, module.function(name)?))).collect::<Result<_, CudaError>>()?;
-        Ok(Arc::new(Self { context: Arc::clone(context), functions }))
+        let mut functions =
+            names().map(|name| Ok((name, module.function(name)?))).collect::<Result<HashMap<_, _>, CudaError>>()?;
+        for tile in &BLOCK_TILES {
+            // A GPU with less shared memory goes without the larger tiles.
+            if functions.get(tile.kernel).is_some_and(|function| function.allow_shared(tile.shared_bytes()).is_err()) {
+                functions.remove(tile.kernel);
+            }
+        }
+        Ok(Arc::new(Self { context: Arc::clone(context), driver: target.driver, functions }))
+    }
+
+    /// Whether this GPU can run `choice`.
+    #[must_use]
+    pub fn can(&self, choice: Choice) -> bool {
+        match choice {
+            Choice::Whole(tile) => self.functions.contains_key(BLOCK_TILES[tile].kernel),
+            _ => true,
+        }
     }
 
     /// The GPU they are on.
     #[must_use]
     pub fn context(&self) -> &Arc<Context> {
         &self.context
+    }
+
+    /// The version of CUDA that the driver is for, 13000 for 13.0.
+    #[must_use]
+    pub fn driver(&self) -> u32 {
+        self.driver
     }
 
     /// Enqueues one launch.

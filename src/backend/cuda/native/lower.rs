@@ -3,12 +3,15 @@
 use std::ffi::CStr;
 
 use super::arena::Arena;
-use super::pack::{Packed, PackedConv, PackedDepthwise, Weights};
+use super::block_tiles::{BLOCK_TILES, THREADS};
+use super::pack::{Packed, PackedConv, PackedDepthwise, PackedWhole, Weights};
+use super::pack_block::chunk_count;
 use super::params::{
-    Address, ConvParams, DepthwiseParams, ExpressionStep, Params, PlanesParams, PointwiseParams, UpsampleParams,
+    Address, BlockParams, ConvParams, DepthwiseParams, ExpressionStep, Params, PlanesParams, PointwiseParams,
+    UpsampleParams,
 };
 use super::program::{
-    Activation, Conv, Depthwise, Doubling, Op, Place, Pointwise, Program, Step, Target, Upsample, View,
+    Activation, Block, Conv, Depthwise, Doubling, Op, Place, Pointwise, Program, Step, Target, Upsample, View,
 };
 use super::tiles::TILES;
 use crate::onnxruntime::Element;
@@ -45,6 +48,20 @@ pub enum Choice {
     Conv(usize),
     /// A block as three kernels: the tiles of its expansion and projection.
     Apart(usize, usize),
+    /// A block as one kernel, tile `.0` of [`BLOCK_TILES`].
+    Whole(usize),
+}
+
+impl std::fmt::Display for Choice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tile = |tile: usize| format!("{}x{}", TILES[tile].rows, TILES[tile].columns);
+        match *self {
+            Self::Plain => f.write_str("plain"),
+            Self::Conv(only) => f.write_str(&tile(only)),
+            Self::Apart(first, last) => write!(f, "{}+{}", tile(first), tile(last)),
+            Self::Whole(only) => f.write_str(&BLOCK_TILES[only].kernel.to_string_lossy()),
+        }
+    }
 }
 
 /// Everything a launch is made from.
@@ -90,11 +107,17 @@ impl Lowering<'_> {
             }
             (Op::Conv(op), Packed::Conv(packed), Choice::Conv(tile)) => one(self.conv(op, packed, tile, batch)),
             (Op::Depthwise(op), Packed::Depthwise(packed), Choice::Plain) => one(self.depthwise(op, packed, batch)),
-            (Op::Block(op), Packed::Block { expand, depthwise, project }, Choice::Apart(first, last)) => [
-                Some(self.conv(&op.expand, expand, first, batch)),
-                Some(self.depthwise(&op.depthwise, depthwise, batch)),
-                Some(self.conv(&op.project, project, last, batch)),
+            (Op::Block(op), Packed::Block(packed), Choice::Apart(first, last)) => [
+                Some(self.conv(&op.expand, &packed.expand, first, batch)),
+                Some(self.depthwise(&op.depthwise, &packed.depthwise, batch)),
+                Some(self.conv(&op.project, &packed.project, last, batch)),
             ],
+            (Op::Block(op), Packed::Block(packed), Choice::Whole(tile)) => {
+                match packed.whole.iter().find(|whole| whole.tile == tile) {
+                    Some(whole) => one(self.whole(op, whole, batch)),
+                    None => unreachable!("{op:?} in tile {tile}"),
+                }
+            }
             (Op::Upsample(op), ..) => one(self.upsample(op, batch)),
             (Op::Pointwise(op), Packed::Pointwise(constants), _) => one(self.pointwise(op, constants, batch)),
             (op, _, choice) => unreachable!("{op:?} as {choice:?}"),
@@ -165,6 +188,32 @@ impl Lowering<'_> {
         };
         let count = batch * op.to.height.div_ceil(down) * op.to.width.div_ceil(across) * op.to.channels / 4;
         line(kernel, count, DEPTHWISE_THREADS, Params::Depthwise(params))
+    }
+
+    fn whole(&self, op: &Block, packed: &PackedWhole, batch: usize) -> Launch {
+        let tile = &BLOCK_TILES[packed.tile];
+        let (from, to) = (op.expand.from, op.project.to);
+        let params = BlockParams {
+            from: self.address(from),
+            weights: self.weight(packed.weights),
+            bias: self.weight(packed.bias),
+            to: self.address(to),
+            chunks: int(chunk_count(op, tile)),
+            vectors: int(from.channels / 8),
+            channels: int(to.channels),
+            from_pitch: int(from.pitch),
+            to_pitch: int(to.pitch),
+            from_size: size(from),
+            to_size: size(to),
+            add_input: i32::from(op.project.residual.is_some()),
+        };
+        Launch {
+            kernel: tile.kernel,
+            blocks: [tile.blocks(op, batch) as u32, 1, 1],
+            threads: THREADS,
+            shared_bytes: tile.shared_bytes(),
+            params: Params::Block(params),
+        }
     }
 
     fn upsample(&self, op: &Upsample, batch: usize) -> Launch {

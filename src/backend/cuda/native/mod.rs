@@ -6,16 +6,20 @@
 //! | `compile` | ONNX to that, with what follows a convolution folded into it |
 //! | [`arena`] | where the buffers lie in one run of memory |
 //! | [`pack`] | weights as the kernels read them |
+//! | [`pack_block`] | an inverted residual's, for the kernel that takes it whole |
+//! | [`block_tiles`] | the shapes in which that kernel does |
 //! | [`tiles`] | the shapes in which a convolution is cut into blocks |
 //! | [`lower`] | operations as launches |
 //! | [`params`] | what a launch hands to a kernel |
 //! | [`cost`] | bytes and operations of each |
 //! | [`kernels`] | the kernels on one GPU, loaded |
 //! | [`model`] | a network on one GPU, and its contexts |
+//! | [`tune`], `tune_file` | how each operation runs fastest, measured once and kept |
 //! | [`engine`] | all that as an engine of the CUDA backend |
 //! | [`error`] | why a network is not for this engine |
 
 pub mod arena;
+pub mod block_tiles;
 mod compile;
 pub mod cost;
 pub mod engine;
@@ -24,12 +28,15 @@ pub mod kernels;
 pub mod lower;
 pub mod model;
 pub mod pack;
+pub mod pack_block;
 pub mod params;
 pub mod program;
 pub mod tiles;
+pub mod tune;
+mod tune_file;
 
 pub use engine::NativeEngine;
 pub use error::{CompileError, NativeError};
 pub use kernels::NativeKernels;
-pub use model::{NativeModel, NativeNetwork};
+pub use model::{NativeModel, NativeNetwork, Ways};
 pub use program::Program;

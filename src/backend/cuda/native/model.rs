@@ -1,6 +1,6 @@
 //! A compiled network on one GPU, and its contexts.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::NativeError;
 use super::arena::Arena;
@@ -9,8 +9,13 @@ use super::lower::{Addresses, Choice, Lowering};
 use super::pack::Weights;
 use super::program::{Op, Program};
 use super::tiles::usual;
+use super::tune::Tuned;
+use crate::backend::cuda::engine::BUCKETS;
 use crate::cuda::{CudaError, DeviceBuf, DevicePtr, Stream};
 use crate::onnxruntime::Element;
+
+/// Columns of a picture from which on an inverted residual usually runs as one kernel.
+const LEAST_WIDTH: usize = 40;
 
 /// Values that the kernels can number in one buffer.
 const MOST_VALUES: usize = i32::MAX as usize;
@@ -23,6 +28,16 @@ pub struct NativeModel {
     weights: Weights,
     uploaded: DeviceBuf,
     kernels: Arc<NativeKernels>,
+    tuned: OnceLock<Tuned>,
+}
+
+/// In which ways a context's operations will run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ways {
+    /// As [`NativeNetwork::enqueue`] does: there is memory for nothing else.
+    Chosen,
+    /// In any.
+    All,
 }
 
 /// A context: a model bound to buffers, with memory of its own for what lies between.
@@ -32,6 +47,7 @@ pub struct NativeNetwork {
     arena: Arena,
     addresses: Addresses,
     slab: DeviceBuf,
+    ways: Ways,
 }
 
 impl NativeModel {
@@ -51,13 +67,44 @@ impl NativeModel {
         let mut weights = Weights::new(&program);
         let uploaded = DeviceBuf::from_slice(kernels.context(), &weights.bytes)?;
         weights.bytes = Vec::new();
-        Ok(Arc::new(Self { program, weights, uploaded, kernels: Arc::clone(kernels) }))
+        Ok(Arc::new(Self { program, weights, uploaded, kernels: Arc::clone(kernels), tuned: OnceLock::new() }))
     }
 
     /// The network as it was compiled.
     #[must_use]
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// The kernels it runs.
+    #[must_use]
+    pub fn kernels(&self) -> &Arc<NativeKernels> {
+        &self.kernels
+    }
+
+    pub(super) fn set_tuned(&self, tuned: Tuned) {
+        // Two that load at once have measured the same.
+        let _ = self.tuned.set(tuned);
+    }
+
+    /// How an operation runs over `batch` items: as was measured, or as usual.
+    #[must_use]
+    pub fn choice(&self, index: usize, batch: usize) -> Choice {
+        let tuned = self.tuned.get().and_then(|tuned| tuned.choice(index, batch));
+        tuned.unwrap_or_else(|| self.usual_choice(index, batch))
+    }
+
+    /// How an operation runs where nothing was measured.
+    #[must_use]
+    pub fn usual_choice(&self, index: usize, batch: usize) -> Choice {
+        let multiprocessors = self.kernels.context().gpu().multiprocessors as usize;
+        self.program.ops[index].usual_choice(batch, multiprocessors, |choice| self.kernels.can(choice))
+    }
+
+    /// Whether an operation is run as several kernels at some batch up to `max_batch`.
+    fn is_apart(&self, index: usize, max_batch: usize) -> bool {
+        let mut batches = BUCKETS.into_iter().filter(|&batch| batch <= max_batch).chain([max_batch]);
+        batches.any(|batch| matches!(self.choice(index, batch), Choice::Apart(..)))
     }
 
     /// A context that reads `inputs`, in the program's order, and writes `output`, each of `max_batch` items.
@@ -72,13 +119,14 @@ impl NativeModel {
         inputs: &[DevicePtr],
         output: DevicePtr,
         max_batch: usize,
+        ways: Ways,
     ) -> Result<NativeNetwork, NativeError> {
         let edges = self.program.inputs.iter().chain([&self.program.output]).map(super::program::Edge::len);
         let largest = self.program.buffers.iter().copied().chain(edges).max().unwrap_or(0);
         if largest.checked_mul(max_batch).is_none_or(|values| values > MOST_VALUES) {
             return Err(NativeError::TooLarge { values: largest, batch: max_batch });
         }
-        let arena = Arena::new(&self.program, |_| true);
+        let arena = Arena::new(&self.program, |index| ways == Ways::All || self.is_apart(index, max_batch));
         let slab = DeviceBuf::new(self.kernels.context(), arena.bytes * max_batch)?;
         let addresses = Addresses {
             inputs: inputs.iter().map(|input| input.0).collect(),
@@ -87,7 +135,7 @@ impl NativeModel {
             arena: slab.ptr().0,
             max_batch,
         };
-        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab })
+        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab, ways })
     }
 }
 
@@ -102,7 +150,7 @@ impl NativeNetwork {
     pub unsafe fn enqueue(&mut self, batch: usize, stream: &Stream) -> Result<(), CudaError> {
         for index in 0..self.model.program.ops.len() {
             // SAFETY: promised by the caller.
-            unsafe { self.enqueue_op(index, self.usual_choice(index, batch), batch, stream) }?;
+            unsafe { self.launch(index, self.model.choice(index, batch), batch, stream) }?;
         }
         Ok(())
     }
@@ -111,6 +159,9 @@ impl NativeNetwork {
     ///
     /// # Safety
     /// As [`Self::enqueue`].
+    ///
+    /// # Panics
+    /// When the context was not bound for all ways.
     ///
     /// # Errors
     /// [`CudaError`].
@@ -121,6 +172,14 @@ impl NativeNetwork {
         batch: usize,
         stream: &Stream,
     ) -> Result<(), CudaError> {
+        assert_eq!(self.ways, Ways::All);
+        // SAFETY: promised by the caller.
+        unsafe { self.launch(index, choice, batch, stream) }
+    }
+
+    /// # Safety
+    /// As [`Self::enqueue`].
+    unsafe fn launch(&mut self, index: usize, choice: Choice, batch: usize, stream: &Stream) -> Result<(), CudaError> {
         let batch = batch.min(self.addresses.max_batch);
         let NativeModel { program, weights, kernels, .. } = &*self.model;
         let lowering = Lowering { program, weights, arena: &self.arena, addresses: &self.addresses };
@@ -134,8 +193,15 @@ impl NativeNetwork {
     /// How an operation runs where nothing was measured.
     #[must_use]
     pub fn usual_choice(&self, index: usize, batch: usize) -> Choice {
-        let multiprocessors = self.model.kernels.context().gpu().multiprocessors as usize;
-        self.model.program.ops[index].usual_choice(batch, multiprocessors)
+        self.model.usual_choice(index, batch)
+    }
+
+    /// All the ways in which an operation may run on this GPU.
+    #[must_use]
+    pub fn choices(&self, index: usize) -> Vec<Choice> {
+        let mut choices = self.model.program.ops[index].choices();
+        choices.retain(|&choice| self.model.kernels.can(choice));
+        choices
     }
 
     /// The network it runs.
@@ -152,13 +218,18 @@ impl NativeNetwork {
 }
 
 impl Op {
-    /// How it runs over `batch` items on a GPU of so many multiprocessors, where nothing was measured.
+    /// How it runs over `batch` items on a GPU of so many multiprocessors, where nothing was measured; `can` says what runs there.
     #[must_use]
-    pub fn usual_choice(&self, batch: usize, multiprocessors: usize) -> Choice {
+    pub fn usual_choice(&self, batch: usize, multiprocessors: usize, can: impl Fn(Choice) -> bool) -> Choice {
         let tile = |conv: &super::program::Conv| usual(batch * conv.to.pixels(), conv.to.channels, multiprocessors);
         match self {
             Self::Conv(op) => Choice::Conv(tile(op)),
-            Self::Block(op) => Choice::Apart(tile(&op.expand), tile(&op.project)),
+            Self::Block(op) => {
+                // The kernel that takes it whole cuts pictures 16 columns wide: small ones would be mostly padding.
+                let large = op.project.to.width >= LEAST_WIDTH;
+                let whole = super::block_tiles::fitting(op).map(Choice::Whole).filter(|&choice| large && can(choice));
+                whole.last().unwrap_or_else(|| Choice::Apart(tile(&op.expand), tile(&op.project)))
+            }
             _ => Choice::Plain,
         }
     }
@@ -169,9 +240,12 @@ impl Op {
         let fitting = |channels: usize| super::tiles::fitting(channels);
         match self {
             Self::Conv(op) => fitting(op.to.channels).map(Choice::Conv).collect(),
-            Self::Block(op) => fitting(op.expand.to.channels)
-                .flat_map(|first| fitting(op.project.to.channels).map(move |last| Choice::Apart(first, last)))
-                .collect(),
+            Self::Block(op) => {
+                let lasts = || fitting(op.project.to.channels);
+                let apart = fitting(op.expand.to.channels)
+                    .flat_map(|first| lasts().map(move |last| Choice::Apart(first, last)));
+                super::block_tiles::fitting(op).map(Choice::Whole).chain(apart).collect()
+            }
             _ => vec![Choice::Plain],
         }
     }

@@ -2,15 +2,17 @@
 
 use half::f16;
 
+use super::block_tiles::{BLOCK_TILES, fitting};
+use super::pack_block;
 use super::params::ConvTap;
-use super::program::{Conv, Depthwise, Op, Program, Step, VECTOR};
+use super::program::{Block, Conv, Depthwise, Op, Program, Step, VECTOR};
 use super::tiles::is_narrow;
 
 /// Bytes that every part starts at a multiple of.
 const ALIGNMENT: usize = 256;
 
 /// Rows and columns of a packed fragment.
-const FRAGMENT: usize = 16;
+pub(super) const FRAGMENT: usize = 16;
 
 /// A convolution's weights: offsets into the bytes, and sizes in fragments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,17 +34,31 @@ pub struct PackedDepthwise {
     pub bias: usize,
 }
 
+/// An inverted residual's: of its parts by themselves, and of each tile that takes it whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackedBlock {
+    pub expand: PackedConv,
+    pub depthwise: PackedDepthwise,
+    pub project: PackedConv,
+    pub whole: Vec<PackedWhole>,
+}
+
+/// For one tile of [`BLOCK_TILES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackedWhole {
+    /// Its index.
+    pub tile: usize,
+    pub weights: usize,
+    pub bias: usize,
+}
+
 /// Of one operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Packed {
     None,
     Conv(PackedConv),
     Depthwise(PackedDepthwise),
-    Block {
-        expand: PackedConv,
-        depthwise: PackedDepthwise,
-        project: PackedConv,
-    },
+    Block(PackedBlock),
     /// Of each step; used where it is a constant for each channel.
     Pointwise(Vec<usize>),
 }
@@ -64,11 +80,12 @@ impl Weights {
             let packed = match op {
                 Op::Conv(op) => Packed::Conv(weights.conv(op)),
                 Op::Depthwise(op) => Packed::Depthwise(weights.depthwise(op)),
-                Op::Block(op) => Packed::Block {
+                Op::Block(op) => Packed::Block(PackedBlock {
                     expand: weights.conv(&op.expand),
                     depthwise: weights.depthwise(&op.depthwise),
                     project: weights.conv(&op.project),
-                },
+                    whole: fitting(op).map(|tile| weights.whole(op, tile)).collect(),
+                }),
                 Op::Pointwise(op) => Packed::Pointwise(op.steps.iter().map(|step| weights.step(step)).collect()),
                 Op::Import(_) | Op::Upsample(_) | Op::Export(_) => Packed::None,
             };
@@ -85,7 +102,7 @@ impl Weights {
         let weights = self.start();
         for fragment in 0..fragments {
             for step in 0..steps {
-                self.fragment(|row, column| {
+                put_fragment(&mut self.bytes, |row, column| {
                     let (row, channel) = (step * FRAGMENT + row, channel_of(fragment * FRAGMENT + column, group));
                     let inside = row < depth && channel < channels;
                     if inside { op.weights[channel * depth + row] } else { f16::ZERO }
@@ -95,18 +112,6 @@ impl Weights {
         let bias = self.floats(&op.bias);
         let taps = (!op.is_pointwise()).then(|| self.taps(op));
         PackedConv { weights, bias, taps, steps, fragments }
-    }
-
-    /// 16 rows by 16 columns, as two B fragments of `mma.m16n8k16`: each lane's eight values together.
-    fn fragment(&mut self, value: impl Fn(usize, usize) -> f16) {
-        for lane in 0..32 {
-            let (g, t) = (lane / 4, lane % 4);
-            for tile in 0..2 {
-                for row in [2 * t, 2 * t + 1, 2 * t + 8, 2 * t + 9] {
-                    self.bytes.extend_from_slice(&value(row, 8 * tile + g).to_le_bytes());
-                }
-            }
-        }
     }
 
     /// For each 8 values of a window, where they lie from its first pixel.
@@ -129,6 +134,13 @@ impl Weights {
         PackedDepthwise { weights: self.floats(&op.weights), bias: self.floats(&op.bias) }
     }
 
+    fn whole(&mut self, op: &Block, tile: usize) -> PackedWhole {
+        let weights = self.start();
+        self.bytes.extend_from_slice(&pack_block::chunks(op, &BLOCK_TILES[tile]));
+        let bias = self.floats(&pack_block::bias(op, &BLOCK_TILES[tile]));
+        PackedWhole { tile, weights, bias }
+    }
+
     fn step(&mut self, step: &Step) -> usize {
         match step {
             Step::Channels(values) => self.floats(values),
@@ -148,9 +160,21 @@ impl Weights {
     }
 }
 
+/// 16 rows by 16 columns, as two B fragments of `mma.m16n8k16`: each lane's eight values together.
+pub(super) fn put_fragment(bytes: &mut Vec<u8>, value: impl Fn(usize, usize) -> f16) {
+    for lane in 0..32 {
+        let (g, t) = (lane / 4, lane % 4);
+        for tile in 0..2 {
+            for row in [2 * t, 2 * t + 1, 2 * t + 8, 2 * t + 9] {
+                bytes.extend_from_slice(&value(row, 8 * tile + g).to_le_bytes());
+            }
+        }
+    }
+}
+
 /// The output channel behind packed column `column`. A thread of `conv.cu` holds two neighbouring columns of each 8: their order makes
 /// the columns that one thread holds of a group of 32 or 16 neighbouring channels.
-fn channel_of(column: usize, group: usize) -> usize {
+pub(super) fn channel_of(column: usize, group: usize) -> usize {
     let (at, tiles) = (column % group, group / 8);
     let (tile, pair, odd) = (at / 8, at % 8 / 2, at % 2);
     column - at + pair * 2 * tiles + 2 * tile + odd

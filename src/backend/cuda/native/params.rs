@@ -58,6 +58,24 @@ pub struct DepthwiseParams {
     pub activation: i32,
 }
 
+/// `block_*`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct BlockParams {
+    pub from: Address,
+    pub weights: Address,
+    pub bias: Address,
+    pub to: Address,
+    pub chunks: i32,
+    pub vectors: i32,
+    pub channels: i32,
+    pub from_pitch: i32,
+    pub to_pitch: i32,
+    pub from_size: [i32; 2],
+    pub to_size: [i32; 2],
+    pub add_input: i32,
+}
+
 /// `upsample_*`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -124,6 +142,7 @@ pub struct PointwiseParams {
 pub enum Params {
     Conv(ConvParams),
     Depthwise(DepthwiseParams),
+    Block(BlockParams),
     Upsample(UpsampleParams),
     Planes(PlanesParams),
     Pointwise(PointwiseParams),
@@ -139,6 +158,7 @@ impl Params {
         match self {
             Self::Conv(params) => of(params),
             Self::Depthwise(params) => of(params),
+            Self::Block(params) => of(params),
             Self::Upsample(params) => of(params),
             Self::Planes(params) => of(params),
             Self::Pointwise(params) => of(params),

@@ -1,0 +1,158 @@
+//! How each operation runs fastest on this GPU: every way is tried once, when a network is loaded, and the answer kept on the disk.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::NativeError;
+use super::lower::Choice;
+use super::model::{NativeModel, NativeNetwork, Ways};
+use super::program::Op;
+use super::tune_file;
+use crate::cuda::{Context, CudaError, DeviceBuf, Event, Priority, Stream, Timing};
+
+/// Batches that are measured: for one viewer, for a few, and for all larger ones, which are alike.
+pub const MEASURED: [usize; 3] = [1, 4, 16];
+
+/// Times of each way, of which the median counts, and runs in each of them.
+const REPEATS: usize = 5;
+const RUNS: u32 = 2;
+
+/// The way each operation runs, for each of [`MEASURED`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tuned {
+    pub batches: [Vec<Choice>; MEASURED.len()],
+}
+
+impl Tuned {
+    /// How operation `index` runs over `batch` items.
+    #[must_use]
+    pub fn choice(&self, index: usize, batch: usize) -> Option<Choice> {
+        let at = MEASURED.iter().position(|&measured| measured >= batch).unwrap_or(MEASURED.len() - 1);
+        self.batches[at].get(index).copied()
+    }
+}
+
+impl NativeModel {
+    /// Finds out how each operation runs fastest, unless the folder `kept` knows it of an earlier start: in networks of the same shape, on
+    /// the same GPU, with the same driver and kernels. Takes seconds, and the GPU for itself as far as it can.
+    ///
+    /// # Errors
+    /// [`NativeError`]; the model runs as it usually would then.
+    pub fn tune(self: &Arc<Self>, kept: Option<&Path>) -> Result<(), NativeError> {
+        let gpu = self.kernels().context().gpu();
+        let driver = self.kernels().driver();
+        let target = format!("{} sm_{} driver {driver}", gpu.name, gpu.sm);
+        let path = kept.map(|folder| tune_file::path(folder, self.program(), &target));
+        if let Some(tuned) = path.as_deref().and_then(|path| tune_file::read(path, self)) {
+            self.set_tuned(tuned);
+            return Ok(());
+        }
+        let begin = Instant::now();
+        let mut batches = MEASURED.map(|_| Vec::new());
+        for (choices, batch) in batches.iter_mut().zip(MEASURED) {
+            *choices = measure(self, batch)?;
+        }
+        let tuned = Tuned { batches };
+        tracing::info!(
+            seconds = begin.elapsed().as_secs_f32(),
+            "measured how the network runs fastest on {}",
+            gpu.name
+        );
+        if let Some(path) = &path {
+            tune_file::write(path, self.program(), &tuned);
+        }
+        self.set_tuned(tuned);
+        Ok(())
+    }
+}
+
+/// The fastest way of each operation over `batch` items.
+fn measure(model: &Arc<NativeModel>, batch: usize) -> Result<Vec<Choice>, NativeError> {
+    let context = Arc::clone(model.kernels().context());
+    let program = model.program();
+    let edge = |edge: &super::program::Edge| DeviceBuf::new(&context, batch * edge.len() * edge.element.bytes());
+    let inputs = program.inputs.iter().map(edge).collect::<Result<Vec<_>, _>>()?;
+    let output = edge(&program.output)?;
+    let addresses: Vec<_> = inputs.iter().map(DeviceBuf::ptr).collect();
+    // SAFETY: the buffers have the edges' sizes and outlive the network.
+    let network = unsafe { model.bind(&addresses, output.ptr(), batch, Ways::All) }?;
+    let mut bench = Bench { network, stream: Stream::new(&context, Priority::Normal)?, context, batch };
+    program.ops.iter().enumerate().map(|(index, op)| Ok(bench.fastest(index, op)?)).collect()
+}
+
+struct Bench {
+    // Declared first: what it has enqueued is done before it goes.
+    stream: Stream,
+    network: NativeNetwork,
+    context: Arc<Context>,
+    batch: usize,
+}
+
+impl Bench {
+    /// Tries the ways of an operation; of a block as three kernels not every pair of tiles, but each tile beside the best of the other.
+    fn fastest(&mut self, index: usize, op: &Op) -> Result<Choice, CudaError> {
+        let mut best = (Duration::MAX, self.network.usual_choice(index, self.batch));
+        let choices = self.network.choices(index);
+        let multiprocessors = self.context.gpu().multiprocessors as usize;
+        let apart = op.usual_choice(self.batch, multiprocessors, |_| false);
+        let Choice::Apart(_, usual_last) = apart else {
+            choices.into_iter().try_for_each(|choice| self.challenge(&mut best, index, choice))?;
+            return Ok(best.1);
+        };
+        let mut best_apart = (Duration::MAX, apart);
+        for &choice in &choices {
+            match choice {
+                Choice::Apart(_, last) if last == usual_last => self.challenge(&mut best_apart, index, choice)?,
+                Choice::Apart(..) => {}
+                _ => self.challenge(&mut best, index, choice)?,
+            }
+        }
+        let Choice::Apart(best_first, _) = best_apart.1 else { return Ok(best.1) };
+        for &choice in &choices {
+            if matches!(choice, Choice::Apart(first, last) if first == best_first && last != usual_last) {
+                self.challenge(&mut best_apart, index, choice)?;
+            }
+        }
+        Ok(if best_apart.0 < best.0 { best_apart.1 } else { best.1 })
+    }
+
+    fn challenge(&mut self, best: &mut (Duration, Choice), index: usize, choice: Choice) -> Result<(), CudaError> {
+        let time = self.time(index, choice)?;
+        if time < best.0 {
+            *best = (time, choice);
+        }
+        Ok(())
+    }
+
+    /// Median time of one run.
+    fn time(&mut self, index: usize, choice: Choice) -> Result<Duration, CudaError> {
+        self.run(index, choice)?;
+        let mut times = [Duration::MAX; REPEATS];
+        for time in &mut times {
+            let (begin, end) = (Event::new(&self.context, Timing::On)?, Event::new(&self.context, Timing::On)?);
+            begin.record(&self.stream)?;
+            for _ in 0..RUNS {
+                self.run(index, choice)?;
+            }
+            end.record(&self.stream)?;
+            end.synchronize()?;
+            *time = end.since(&begin)? / RUNS;
+        }
+        times.sort_unstable();
+        Ok(times[REPEATS / 2])
+    }
+
+    fn run(&mut self, index: usize, choice: Choice) -> Result<(), CudaError> {
+        // SAFETY: the buffers are alive, and one stream runs one thing after the other.
+        unsafe { self.network.enqueue_op(index, choice, self.batch, &self.stream) }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Err(error) = self.stream.synchronize() {
+            tracing::debug!("{error}");
+        }
+    }
+}
