@@ -128,13 +128,13 @@ mod tests {
     #[test]
     fn a_plan_comes_back_and_another_machines_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let path = key("H200").path(&folder.path().join("new"), "generator");
+        let path = key("H200").path(&folder.path().join("new"), Path::new("generator.onnx"));
         assert!(matches!(read_plan(&path, &key("H200")), Err(PlanError::Missing)));
         write_plan(&path, &key("H200"), b"plan").unwrap();
         assert_eq!(read_plan(&path, &key("H200")).unwrap(), b"plan");
         let error = read_plan(&path, &key("L40S")).unwrap_err().to_string();
         assert!(error.contains("another target: H200, while this is L40S"), "{error}");
-        assert_ne!(path, key("L40S").path(&folder.path().join("new"), "generator"));
+        assert_ne!(path, key("L40S").path(&folder.path().join("new"), Path::new("generator.onnx")));
     }
 
     proptest! {
