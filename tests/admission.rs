@@ -27,7 +27,7 @@ impl TestServer {
         let daemon = Arc::new(Daemon::new(engine(&backend, 2, 8, 1), registry, options));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let options = ServerOptions { max_message_bytes: 16 << 20, drain: std::time::Duration::ZERO };
+        let options = ServerOptions { max_message_bytes: 16 << 20, drain: std::time::Duration::ZERO, keepalive: None };
         tokio::spawn(rpc::run(Arc::clone(&daemon), listener, options, std::future::pending()));
         Self { address, daemon }
     }

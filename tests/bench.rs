@@ -33,7 +33,7 @@ impl TestServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let options = ServerOptions { max_message_bytes: 16 << 20, drain: Duration::ZERO };
+        let options = ServerOptions { max_message_bytes: 16 << 20, drain: Duration::ZERO, keepalive: None };
         tokio::spawn(rpc::run(Arc::clone(&daemon), listener, options, async {
             let _ = stopped.await;
         }));

@@ -54,7 +54,7 @@ impl TestServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let options = ServerOptions { max_message_bytes, drain: Duration::from_secs(40) };
+        let options = ServerOptions { max_message_bytes, drain: Duration::from_secs(40), keepalive: None };
         let running = tokio::spawn(rpc::run(Arc::clone(&daemon), listener, options, async {
             let _ = stopped.await;
         }));

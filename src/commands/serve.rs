@@ -78,6 +78,7 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         doors: doors(&config, slots),
         admission: admission(&config),
         latency_budget: Duration::from_millis(config.latency_budget_ms),
+        idle: seconds(config.idle_seconds),
     };
     let daemon = Arc::new(Daemon::new(fleet, registry, options));
     preload(&daemon, &config.preload, notifier.as_ref()).await?;
@@ -88,7 +89,11 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     let _metrics = open_metrics(config.metrics, &daemon).await?;
     tracing::info!("listening on {address}");
     let drain = Duration::from_secs(config.drain_seconds);
-    let server = ServerOptions { max_message_bytes: config.max_message_bytes, drain };
+    let server = ServerOptions {
+        max_message_bytes: config.max_message_bytes,
+        drain,
+        keepalive: seconds(config.keepalive_seconds),
+    };
     let _watch = notifier.as_ref().map(|notifier| watch::serving(notifier, &daemon));
     let fleet = Arc::clone(&daemon);
     let shutdown = async move {
@@ -117,6 +122,11 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// 0 for none.
+fn seconds(seconds: u64) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 fn doors(config: &Config, slots: usize) -> DoorOptions {

@@ -33,6 +33,8 @@ pub const KEYS: &[&str] = &[
     "otlp",
     "max_message_bytes",
     "drain_seconds",
+    "idle_seconds",
+    "keepalive_seconds",
     "latency_budget_ms",
     "log",
     "log_format",

@@ -89,6 +89,10 @@ pub struct Config {
     pub max_message_bytes: usize,
     /// Seconds that running calls are given to end when the daemon stops.
     pub drain_seconds: u64,
+    /// Seconds that nothing may happen in a call, or an answer wait to be read; 0 for as long as it takes.
+    pub idle_seconds: u64,
+    /// Seconds of silence after which a connection is asked whether it is still there; 0 asks nobody.
+    pub keepalive_seconds: u64,
     /// Milliseconds from the sound to a live frame that a viewer does not notice: by it live work is put in order.
     pub latency_budget_ms: u64,
     /// `tracing` filter.
@@ -145,6 +149,8 @@ impl Config {
                 .number("max_message_bytes", 1024..=u64::from(u32::MAX))?
                 .map_or(keys::DEFAULT_MESSAGE_BYTES, |n| n as usize),
             latency_budget_ms: values.number("latency_budget_ms", 1..=10_000)?.unwrap_or(150),
+            idle_seconds: values.number("idle_seconds", 0..=86_400)?.unwrap_or(600),
+            keepalive_seconds: values.number("keepalive_seconds", 0..=3600)?.unwrap_or(20),
             drain_seconds: values.number("drain_seconds", 0..=3600)?.unwrap_or(30),
             log: values.text("log")?.unwrap_or_else(|| "info".to_owned()),
             log_format: values

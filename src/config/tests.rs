@@ -50,6 +50,8 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
         ("otlp", "\"http://127.0.0.1:3\""),
         ("max_message_bytes", "4096"),
         ("drain_seconds", "9"),
+        ("idle_seconds", "40"),
+        ("keepalive_seconds", "11"),
         ("latency_budget_ms", "90"),
         ("log", "\"debug\""),
         ("log_format", "\"json\""),

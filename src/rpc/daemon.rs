@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use super::activity::Bounds;
 use super::doors::{DoorOptions, Doors, Place};
 use super::status::RpcError;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar, Registry};
@@ -26,6 +27,8 @@ pub struct DaemonOptions {
     pub admission: Option<AdmissionLimits>,
     /// Time from the sound to a live frame that a viewer does not notice.
     pub latency_budget: Duration,
+    /// Time that nothing may happen in a call, or an answer wait to be read; `None` for as long as it takes.
+    pub idle: Option<Duration>,
 }
 
 /// The running daemon: devices, avatars and the doors in front of them.
@@ -223,6 +226,11 @@ impl Daemon {
     /// How live sessions are paced.
     pub(super) fn live(&self) -> Pace {
         Pace::Live { budget: self.options.latency_budget }
+    }
+
+    /// How long a call may last.
+    pub(super) fn bounds(&self, info: &CallInfo) -> Bounds {
+        Bounds { deadline: info.deadline.map(Into::into), idle: self.options.idle }
     }
 
     /// How calls with idle frames take turns.

@@ -142,7 +142,7 @@ mod tests {
         DoorOptions { max_sessions: 6, max_sessions_per_client: Some(2), max_synth: 1, max_queued_synth: 1 };
 
     fn call(kind: CallKind, peer: [u8; 4]) -> CallInfo {
-        CallInfo { kind, request_id: None, peer: Some(Ipv4Addr::from(peer).into()) }
+        CallInfo { kind, request_id: None, peer: Some(Ipv4Addr::from(peer).into()), deadline: None }
     }
 
     #[tokio::test]

@@ -22,9 +22,11 @@ pub mod doors;
 pub mod server;
 pub mod status;
 
+mod activity;
 mod backgrounds;
 mod converse;
 mod frames;
+mod lease;
 mod lipsync;
 mod monolithic;
 mod synthesize;

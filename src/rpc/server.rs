@@ -21,11 +21,15 @@ use super::proto::DESCRIPTORS;
 use super::proto::lipsync::lip_sync_server::LipSyncServer;
 use super::proto::monolithic::monolithic_service_server::MonolithicServiceServer;
 
-/// A connection that has been silent for so long is asked whether it is still there.
-const KEEPALIVE: Duration = Duration::from_secs(20);
-
 /// Calls one connection may have open; more wait in the client.
 const STREAMS_PER_CONNECTION: u32 = 1024;
+
+/// Bytes of one call that may have come and not been taken: eight seconds of 16-bit speech at 16 kHz.
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+
+/// Bytes of all calls of one connection: many times as many, so that calls which are held back do not hold back those beside them,
+/// which are other people's behind a proxy.
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
 /// How the server listens and ends.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +38,9 @@ pub struct ServerOptions {
     pub max_message_bytes: usize,
     /// Time that running calls get to end.
     pub drain: Duration,
+    /// A connection that has been silent for so long is asked whether it is still there, and closed when it has not answered in
+    /// half of that; `None` asks nobody.
+    pub keepalive: Option<Duration>,
 }
 
 /// Why the server ended other than by being asked to.
@@ -74,8 +81,11 @@ pub async fn run(
         .max_encoding_message_size(most);
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let serving = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_interval(options.keepalive)
+        .http2_keepalive_timeout(options.keepalive.map(|interval| interval / 2))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
         // Older clients, Python's among them, still ask by this name.

@@ -83,6 +83,23 @@ pub enum RpcError {
     /// The device has no room for one more live stream.
     #[error(transparent)]
     Overload(#[from] Overload),
+    /// The client gave the call so much time.
+    #[error("the call's deadline has passed")]
+    Deadline,
+    /// Nothing was sent and nothing was to be sent.
+    #[error(
+        "nothing has happened in this call for {seconds} s; open another, or send an empty `audio` now and then to keep it"
+    )]
+    Idle {
+        /// The bound.
+        seconds: u64,
+    },
+    /// Nobody read.
+    #[error("this call has not been read for {seconds} s; read its answers as they come")]
+    Unread {
+        /// The bound.
+        seconds: u64,
+    },
     /// The daemon is going.
     #[error("the daemon is stopping; connect again in a few seconds")]
     Stopping,
@@ -109,6 +126,7 @@ impl RpcError {
             Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Code::Unavailable,
             Self::Session(error) if error.is_passing() => Code::Unavailable,
+            Self::Deadline | Self::Idle { .. } | Self::Unread { .. } => Code::DeadlineExceeded,
             Self::Session(_) | Self::Background(_) => Code::Internal,
         }
     }
@@ -125,7 +143,7 @@ impl RpcError {
             Self::ClientFull { .. } => Refusal::ClientLimit,
             Self::QueueFull { .. } => Refusal::Queue,
             Self::Overload(_) => Refusal::Capacity,
-            Self::Session(_) => return None,
+            Self::Session(_) | Self::Deadline | Self::Idle { .. } | Self::Unread { .. } => return None,
             _ => Refusal::BadRequest,
         })
     }

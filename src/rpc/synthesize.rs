@@ -7,8 +7,10 @@ use futures_util::stream::unfold;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
+use super::activity::{Activity, Bounds};
 use super::daemon::{Admitted, Call, Daemon};
 use super::frames::{FrameMessages, format_of};
+use super::lease::Leased;
 use super::proto::lipsync::{AudioFormat, SynthesizeRequest, SynthesizeResponse};
 use super::status::RpcError;
 use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
@@ -52,19 +54,36 @@ pub(super) async fn synthesize(
     };
     let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options)?;
     let messages = FrameMessages::new(avatar, format, pcm.sample_rate_hz);
-    let stream = Running { reader, messages, call, _speech: AbortOnDrop(tokio::spawn(speak(intake, pcm))) };
-    Ok(Box::pin(unfold(stream, next_frame)))
+    let (activity, bounds) = (Activity::now(), daemon.bounds(info));
+    // Its frames come as fast as there is room for them: a queue in front of it is no fault of the client's.
+    let waits = Bounds { idle: None, ..bounds };
+    let speech = AbortOnDrop(tokio::spawn(speak(intake, pcm)));
+    let running = Running { reader, messages, call, activity, bounds: waits, _speech: speech };
+    let overdue = running.call.record.overdue();
+    let answers = unfold(Some(running), |running| async { next_frame(running?).await });
+    Ok(Box::pin(Leased::new(answers, bounds, overdue)))
 }
 
 struct Running {
     reader: FrameReader,
     messages: FrameMessages,
     call: Call,
+    activity: Activity,
+    bounds: Bounds,
     _speech: AbortOnDrop,
 }
 
-async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, Status>, Running)> {
-    let item = match running.reader.next().await? {
+async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, Status>, Option<Running>)> {
+    let Running { reader, activity, bounds, call, .. } = &mut running;
+    let event = tokio::select! {
+        biased;
+        event = reader.next() => event?,
+        over = bounds.passed(activity) => {
+            call.record.ends(CallEnd::Timeout);
+            return Some((Err(over.into()), None));
+        }
+    };
+    let item = match event {
         Ok(Event::Frame(frame)) => Ok(SynthesizeResponse { frame: Some(running.messages.of(frame)) }),
         Ok(Event::UtteranceDone { utterance, frames, samples }) => {
             running.call.record.utterance_done(utterance, frames, samples);
@@ -77,7 +96,7 @@ async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, 
             Err(RpcError::from(error).into())
         }
     };
-    Some((item, running))
+    Some((item, Some(running)))
 }
 
 /// Pushes the whole sound; the reader's end is what matters, so an early end is not an error here.

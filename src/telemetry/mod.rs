@@ -35,4 +35,4 @@ pub use label::{CallEnd, CallKind, Refusal, SessionState, Stage, WorkClass};
 pub use lane::LaneMeter;
 pub use log::{LogOptions, StartError, Traces, start};
 pub use recorder::Recorder;
-pub use session::{CallInfo, CallRecord, SessionMeter};
+pub use session::{CallInfo, CallRecord, Overdue, SessionMeter};

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use tracing::{Span, field};
 
@@ -73,6 +73,8 @@ pub struct CallInfo {
     pub request_id: Option<String>,
     /// Where it came from.
     pub peer: Option<IpAddr>,
+    /// When the client no longer wants it.
+    pub deadline: Option<Instant>,
 }
 
 /// One call with a session, from its admission to its end: counted once, with a span of its own. A call that
@@ -82,7 +84,19 @@ pub struct CallRecord {
     recorder: Arc<Recorder>,
     kind: CallKind,
     end: CallEnd,
+    overdue: Overdue,
     span: Span,
+}
+
+/// Tells a call's record that it is being ended for taking too long.
+#[derive(Debug, Clone, Default)]
+pub struct Overdue(Arc<AtomicBool>);
+
+impl Overdue {
+    /// It is.
+    pub fn note(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 impl CallRecord {
@@ -99,7 +113,13 @@ impl CallRecord {
             end = field::Empty,
         );
         span.in_scope(|| tracing::debug!("opened"));
-        Self { recorder, kind: call.kind, end: CallEnd::Cancelled, span }
+        Self { recorder, kind: call.kind, end: CallEnd::Cancelled, overdue: Overdue::default(), span }
+    }
+
+    /// For whoever ends it for taking too long.
+    #[must_use]
+    pub fn overdue(&self) -> Overdue {
+        self.overdue.clone()
     }
 
     /// How the call is ending; the last word counts.
@@ -120,6 +140,9 @@ impl CallRecord {
 
 impl Drop for CallRecord {
     fn drop(&mut self) {
+        if self.overdue.0.load(Ordering::Relaxed) {
+            self.end = CallEnd::Timeout;
+        }
         self.recorder.call_ended(self.kind, self.end);
         self.span.record("end", self.end.word());
         self.span.in_scope(|| tracing::debug!(end = self.end.word(), "closed"));
@@ -170,7 +193,7 @@ mod tests {
     #[test]
     fn a_call_counts_once_under_its_last_word_or_as_cancelled() {
         let recorder = Recorder::new();
-        let info = CallInfo { kind: CallKind::Live, request_id: None, peer: None };
+        let info = CallInfo { kind: CallKind::Live, request_id: None, peer: None, deadline: None };
         let avatar: AvatarId = "demo".parse().unwrap();
         let mut done = CallRecord::open(Arc::clone(&recorder), &info, &avatar);
         done.ends(CallEnd::Done);

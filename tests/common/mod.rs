@@ -5,8 +5,10 @@ pub mod cuda;
 pub mod gpu;
 pub mod native;
 pub mod native_cases;
+pub mod relay;
 pub mod server;
 pub mod speech;
+pub mod talk;
 pub mod wiretap;
 
 use std::future::Future;
@@ -71,6 +73,7 @@ pub fn daemon_options(max_sessions: usize) -> DaemonOptions {
         },
         admission: None,
         latency_budget: Duration::from_millis(150),
+        idle: None,
     }
 }
 

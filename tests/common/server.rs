@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lipsyncd::avatar::{EvictPolicy, Registry, ResidencyLimits};
+use lipsyncd::avatar::{EvictPolicy, LoadedAvatar, Registry, ResidencyLimits};
 use lipsyncd::backend::Backend;
 use lipsyncd::batch::{EngineOptions, Fleet, Limits};
 use lipsyncd::rpc::client::{Client, ClientOptions};
@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{avatars_dir, cpu_backend, eventually, templates, within};
+use super::{TINY, avatars_dir, cpu_backend, eventually, templates, within};
 
 /// How a server is started.
 pub struct Setup {
@@ -28,7 +28,7 @@ pub struct Setup {
 impl Setup {
     /// The golden avatars on one CPU backend with two lanes.
     pub fn new(daemon: DaemonOptions) -> Self {
-        let server = ServerOptions { max_message_bytes: 16 << 20, drain: Duration::ZERO };
+        let server = ServerOptions { max_message_bytes: 16 << 20, drain: Duration::ZERO, keepalive: None };
         Self { avatars: avatars_dir(), devices: vec![(cpu_backend(), 2)], daemon, server }
     }
 
@@ -65,6 +65,27 @@ impl TestServer {
     pub async fn client(&self) -> Client {
         let options = ClientOptions { max_message_bytes: 16 << 20, stream_window_bytes: None };
         Client::connect(&format!("http://{}", self.address), options).await.unwrap()
+    }
+
+    /// The golden avatar, which has been drawn.
+    pub fn avatar(&self) -> Arc<LoadedAvatar> {
+        self.daemon.registry().loaded(&TINY.parse().unwrap()).expect("it is drawn")
+    }
+
+    /// Whether nothing is held any more by anybody: no place, no work, no turn, no buffer.
+    pub fn holds_nothing(&self) -> bool {
+        let avatar = self.avatar();
+        let fleet = self.daemon.fleet();
+        self.daemon.sessions() == 0
+            && avatar.usage().sessions == 0
+            && fleet.waiting() == (0, 0)
+            && fleet.engines().iter().all(|engine| engine.turns() == (0, 0))
+            && avatar.jpeg_pool().usage() == (0, 0)
+    }
+
+    /// Waits until nothing is held.
+    pub async fn is_free(&self) {
+        eventually("nothing is held any more", || self.holds_nothing()).await;
     }
 
     /// No session is left and the server ends when it is asked to.
