@@ -37,6 +37,11 @@ step() {
 say "lipsyncd GPU check, $(date -u +%Y-%m-%d)"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>"$report" 2>&1
 
+# The size that users deploy, with random weights.
+full=$here/out/avatars/full
+[ -d "$full" ] || step full-size python3 "$here/engines/networks/standin.py" --width full --out "$full"
+export LIPSYNCD_NATIVE_ONNX="$full/generator.onnx"
+
 for name in $steps; do
     case $name in
     doctor) step doctor "$bin/lipsyncd" doctor ;;
@@ -54,12 +59,10 @@ for name in $steps; do
             --out "$here/out/sanitizer"
         ;;
     bench)
-        avatar=$here/out/avatars/full
-        [ -d "$avatar" ] || step full-size python3 "$here/engines/networks/standin.py" --width full --out "$avatar"
-        step bench-native "$bin/bench_native" "$avatar/generator.onnx"
+        step bench-operations "$bin/bench_native" "$full/generator.onnx"
         for engine in ${ENGINES:-native onnxruntime}; do
             # shellcheck disable=SC2086 # Options, split on purpose.
-            step "bench-$engine" "$bin/lipsyncd" engine bench --gpu-engine "$engine" --avatar "$avatar" ${BENCH:-}
+            step "bench-$engine" "$bin/lipsyncd" engine bench --gpu-engine "$engine" --avatar "$full" ${BENCH:-}
         done
         ;;
     *) say "no such step: $name" ;;

@@ -6,10 +6,6 @@ cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
 out=out/gpu-check
 mkdir -p "$out"
-# PROFILE=dev is quicker to build, for a look.
-profile=${PROFILE:-release}
-$cargo build --profile "$profile" --locked
-cp "target/$([ "$profile" = dev ] && echo debug || echo "$profile")/lipsyncd" "$out/lipsyncd"
 # Copies the program of a test or bench target. One call of cargo each: all at once, it would build what is not needed here.
 take() {
     program=$($cargo test --locked --no-run "$1" "$2" --message-format json 2>/dev/null |
@@ -20,5 +16,12 @@ for test in conformance gpu_frames gpu_soak gpu_faults gpu_native gpu_nvjpeg ker
     take --test "$test" "$test"
 done
 take --bench gpu_native bench_native
+# QUICK=1 takes the program that cargo built beside the tests, for a look; its times mean nothing.
+if [ -n "${QUICK:-}" ]; then
+    cp target/debug/lipsyncd "$out/lipsyncd"
+else
+    $cargo build --release --locked
+    cp target/release/lipsyncd "$out/lipsyncd"
+fi
 find "$out" -maxdepth 1 -type f -exec strip {} +
 ls -l "$out"

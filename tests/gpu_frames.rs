@@ -33,11 +33,11 @@ fn load_demo(backend: &Arc<dyn Backend>) -> Arc<LoadedAvatar> {
     Arc::new(LoadedAvatar::load(id, &bundle, Arc::clone(backend), &templates(), &|_| {}).unwrap())
 }
 
-/// The sentence's frames as `format`, drawn on `backend` in batches of up to `batch`.
+/// The sentence's frames as `format`, drawn on `backend` in batches of up to `batch` windows and frames.
 async fn frames(backend: &Arc<dyn Backend>, batch: usize, format: FrameFormat) -> Vec<Vec<u8>> {
     let pcm = sentence();
     let avatar = load_demo(backend);
-    let engine = engine(backend, 2, 16, batch);
+    let engine = engine(backend, 2, batch, batch);
     let options = SessionOptions { outbox_frames: 64, ..SessionOptions::new(format, pcm.sample_rate_hz) };
     let take = perform(&engine, &avatar, options, &pcm.samples).await;
     take.frames.into_iter().map(|frame| frame.data).collect()

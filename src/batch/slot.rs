@@ -260,6 +260,11 @@ impl Slot<InFlight> {
         &mut self.body.outputs[index]
     }
 
+    /// Where the pictures of all frames go, in order; as many must be there when the slot lands.
+    pub(crate) fn outputs_mut(&mut self) -> &mut Vec<PooledBuf> {
+        &mut self.body.outputs
+    }
+
     /// The results are in, or `outcome` says why there are none.
     #[must_use]
     pub fn land(self, outcome: Result<StageTimes, BackendError>) -> Slot<Ready> {

@@ -76,6 +76,8 @@ pub struct SessionCore {
     reserved_items: usize,
     /// When it was last served: a count of batches.
     served: AtomicU64,
+    /// The choice of a batch that met its work last.
+    met: AtomicU64,
     opened: Instant,
     /// Frames that were drawn for it.
     pub(super) drawn: AtomicU64,
@@ -147,6 +149,7 @@ impl SessionCore {
             _buffers: buffers,
             reserved_items,
             served: AtomicU64::new(0),
+            met: AtomicU64::new(0),
             opened: Instant::now(),
             drawn: AtomicU64::new(0),
             state: Mutex::new(state),
@@ -195,6 +198,11 @@ impl SessionCore {
     /// When it was last served: a count of batches, smaller is longer ago.
     pub(crate) fn served(&self) -> u64 {
         self.served.load(Ordering::Relaxed)
+    }
+
+    /// Notes that the choice of batch number `batch` meets its work; true when it has met some before.
+    pub(crate) fn is_met_again(&self, batch: u64) -> bool {
+        self.met.swap(batch, Ordering::Relaxed) == batch
     }
 
     pub(crate) fn set_served(&self, batches: u64) {

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::avatar::{Budget, DeviceAvatar};
 use super::choice::{CudaOptions, CudaUnavailable, JpegChoice, choose, nvjpeg};
+use super::encoders::Encoders;
 use super::engine::{GpuEngine, NetworkFile, Port, Ports};
 use super::faults::Faults;
 use super::kernels::Target;
@@ -23,6 +24,13 @@ use crate::onnxruntime::Element;
 
 /// Memory that is left to networks and lanes when nothing is said of how much avatars may take.
 const RESERVE_BYTES: u64 = 2 << 30;
+
+/// Threads that splice strips: half of the cores, since the other half has sound, sessions and sockets to serve. One core splices
+/// some ten thousand strips a second.
+fn encoder_threads() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    (cores / 2).clamp(1, 16)
+}
 
 /// One GPU.
 pub struct CudaBackend {
@@ -54,6 +62,7 @@ impl CudaBackend {
             kernels,
             nvjpeg: nvjpeg(options.jpeg, target.driver).map_err(unavailable)?,
             jpeg: options.jpeg,
+            encoders: Encoders::start(encoder_threads())?,
             loader: Arc::new(Stream::new(&context, Priority::Normal).map_err(at_gpu)?),
             faults: Faults::watch()?,
             budget,

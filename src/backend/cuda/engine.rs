@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::CudaError;
+use super::scratch::Scratch;
 use crate::backend::BackendError;
 use crate::cuda::{DevicePtr, Stream};
 use crate::onnxruntime::Element;
@@ -96,14 +97,21 @@ pub trait GpuEngine: Send + Sync + 'static {
 
 /// A network that lanes can bind.
 pub trait GpuModel: Send + Sync + 'static {
-    /// A lane's own context for it, reading and writing `buffers`. Called on the lane's thread.
+    /// A lane's own context for it, reading and writing `buffers`, with what lies between in `scratch`, which is the lane's. Called on the
+    /// lane's thread.
     ///
     /// # Safety
-    /// `buffers` must be as large as the network's ports say and outlive the result, and so must `stream`.
+    /// `buffers` must be as large as the network's ports say and outlive the result, and so must `stream`. Networks bound with the same
+    /// `scratch` must run one after the other, on that stream.
     ///
     /// # Errors
     /// [`BackendError`] when the device has no room for it.
-    unsafe fn bind(&self, stream: &Arc<Stream>, buffers: &Buffers) -> Result<Box<dyn GpuNetwork>, BackendError>;
+    unsafe fn bind(
+        &self,
+        stream: &Arc<Stream>,
+        buffers: &Buffers,
+        scratch: &mut Scratch,
+    ) -> Result<Box<dyn GpuNetwork>, BackendError>;
 }
 
 /// A network bound to a lane's buffers.

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::avatar::DeviceAvatar;
 use super::bound::BoundNetwork;
 use super::buffers::{GeneratorBuffers, GeneratorShape, LaneBuffers, room};
+use super::encoders::{Encoders, Job, Tally};
 use super::engine::{Buffers, bucket_of};
 use super::lane::Streams;
 use super::launch::FrameBatch;
 use super::readback::Readback;
+use super::scratch::Scratch;
 use super::shared::{Generator, Shared};
 use super::whole::WholeFrames;
 use crate::avatar::LoadedAvatar;
@@ -16,11 +18,10 @@ use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::draw::{Easel, Patchers, Source, takes_planes};
 use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::batch::slot::FrameJob;
-use crate::batch::{InFlight, Slot};
+use crate::batch::{InFlight, PooledBuf, Slot};
 use crate::cuda::memory::upload;
 use crate::cuda::{DeviceBuf, PinnedUp, Stream};
 use crate::onnxruntime::Element;
-use crate::picture::template::packed_planes;
 
 /// The generators a lane has met and the buffers they share.
 #[derive(Default)]
@@ -71,7 +72,7 @@ impl GeneratorPool {
         id: ModelId,
         shared: &Shared,
         most: usize,
-        stream: &Arc<Stream>,
+        (stream, scratch): (&Arc<Stream>, &mut Scratch),
     ) -> Result<usize, BackendError> {
         let model = shared.table.find_generator(id).ok_or(BackendError::Unloaded)?;
         let avatar = model.shown().ok_or(BackendError::Unloaded)?;
@@ -95,7 +96,7 @@ impl GeneratorPool {
             max_batch: room(most),
         };
         // SAFETY: the buffers have room for the last bucket of `most`, and `BoundGenerator` keeps them after its network.
-        let network = unsafe { model.network.bind(stream, &ports) }?;
+        let network = unsafe { model.network.bind(stream, &ports, scratch) }?;
         let readback = Readback::new(&shared.context, room(most), shape)?;
         let nvjpeg = WholeFrames::of(shared, stream, &buffers)?;
         self.bound.push(BoundGenerator {
@@ -267,23 +268,38 @@ impl BoundGenerator {
         self.avatar.strips().is_some_and(|strips| !strips.whole) && takes_planes(avatar, picture, format)
     }
 
-    /// Draws every frame of the batch, which has come back.
-    pub(super) fn draw(&mut self, slot: &mut Slot<InFlight>, easel: &mut Easel) -> Result<(), BackendError> {
+    /// Draws every frame of the batch, which has come back: strips on the encoders' threads, all else here.
+    pub(super) fn draw(
+        &mut self,
+        slot: &mut Slot<InFlight>,
+        easel: &mut Easel,
+        (encoders, tally): (&Encoders, &Arc<Tally>),
+    ) -> Result<(), BackendError> {
         let Some(avatar) = slot.avatar().map(Arc::clone) else { return Err(BackendError::Unloaded) };
-        for index in 0..slot.len() {
+        let len = slot.len();
+        for index in 0..len {
             let (picture, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
             if let (FrameFormat::Jpeg(quality), Some(nvjpeg)) = (format, &mut self.nvjpeg) {
                 nvjpeg.encode(index, quality, slot.output_mut(index))?;
-                continue;
+            } else if !self.has_planes(&avatar, picture, format) {
+                let source = Source::Generated(self.readback.generated(index));
+                easel.draw(&avatar, &mut self.patchers, picture, source, (format, slot.output_mut(index)))?;
             }
-            let source = match avatar.strip_px(picture) {
-                Some(strip_px) if self.has_planes(&avatar, picture, format) => {
-                    Source::Planes(packed_planes(strip_px, self.readback.planes(index))?)
-                }
-                _ => Source::Generated(self.readback.generated(index)),
-            };
-            easel.draw(&avatar, &mut self.patchers, picture, source, (format, slot.output_mut(index)))?;
         }
-        Ok(())
+        let Some((planes, stride)) = self.readback.planes() else { return Ok(()) };
+        let mut outputs = std::mem::take(slot.outputs_mut());
+        let job = |(index, output): (usize, PooledBuf)| {
+            let FrameJob { avatar_frame: picture, format, .. } = *slot.frame(index);
+            if !self.has_planes(&avatar, picture, format) {
+                tally.add(index, output, Ok(()));
+                return None;
+            }
+            let (avatar, planes, tally) = (Arc::clone(&avatar), Arc::clone(planes), Arc::clone(tally));
+            Some(Job { avatar, picture, format, planes, from: index * stride, output, index, tally })
+        };
+        encoders.encode(outputs.drain(..).enumerate().filter_map(job));
+        let drawn = tally.collect(len, &mut outputs);
+        *slot.outputs_mut() = outputs;
+        drawn
     }
 }

@@ -5,16 +5,18 @@
 //! compute                     └▶ [gather, picture, network, paste] ──▶┐      (one CUDA graph per batch size)
 //! readback                                                            └▶ planes or features ──▶ done
 //! ```
-//! The lane's thread enqueues all of it, sleeps until `done`, then encodes the strips, while other lanes have the GPU.
+//! The lane's thread enqueues all of it, sleeps until `done`, then hands the strips to the encoders' threads, while other lanes have the GPU.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::bound::BoundNetwork;
 use super::buffers::LaneBuffers;
+use super::encoders::Tally;
 use super::engine::bucket_of;
 use super::faults::Wait;
 use super::generator::{BoundGenerator, GeneratorPool};
+use super::scratch::Scratch;
 use super::shared::Shared;
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::draw::Easel;
@@ -78,6 +80,8 @@ pub(super) struct CudaLane {
     shape: SlotShape,
     streams: Streams,
     buffers: LaneBuffers,
+    scratch: Scratch,
+    tally: Arc<Tally>,
     easel: Easel,
     wait: Arc<Wait>,
     /// Why the batch in flight is not.
@@ -90,7 +94,10 @@ impl CudaLane {
     pub(super) fn new(shared: Arc<Shared>, shape: SlotShape) -> Result<Self, BackendError> {
         let streams = Streams::new(&shared)?;
         let buffers = LaneBuffers::new(&shared.context, shape)?;
+        shared.encoders.reserve(shape.max_frames);
         Ok(Self {
+            scratch: Scratch::new(&shared.context),
+            tally: Tally::new(shape.max_frames),
             encoders: Vec::new(),
             generators: GeneratorPool::default(),
             epoch: shared.table.epoch(),
@@ -135,7 +142,7 @@ impl CudaLane {
                 let model = self.shared.table.find_encoder(id).ok_or(BackendError::Unloaded)?;
                 let buffers = self.buffers.of_encoder(self.shape);
                 // SAFETY: the buffers are the lane's, as large as its largest batch of windows, and go after its networks.
-                let network = unsafe { model.bind(&self.streams.compute, &buffers) }?;
+                let network = unsafe { model.bind(&self.streams.compute, &buffers, &mut self.scratch) }?;
                 self.encoders.push(BoundEncoder { id, network: BoundNetwork::new(network) });
                 self.encoders.len() - 1
             }
@@ -162,7 +169,8 @@ impl CudaLane {
             Some(at) => at,
             None => {
                 self.easel.fit(avatar);
-                self.generators.bind(id, &self.shared, self.shape.max_frames, &self.streams.compute)?
+                let lane = (&self.streams.compute, &mut self.scratch);
+                self.generators.bind(id, &self.shared, self.shape.max_frames, lane)?
             }
         };
         let Self { generators, streams, buffers, shared, .. } = self;
@@ -183,7 +191,7 @@ impl CudaLane {
             BatchKey::Render(id) => {
                 let at = self.generators.find(id).ok_or(BackendError::Unloaded)?;
                 let generator: &mut BoundGenerator = self.generators.get_mut(at);
-                generator.draw(slot, &mut self.easel)?;
+                generator.draw(slot, &mut self.easel, (&self.shared.encoders, &self.tally))?;
                 start.elapsed()
             }
         };

@@ -10,6 +10,7 @@ use super::buffers::{GeneratorBuffers, GeneratorShape};
 use super::engine::{Buffers, bucket_of};
 use super::kernels::params::FrameParams;
 use super::launch::FrameBatch;
+use super::scratch::Scratch;
 use super::shared::Generator;
 use crate::avatar::LoadedAvatar;
 use crate::avatar::onnx::FEATURE_LEN;
@@ -145,7 +146,8 @@ impl Rig {
             max_batch: batch,
         };
         // SAFETY: the buffers have room for the batch, and the rig drops them after its network.
-        let network = BoundNetwork::new(unsafe { generator.network.bind(&stream, &ports) }?);
+        let network =
+            BoundNetwork::new(unsafe { generator.network.bind(&stream, &ports, &mut Scratch::new(&shared.context)) }?);
         let rows: Vec<i32> = (0..batch * generator.context_rows).map(|row| row as i32).collect();
         let stride = shape.strips.map_or(0, |strips| strips.stride);
         let frame = |index: usize| shown.frame(index % avatar.frame_count(), (index * stride) as u32);
@@ -209,7 +211,7 @@ impl Rig {
         let mut floats = PinnedUp::<f32>::new(&context, values.len())?;
         floats.copy_from_slice(&values);
         let planes_len = self.buffers.planes.as_ref().map_or(0, DeviceBuf::bytes);
-        let mut down = PinnedDown::<u8>::new(&context, planes_len)?;
+        let down = PinnedDown::<u8>::new(&context, planes_len)?;
         let stream = Arc::clone(&self.stream);
         // SAFETY: pinned memory and buffer are this function's and the rig's; each repeat is waited for.
         let upload = median(&stream, || Ok(unsafe { floats.upload(floats.len(), &self.staged, &stream) }?))?;

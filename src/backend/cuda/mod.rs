@@ -15,7 +15,9 @@
 //! | [`nvjpeg`] | nvJPEG, loaded at run time |
 //! | [`measure`] | what a GPU carries |
 //! | [`avatar`] | what the GPU keeps of an avatar |
-//! | `lane`, `generator`, `bound`, `buffers`, `readback`, `whole` | a batch on its way through streams, networks and graphs, and back |
+//! | `lane`, `generator`, `bound`, `buffers`, `readback` | a batch on its way through streams, networks and graphs, and back |
+//! | `encoders`, `whole` | its JPEGs: strips spliced on a pool of threads, or whole frames by nvJPEG |
+//! | [`scratch`] | memory that the networks of a lane share |
 //! | [`shared_library`] | NVIDIA's smaller libraries, opened at run time |
 //! | [`faults`] | what becomes of a GPU that fails |
 #![allow(unsafe_code)] // The fence: what is enqueued here outlives the calls that enqueue it.
@@ -25,6 +27,7 @@ pub mod backend;
 mod bound;
 mod buffers;
 pub mod choice;
+mod encoders;
 pub mod engine;
 pub mod faults;
 mod generator;
@@ -39,6 +42,7 @@ pub mod onnx;
 pub mod plan;
 pub mod prepare;
 mod readback;
+pub mod scratch;
 mod shared;
 pub mod shared_library;
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::engine::{BUCKETS, Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports};
 use super::plan::Precision;
 use super::prepare::prepare;
+use super::scratch::Scratch;
 use crate::avatar::onnx::Edges;
 use crate::backend::BackendError;
 use crate::cuda::{DevicePtr, Stream};
@@ -61,7 +62,12 @@ struct OnnxModel {
 }
 
 impl GpuModel for OnnxModel {
-    unsafe fn bind(&self, stream: &Arc<Stream>, buffers: &Buffers) -> Result<Box<dyn GpuNetwork>, BackendError> {
+    unsafe fn bind(
+        &self,
+        stream: &Arc<Stream>,
+        buffers: &Buffers,
+        _scratch: &mut Scratch,
+    ) -> Result<Box<dyn GpuNetwork>, BackendError> {
         let gpu = stream.context().gpu().ordinal;
         // SAFETY: the result keeps the stream alive, which is of this GPU's primary context.
         let network =

@@ -15,7 +15,7 @@ pub(super) struct Readback {
     context: Arc<Context>,
     shape: GeneratorShape,
     most: usize,
-    planes: Option<PinnedDown<u8>>,
+    planes: Option<Arc<PinnedDown<u8>>>,
     /// Made when it is first needed.
     pixels: Option<Pixels>,
     /// One picture in single precision.
@@ -30,7 +30,7 @@ enum Pixels {
 impl Readback {
     pub(super) fn new(context: &Arc<Context>, most: usize, shape: GeneratorShape) -> Result<Self, BackendError> {
         let spliced = shape.strips.filter(|strips| !strips.whole);
-        let planes = spliced.map(|strips| PinnedDown::new(context, most * strips.stride)).transpose()?;
+        let planes = spliced.map(|strips| PinnedDown::new(context, most * strips.stride)).transpose()?.map(Arc::new);
         Ok(Self { context: Arc::clone(context), shape, most, planes, pixels: None, picture: Vec::new() })
     }
 
@@ -46,7 +46,7 @@ impl Readback {
         needs_pixels: bool,
         stream: &Stream,
     ) -> Result<(), BackendError> {
-        if let (Some(down), Some(planes), Some(strips)) = (&mut self.planes, &from.planes, self.shape.strips) {
+        if let (Some(down), Some(planes), Some(strips)) = (&self.planes, &from.planes, self.shape.strips) {
             // SAFETY: both are this generator's, which reads them after the stream has been waited for.
             unsafe { down.download(len * strips.stride, planes, stream) }?;
         }
@@ -75,12 +75,9 @@ impl Readback {
         self.pixels.as_mut().ok_or(BackendError::Unloaded)
     }
 
-    /// The planes of frame `index`, which has come back; empty when the avatar has no strips.
-    pub(super) fn planes(&self, index: usize) -> &[u8] {
-        match (&self.planes, self.shape.strips) {
-            (Some(planes), Some(strips)) => &planes[index * strips.stride..][..strips.stride],
-            _ => &[],
-        }
+    /// The planes of the batch, which has come back, and the bytes from one frame's to the next's; none when the avatar has no strips.
+    pub(super) fn planes(&self) -> Option<(&Arc<PinnedDown<u8>>, usize)> {
+        Some((self.planes.as_ref()?, self.shape.strips?.stride))
     }
 
     /// The generator's picture of frame `index`, `[3, size, size]`; empty when it was not asked for.

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::avatar::{Budget, DeviceAvatar};
 use super::choice::JpegChoice;
+use super::encoders::Encoders;
 use super::engine::GpuModel;
 use super::faults::Faults;
 use super::launch::Kernels;
@@ -20,6 +21,8 @@ pub(super) struct Shared {
     /// nvJPEG, where it may be used.
     pub nvjpeg: Option<Arc<NvJpeg>>,
     pub jpeg: JpegChoice,
+    /// What splices strips, for all lanes.
+    pub encoders: Encoders,
     /// Where avatars are uploaded and freed, beside the lanes.
     pub loader: Arc<Stream>,
     pub faults: Arc<Faults>,

@@ -135,12 +135,15 @@ impl<T: Plain> PinnedDown<T> {
     ///
     /// # Errors
     /// [`CudaError`]; more values than either has are one.
-    pub unsafe fn download(&mut self, len: usize, from: &DeviceBuf, stream: &Stream) -> Result<(), CudaError> {
-        let Some(out) = self.0.as_mut_slice().get_mut(..len).filter(|out| size_of_val(*out) <= from.bytes) else {
+    pub unsafe fn download(&self, len: usize, from: &DeviceBuf, stream: &Stream) -> Result<(), CudaError> {
+        let bytes = len.checked_mul(size_of::<T>()).filter(|&bytes| len <= self.0.len && bytes <= from.bytes);
+        let Some(bytes) = bytes else {
             return Err(CudaError::new("cuMemcpyDtoHAsync", sys::CUresult::CUDA_ERROR_INVALID_VALUE));
         };
         // SAFETY: the length was checked, the rest is promised by the caller.
-        unsafe { result::memcpy_dtoh_async(out, from.ptr, stream.raw()) }.map_err(at("cuMemcpyDtoHAsync"))
+        unsafe { sys::cuMemcpyDtoHAsync_v2(self.0.ptr.cast(), from.ptr, bytes, stream.raw()) }
+            .result()
+            .map_err(at("cuMemcpyDtoHAsync"))
     }
 }
 

@@ -7,6 +7,7 @@ use super::model::{NativeModel, NativeNetwork, Ways};
 use super::{CompileError, NativeError};
 use crate::backend::BackendError;
 use crate::backend::cuda::engine::{Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Ports};
+use crate::backend::cuda::scratch::Scratch;
 use crate::cuda::{Context, Driver, Stream};
 use crate::onnxruntime::Element;
 
@@ -67,10 +68,17 @@ struct PortedModel {
 }
 
 impl GpuModel for PortedModel {
-    unsafe fn bind(&self, stream: &Arc<Stream>, buffers: &Buffers) -> Result<Box<dyn GpuNetwork>, BackendError> {
+    unsafe fn bind(
+        &self,
+        stream: &Arc<Stream>,
+        buffers: &Buffers,
+        scratch: &mut Scratch,
+    ) -> Result<Box<dyn GpuNetwork>, BackendError> {
         let inputs: Vec<_> = self.inputs.iter().map(|&port| buffers.inputs[port]).collect();
-        // SAFETY: promised by the caller: the ports' sizes are the edges'.
-        let network = unsafe { self.model.bind(&inputs, buffers.outputs[0], buffers.max_batch, Ways::Chosen) };
+        let slab = scratch.take(self.model.slab_bytes(buffers.max_batch, Ways::Chosen))?;
+        let ends = (&*inputs, buffers.outputs[0]);
+        // SAFETY: promised by the caller: the ports' sizes are the edges', and networks of one scratch run one after the other.
+        let network = unsafe { self.model.bind_in(ends, buffers.max_batch, Ways::Chosen, slab) };
         match network {
             Ok(network) => Ok(Box::new(PortedNetwork { network, stream: Arc::clone(stream) })),
             Err(NativeError::Cuda(error)) => Err(BackendError::Cuda(error)),

@@ -46,7 +46,7 @@ pub struct NativeNetwork {
     model: Arc<NativeModel>,
     arena: Arena,
     addresses: Addresses,
-    slab: DeviceBuf,
+    slab: Arc<DeviceBuf>,
     ways: Ways,
 }
 
@@ -107,7 +107,7 @@ impl NativeModel {
         batches.any(|batch| matches!(self.choice(index, batch), Choice::Apart(..)))
     }
 
-    /// A context that reads `inputs`, in the program's order, and writes `output`, each of `max_batch` items.
+    /// A context that reads `inputs`, in the program's order, and writes `output`, each of `max_batch` items, with memory of its own.
     ///
     /// # Safety
     /// The buffers must be as large as the program's edges say, aligned to 16 bytes, and outlive the context's use.
@@ -121,13 +121,27 @@ impl NativeModel {
         max_batch: usize,
         ways: Ways,
     ) -> Result<NativeNetwork, NativeError> {
-        let edges = self.program.inputs.iter().chain([&self.program.output]).map(super::program::Edge::len);
-        let largest = self.program.buffers.iter().copied().chain(edges).max().unwrap_or(0);
-        if largest.checked_mul(max_batch).is_none_or(|values| values > MOST_VALUES) {
-            return Err(NativeError::TooLarge { values: largest, batch: max_batch });
-        }
-        let arena = Arena::new(&self.program, |index| ways == Ways::All || self.is_apart(index, max_batch));
-        let slab = DeviceBuf::new(self.kernels.context(), arena.bytes * max_batch)?;
+        self.check_size(max_batch)?;
+        let slab = Arc::new(DeviceBuf::new(self.kernels.context(), self.slab_bytes(max_batch, ways))?);
+        // SAFETY: promised by the caller; nobody else has the slab.
+        unsafe { self.bind_in((inputs, output), max_batch, ways, slab) }
+    }
+
+    /// The same with what lies between its layers in `slab`, of [`Self::slab_bytes`] at least.
+    ///
+    /// # Safety
+    /// As [`Self::bind`], and whatever else is in `slab` must be used at other times.
+    ///
+    /// # Errors
+    /// [`NativeError::TooLarge`].
+    pub unsafe fn bind_in(
+        self: &Arc<Self>,
+        (inputs, output): (&[DevicePtr], DevicePtr),
+        max_batch: usize,
+        ways: Ways,
+        slab: Arc<DeviceBuf>,
+    ) -> Result<NativeNetwork, NativeError> {
+        self.check_size(max_batch)?;
         let addresses = Addresses {
             inputs: inputs.iter().map(|input| input.0).collect(),
             output: output.0,
@@ -135,7 +149,27 @@ impl NativeModel {
             arena: slab.ptr().0,
             max_batch,
         };
+        let arena = self.arena(max_batch, ways);
         Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab, ways })
+    }
+
+    /// Bytes of what lies between the layers of `max_batch` items.
+    #[must_use]
+    pub fn slab_bytes(&self, max_batch: usize, ways: Ways) -> usize {
+        self.arena(max_batch, ways).bytes * max_batch
+    }
+
+    fn arena(&self, max_batch: usize, ways: Ways) -> Arena {
+        Arena::new(&self.program, |index| ways == Ways::All || self.is_apart(index, max_batch))
+    }
+
+    fn check_size(&self, max_batch: usize) -> Result<(), NativeError> {
+        let edges = self.program.inputs.iter().chain([&self.program.output]).map(super::program::Edge::len);
+        let largest = self.program.buffers.iter().copied().chain(edges).max().unwrap_or(0);
+        match largest.checked_mul(max_batch) {
+            Some(0..=MOST_VALUES) => Ok(()),
+            _ => Err(NativeError::TooLarge { values: largest, batch: max_batch }),
+        }
     }
 }
 

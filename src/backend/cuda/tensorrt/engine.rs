@@ -14,6 +14,7 @@ use crate::backend::BackendError;
 use crate::backend::cuda::engine::{Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports, bucket_of};
 use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, Precision, read_plan};
 use crate::backend::cuda::prepare::prepare;
+use crate::backend::cuda::scratch::Scratch;
 use crate::cuda::{Gpu, Stream};
 use crate::onnxruntime::Element;
 
@@ -157,7 +158,12 @@ struct TensorRtModel {
 }
 
 impl GpuModel for TensorRtModel {
-    unsafe fn bind(&self, stream: &Arc<Stream>, buffers: &Buffers) -> Result<Box<dyn GpuNetwork>, BackendError> {
+    unsafe fn bind(
+        &self,
+        stream: &Arc<Stream>,
+        buffers: &Buffers,
+        _scratch: &mut Scratch,
+    ) -> Result<Box<dyn GpuNetwork>, BackendError> {
         let context = self.engine.context().map_err(|error| refused(&self.path, &error))?;
         Ok(Box::new(TensorRtNetwork {
             context: Owned(context),
