@@ -25,7 +25,7 @@ impl Device {
             let driver = Driver::load().unwrap_or_else(|error| panic!("{error}"));
             let context = Context::open(&driver, 0).unwrap();
             let target = Target { sm: context.gpu().sm, driver: driver.version().number() };
-            let kernels = Kernels::open(&context, target).unwrap_or_else(|error| panic!("{error}"));
+            let kernels = Kernels::load(&context, target).unwrap_or_else(|error| panic!("{error}"));
             let stream = Stream::new(&context, Priority::Normal).unwrap();
             Self { context, stream, kernels }
         })

@@ -7,7 +7,7 @@ use super::choice::{CudaOptions, CudaUnavailable, JpegChoice, choose, nvjpeg};
 use super::encoders::Encoders;
 use super::engine::{GpuEngine, NetworkFile, Port, Ports};
 use super::faults::Faults;
-use super::kernels::Target;
+use super::kernels::{LoadError, Target};
 use super::lane::CudaLane;
 use super::launch::Kernels;
 use super::plan::Precision;
@@ -50,7 +50,10 @@ impl CudaBackend {
         let at_gpu = |source| unavailable(CudaUnavailable::Gpu { gpu: options.gpu, source });
         let context = Context::open(&driver, options.gpu).map_err(at_gpu)?;
         let target = Target { sm: context.gpu().sm, driver: driver.version().number() };
-        let kernels = Kernels::open(&context, target).map_err(unavailable)?;
+        let kernels = Kernels::load(&context, target).map_err(|error| match error {
+            LoadError::Image(error) => unavailable(error.into()),
+            LoadError::Cuda(error) => at_gpu(error),
+        })?;
         let (engine, why) = choose(&driver, &context, options).map_err(unavailable)?;
         if !why.is_empty() {
             tracing::info!("GPU {}: {}, since {why}", options.gpu, engine.name());

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::choice::CudaUnavailable;
 use super::kernels::params::Geometry;
-use super::kernels::{KernelImage, Target, Unit, grid, names};
-use crate::cuda::{Context, CudaError, DevicePtr, Function, Module, Stream};
+use super::kernels::{self, LoadError, Target, Unit, grid, names};
+use crate::cuda::{Context, CudaError, DevicePtr, Function, Stream};
 use crate::kernel_params;
 use crate::onnxruntime::Element;
 
@@ -47,35 +46,12 @@ pub struct FrameBatch {
 }
 
 impl Kernels {
-    /// Loads what is built into this program, or, where the driver does not take that, what this machine compiles.
+    /// Loads them for the GPU of `context`.
     ///
     /// # Errors
-    /// [`CudaUnavailable`] when there is neither.
-    pub fn open(context: &Arc<Context>, target: Target) -> Result<Self, CudaUnavailable> {
-        let at_gpu = |source| CudaUnavailable::Gpu { gpu: context.gpu().ordinal, source };
-        let image = KernelImage::load(Unit::Frames, target)?;
-        tracing::debug!("kernels: {:?}", image.origin());
-        // SAFETY: the image is nvcc's or NVRTC's own, whole by its checksum.
-        let refused = match unsafe { Self::load(context, image.bytes()) } {
-            Ok(kernels) => return Ok(kernels),
-            Err(error) => error,
-        };
-        let Some(instead) = image.instead(Unit::Frames, target) else { return Err(at_gpu(refused)) };
-        tracing::info!("the driver refuses the kernels built in ({refused}); they are compiled here");
-        // SAFETY: as above.
-        unsafe { Self::load(context, instead?.bytes()) }.map_err(at_gpu)
-    }
-
-    /// Finds every kernel in `image`.
-    ///
-    /// # Safety
-    /// `image` must be a whole image as NVIDIA's compilers write it.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub unsafe fn load(context: &Arc<Context>, image: &[u8]) -> Result<Self, CudaError> {
-        // SAFETY: promised by the caller.
-        let module = unsafe { Module::load(context, image) }?;
+    /// [`LoadError`].
+    pub fn load(context: &Arc<Context>, target: Target) -> Result<Self, LoadError> {
+        let module = kernels::load(context, Unit::Frames, target)?;
         let pair = |f16, f32| Ok::<_, CudaError>(Pair { f16: module.function(f16)?, f32: module.function(f32)? });
         Ok(Self {
             gather_context: pair(names::GATHER_CONTEXT_F16, names::GATHER_CONTEXT_F32)?,

@@ -42,7 +42,8 @@ pub struct Target {
     pub driver: u32,
 }
 
-fn default_cache() -> Option<PathBuf> {
+/// Where this program keeps what it compiles.
+pub(super) fn default_cache() -> Option<PathBuf> {
     cache_folder().map(|cache| cache.join("kernels"))
 }
 
@@ -80,15 +81,6 @@ impl KernelImage {
     pub fn load(unit: Unit, target: Target) -> Result<Self, KernelError> {
         let compile = || Self::compile(unit, target, None, default_cache().as_deref());
         Self::built_in(unit, target).map_or_else(compile, Ok)
-    }
-
-    /// What to load instead when the driver refuses this image of `unit`: compiled on this machine, where it was not already.
-    ///
-    /// # Errors
-    /// As [`KernelImage::compile`].
-    pub fn instead(&self, unit: Unit, target: Target) -> Option<Result<Self, KernelError>> {
-        let built_in = matches!(self.origin, Origin::BuiltIn(_));
-        built_in.then(|| Self::compile(unit, target, None, default_cache().as_deref()))
     }
 
     /// What nvcc made when this program was built. None where it was built without, or for a newer driver: code of one major

@@ -3,17 +3,20 @@
 //! | module | gives |
 //! | --- | --- |
 //! | [`KernelImage`] | what the driver loads: built in by nvcc, or compiled by NVRTC and kept |
+//! | [`load()`] | that, on a GPU |
 //! | [`params`] | the structures that kernels read |
 //! | [`grid`] | how many blocks and threads each launch has |
 
 mod cache;
 pub mod grid;
 mod image;
+mod load;
 mod nvrtc;
 pub mod params;
 mod sources;
 
 pub use image::{KernelError, KernelImage, Origin, Target};
+pub use load::{LoadError, load};
 pub use nvrtc::{Nvrtc, NvrtcError};
 pub use sources::Unit;
 pub(crate) use sources::fingerprint;

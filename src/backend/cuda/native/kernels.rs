@@ -8,8 +8,8 @@ use super::NativeError;
 use super::block_tiles::BLOCK_TILES;
 use super::lower::{Choice, Launch};
 use super::tiles::TILES;
-use crate::backend::cuda::kernels::{KernelImage, Target, Unit};
-use crate::cuda::{Context, CudaError, Driver, Function, Grid, Module, Stream};
+use crate::backend::cuda::kernels::{self, LoadError, Target, Unit};
+use crate::cuda::{Context, CudaError, Driver, Function, Grid, Stream};
 
 /// Kernels beside those of [`TILES`].
 const OTHERS: [&CStr; 10] = [
@@ -46,9 +46,10 @@ impl NativeKernels {
     /// [`NativeError::Kernels`], [`NativeError::Cuda`].
     pub fn load(driver: &Driver, context: &Arc<Context>) -> Result<Arc<Self>, NativeError> {
         let target = Target { sm: context.gpu().sm, driver: driver.version().number() };
-        let image = KernelImage::load(Unit::Native, target)?;
-        // SAFETY: the image is nvcc's or NVRTC's own, whole by its checksum.
-        let module = unsafe { Module::load(context, image.bytes()) }?;
+        let module = kernels::load(context, Unit::Native, target).map_err(|error| match error {
+            LoadError::Image(error) => NativeError::Kernels(error),
+            LoadError::Cuda(error) => NativeError::Cuda(error),
+        })?;
         let mut functions =
             names().map(|name| Ok((name, module.function(name)?))).collect::<Result<HashMap<_, _>, CudaError>>()?;
         for tile in &BLOCK_TILES {
