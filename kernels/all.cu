@@ -2,4 +2,5 @@
 #include "gather_context.cu"
 #include "override_picture.cu"
 #include "paste_planes.cu"
+#include "patch_crop.cu"
 #include "picture_input.cu"

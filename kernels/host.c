@@ -35,12 +35,16 @@ void run_override_picture_f16(Dim grid, Dim block, const f32 *in, u16 *out, u32 
     RUN_GRID(grid, block, override_picture_f16(in, out, count));
 }
 
-void run_paste_planes_f32(Dim grid, Dim block, const f32 *generated, const FrameParams *frames, u8 *out, Geometry g) {
-    RUN_GRID(grid, block, paste_planes_f32(generated, frames, out, g));
+void run_patch_crop_f32(Dim grid, Dim block, const f32 *generated, const FrameParams *frames, u32 *out, Geometry g) {
+    RUN_GRID(grid, block, patch_crop_f32(generated, frames, out, g));
 }
 
-void run_paste_planes_f16(Dim grid, Dim block, const u16 *generated, const FrameParams *frames, u8 *out, Geometry g) {
-    RUN_GRID(grid, block, paste_planes_f16(generated, frames, out, g));
+void run_patch_crop_f16(Dim grid, Dim block, const u16 *generated, const FrameParams *frames, u32 *out, Geometry g) {
+    RUN_GRID(grid, block, patch_crop_f16(generated, frames, out, g));
+}
+
+void run_paste_planes(Dim grid, Dim block, const u32 *patched, const FrameParams *frames, u8 *out, Geometry g) {
+    RUN_GRID(grid, block, paste_planes(patched, frames, out, g));
 }
 
 /* Sizes and offsets, in the order that src/backend/cuda/kernels/params.rs lists them. */

@@ -23,11 +23,9 @@ PIXEL PlaneLayout plane_layout(FrameParams frame) {
 }
 
 /* The pixel at (x, y) of the strip: the background, or the box with the generator's picture in it. */
-PIXEL Bgr strip_pixel(const void *generated, Type type, FrameParams frame, Geometry g, i32 x, i32 y) {
+PIXEL Bgr strip_pixel(Patched crop, FrameParams frame, i32 x, i32 y) {
     if (x >= frame.hole_x0 && x < frame.hole_x1 && y >= frame.hole_y0 && y < frame.hole_y1) {
-        Tap column = frame.columns[x - frame.hole_x0], row = frame.rows[y - frame.hole_y0];
-        return g.interpolation == CUBIC ? cubic_pixel(generated, type, frame.crop, g, column, row)
-                                        : linear_pixel(generated, type, frame.crop, g, column, row);
+        return resized_pixel(crop, frame.columns[x - frame.hole_x0], frame.rows[y - frame.hole_y0]);
     }
     const u8 *pixel = frame.strip + ((u64)y * (u64)frame.strip_w + (u64)x) * 3;
     Bgr out;
@@ -54,14 +52,14 @@ PIXEL Yuv to_yuv(Bgr pixel) {
 
 /* Writes quad (qx, qy) of the strip into its planes. What lies beyond the strip's own pixels repeats its last column and
  * row. Chroma: `h2v2_downsample` of jcsample.c, the mean rounded with a bias that alternates 1, 2 along the row. */
-PIXEL void paste_quad(const void *generated, Type type, FrameParams frame, Geometry g, i32 qx, i32 qy, u8 *planes) {
+PIXEL void paste_quad(Patched crop, FrameParams frame, i32 qx, i32 qy, u8 *planes) {
     PlaneLayout layout = plane_layout(frame);
     i32 u = 1 + (qx & 1), v = u;
     for (i32 j = 0; j < 2; j++) {
         i32 left = 0, right = 0;
         for (i32 i = 0; i < 2; i++) {
             i32 x = min_i32(2 * qx + i, frame.strip_w - 1), y = min_i32(2 * qy + j, frame.strip_h - 1);
-            Yuv pixel = to_yuv(strip_pixel(generated, type, frame, g, x, y));
+            Yuv pixel = to_yuv(strip_pixel(crop, frame, x, y));
             left = right;
             right = pixel.y;
             u += pixel.u;

@@ -19,11 +19,14 @@ pub(super) type Devices = Vec<(Arc<dyn Backend>, EngineOptions)>;
 /// Windows an encoder batch may hold on the CPU: enough to amortise a queue visit, few enough to keep frames flowing.
 const CPU_WINDOWS: usize = 8;
 
-/// Frames and windows of a batch on a GPU.
+/// Frames of a batch on a GPU.
 const GPU_BATCH: usize = 32;
 
-/// Batches in flight on a GPU: one computes, one is staged, one is encoded.
-const GPU_SLOTS: usize = 3;
+/// Windows of one: however few frames a batch may hold, sound is encoded many windows at a time.
+const GPU_WINDOWS: usize = 32;
+
+/// Batches in flight on a GPU: two compute, one is staged, one is encoded.
+const GPU_SLOTS: usize = 4;
 
 /// What is wanted of devices.
 #[derive(Debug, Clone)]
@@ -110,11 +113,12 @@ impl Wanted {
 
     /// How GPU `gpu` is opened.
     pub(super) fn cuda(&self, gpu: u32) -> CudaOptions {
+        let limits = self.gpu_engine().limits;
         CudaOptions {
             gpu,
             engine: self.engine,
             precision: self.precision,
-            max_batch: self.gpu_engine().limits.max_frames,
+            max_batch: limits.max_frames.max(limits.max_windows),
             jpeg: self.jpeg,
             max_device_bytes: self.max_device_bytes,
             onnxruntime: self.onnxruntime.clone(),
@@ -125,8 +129,8 @@ impl Wanted {
 
     /// How an engine on a GPU is started.
     pub(super) fn gpu_engine(&self) -> EngineOptions {
-        let (slots, batch) = (self.slots.unwrap_or(GPU_SLOTS), self.max_batch.unwrap_or(GPU_BATCH));
-        EngineOptions { slots, limits: Limits { max_windows: batch, max_frames: batch, batching_pays: true } }
+        let (slots, max_frames) = (self.slots.unwrap_or(GPU_SLOTS), self.max_batch.unwrap_or(GPU_BATCH));
+        EngineOptions { slots, limits: Limits { max_windows: GPU_WINDOWS, max_frames, batching_pays: true } }
     }
 }
 

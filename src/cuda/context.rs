@@ -1,6 +1,6 @@
 //! One GPU's primary context, made current on the threads that work with it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{result, sys};
 
@@ -9,12 +9,18 @@ use super::error::{CudaError, at};
 
 /// The primary context of one GPU: the one that TensorRT, cuBLAS, nvJPEG and ONNX Runtime use too, so that buffers and streams
 /// can be passed between them.
+///
+/// It is taken hold of once and kept until the process ends: those libraries keep handles in it beyond the networks they ran, and
+/// destroying it under them aborts the process (ONNX Runtime 1.26, from a destructor).
 #[derive(Debug)]
 pub struct Context {
     raw: sys::CUcontext,
     device: sys::CUdevice,
     gpu: Gpu,
 }
+
+/// Those of the GPUs that were opened.
+static OPENED: Mutex<Vec<Arc<Context>>> = Mutex::new(Vec::new());
 
 // SAFETY: a context is not tied to a thread: any thread may make it current, and the driver's calls on it are thread-safe (CUDA
 // Driver API, context management).
@@ -28,6 +34,11 @@ impl Context {
     /// # Errors
     /// [`CudaError`].
     pub fn open(driver: &Driver, ordinal: u32) -> Result<Arc<Self>, CudaError> {
+        let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(context) = opened.iter().find(|context| context.gpu.ordinal == ordinal) {
+            context.bind()?;
+            return Ok(Arc::clone(context));
+        }
         let gpu = driver.gpu(ordinal)?;
         let device = device(ordinal)?;
         // SAFETY: `device` came from cuDeviceGet.
@@ -35,6 +46,7 @@ impl Context {
         let context = Arc::new(Self { raw, device, gpu });
         context.bind()?;
         context.keep_pool()?;
+        opened.push(Arc::clone(&context));
         Ok(context)
     }
 
@@ -55,7 +67,7 @@ impl Context {
     /// # Errors
     /// [`CudaError`].
     pub fn bind(&self) -> Result<(), CudaError> {
-        // SAFETY: the context is retained until `self` drops.
+        // SAFETY: the context is retained and never released.
         unsafe { result::ctx::set_current(self.raw) }.map_err(at("cuCtxSetCurrent"))
     }
 
@@ -82,15 +94,5 @@ impl Context {
     pub fn synchronize(&self) -> Result<(), CudaError> {
         self.bind()?;
         result::ctx::synchronize().map_err(at("cuCtxSynchronize"))
-    }
-}
-
-impl Drop for Context {
-    fn drop(&mut self) {
-        // SAFETY: retained in `open`, released once. Everything that lives in it holds an `Arc` to it.
-        let released = unsafe { result::primary_ctx::release(self.device) };
-        if let Err(error) = released.map_err(at("cuDevicePrimaryCtxRelease")) {
-            tracing::debug!("{error}");
-        }
     }
 }

@@ -110,12 +110,17 @@ impl Runner for &Device {
         })
     }
 
-    fn paste_planes<T: Value>(&self, batch: &Batch, generated: &[T]) -> Vec<u8> {
+    fn paste_planes<T: Value>(&self, batch: &Batch, generated: &[T]) -> (Vec<u8>, Vec<u8>) {
         let (placed, pictures) = (self.place(batch), self.upload(generated));
-        self.output(batch.planes_len(), |stream, out| {
+        let mut bytes = vec![UNTOUCHED; batch.patched_len() + TAIL];
+        let patched = self.upload(&bytes);
+        let planes = self.output(batch.planes_len(), |stream, out| {
             let (frames, largest) = (placed.frames(batch), batch.largest_strip());
-            // SAFETY: the batch is placed, the output has its size, and `output` waits.
-            unsafe { self.kernels.paste_planes(stream, T::ELEMENT, frames, (pictures.ptr(), out), largest) }
-        })
+            let stages = [pictures.ptr(), patched.ptr(), out];
+            // SAFETY: the batch is placed, the outputs have their sizes, and `output` waits.
+            unsafe { self.kernels.paste_planes(stream, T::ELEMENT, frames, stages, largest) }
+        });
+        patched.read(&mut bytes).unwrap();
+        (planes, bytes)
     }
 }

@@ -113,15 +113,21 @@ impl Runner for Host {
         out.bytes()
     }
 
-    fn paste_planes<T: Value>(&self, batch: &Batch, generated: &[T]) -> Vec<u8> {
-        let mut out = vec![UNTOUCHED; batch.planes_len()];
-        let (blocks, threads) = dims(grid::paste_planes(batch.frames.len(), batch.largest_strip()));
+    fn paste_planes<T: Value>(&self, batch: &Batch, generated: &[T]) -> (Vec<u8>, Vec<u8>) {
         let tables = batch.tables();
         let params = batch.params(&addresses(batch, &tables));
-        type Paste<T> = unsafe extern "C" fn(Dim, Dim, *const T, *const FrameParams, *mut u8, Geometry);
-        let (pictures, frames, at) = (generated.as_ptr(), params.as_ptr(), out.as_mut_ptr());
-        call!(named::<T>("paste_planes"), Paste<T>, blocks, threads, pictures, frames, at, batch.geometry());
-        out
+        let (frames, geometry) = (params.as_ptr(), batch.geometry());
+        let mut patched = Aligned::new(batch.patched_len());
+        let (blocks, threads) = dims(grid::patch_crop(batch.frames.len(), geometry.crop_side_px()));
+        type Patch<T> = unsafe extern "C" fn(Dim, Dim, *const T, *const FrameParams, *mut u8, Geometry);
+        let (pictures, at) = (generated.as_ptr(), patched.at());
+        call!(named::<T>("patch_crop"), Patch<T>, blocks, threads, pictures, frames, at, geometry);
+        let mut out = vec![UNTOUCHED; batch.planes_len()];
+        let (blocks, threads) = dims(grid::paste_planes(batch.frames.len(), batch.largest_strip()));
+        type Paste = unsafe extern "C" fn(Dim, Dim, *const u8, *const FrameParams, *mut u8, Geometry);
+        let planes = out.as_mut_ptr();
+        call!("run_paste_planes", Paste, blocks, threads, at, frames, planes, geometry);
+        (out, patched.bytes())
     }
 }
 

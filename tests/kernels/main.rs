@@ -87,7 +87,8 @@ fn check_paste<T: Value>(runner: &impl Runner, batch: &Batch) -> Verdict {
     let geometry = *batch.input.geometry();
     let values = Noise(batch.seed).generated(geometry.output_len() * batch.frames.len());
     let generated: Vec<T> = values.into_iter().map(T::of).collect();
-    let out = runner.paste_planes(batch, &generated);
+    let (out, patched) = runner.paste_planes(batch, &generated);
+    prop_assert!(patched[batch.patched_len()..] == [UNTOUCHED; TAIL], "written beyond the patched crops");
 
     let compositor = Compositor::new(geometry, &batch.frames.iter().map(|f| f.hole).collect::<Vec<_>>()).unwrap();
     let mut scratch = CompositeScratch::new();

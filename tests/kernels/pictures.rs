@@ -136,6 +136,12 @@ impl Batch {
         params.collect()
     }
 
+    /// Bytes of its patched crops.
+    pub fn patched_len(&self) -> usize {
+        let side_px = self.input.geometry().crop_side_px();
+        self.frames.len() * side_px * side_px * 4
+    }
+
     /// Bytes of all planes and tails.
     pub fn planes_len(&self) -> usize {
         self.frames.iter().map(|frame| packed_len(frame.strip_px) + TAIL).sum()

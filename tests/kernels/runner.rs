@@ -20,8 +20,8 @@ pub trait Runner {
     fn picture_input<T: Value>(&self, batch: &Batch) -> Vec<u8>;
     /// Values as f16.
     fn override_picture(&self, values: &[f32]) -> Vec<u8>;
-    /// The strips of a batch as planes, each with a tail.
-    fn paste_planes<T: Value>(&self, batch: &Batch, generated: &[T]) -> Vec<u8>;
+    /// The strips of a batch as planes, each with a tail, and the patched crops on the way, with theirs.
+    fn paste_planes<T: Value>(&self, batch: &Batch, generated: &[T]) -> (Vec<u8>, Vec<u8>);
 }
 
 /// What a network reads and writes.

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::avatar::Strips;
+use super::avatar::{DeviceAvatar, Strips};
 use super::engine::{Buffers, MAX_BATCH};
 use super::kernels::params::FrameParams;
+use super::launch::{FrameBatch, Kernels};
+use super::shared::Generator;
 use crate::avatar::MAX_CONTEXT;
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::BackendError;
 use crate::batch::slot::SlotShape;
-use crate::cuda::{Context, DeviceBuf, PinnedDown, PinnedUp, Plain};
+use crate::cuda::{Context, CudaError, DeviceBuf, PinnedDown, PinnedUp, Plain, Stream};
 use crate::onnxruntime::Element;
 
 // SAFETY: addresses and integers, without padding: its size is asserted where it is declared.
@@ -65,9 +67,18 @@ pub(super) fn room(most: usize) -> usize {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct GeneratorShape {
     pub size_px: usize,
+    pub crop_side_px: usize,
     pub context_rows: usize,
     pub element: Element,
     pub strips: Option<Strips>,
+}
+
+impl GeneratorShape {
+    pub(super) fn of(model: &Generator, avatar: &DeviceAvatar) -> Self {
+        let Generator { size_px, context_rows, element, .. } = *model;
+        let crop_side_px = avatar.geometry().crop_side_px();
+        Self { size_px, crop_side_px, context_rows, element, strips: avatar.strips() }
+    }
 }
 
 /// Buffers that a lane's generators of one shape share: it runs one at a time.
@@ -79,8 +90,8 @@ pub(super) struct GeneratorBuffers {
     pub context: DeviceBuf,
     /// `[batch, 3, size, size]`.
     pub generated: DeviceBuf,
-    /// The strips' planes, packed, on the GPU.
-    pub planes: Option<DeviceBuf>,
+    /// Where the GPU pastes.
+    pub pasted: Option<Pasted>,
 }
 
 impl GeneratorBuffers {
@@ -92,7 +103,40 @@ impl GeneratorBuffers {
             picture: elements(6 * plane)?,
             context: elements(shape.context_rows * FEATURE_LEN)?,
             generated: elements(3 * plane)?,
-            planes: shape.strips.map(|strips| DeviceBuf::new(context, batch * strips.stride)).transpose()?,
+            pasted: shape.strips.map(|strips| Pasted::new(context, batch, shape.crop_side_px, strips)).transpose()?,
         })
+    }
+}
+
+/// What becomes of generated pictures on the GPU.
+pub(super) struct Pasted {
+    /// Crops with the pictures in them, `[batch, side, side, 4]` bytes.
+    pub patched: DeviceBuf,
+    /// The strips' planes, packed.
+    pub planes: DeviceBuf,
+    /// Width and height that no strip exceeds.
+    pub largest_px: (usize, usize),
+}
+
+impl Pasted {
+    fn new(context: &Arc<Context>, batch: usize, side_px: usize, strips: Strips) -> Result<Self, CudaError> {
+        Ok(Self {
+            patched: DeviceBuf::new(context, batch * side_px * side_px * 4)?,
+            planes: DeviceBuf::new(context, batch * strips.stride)?,
+            largest_px: strips.largest_px,
+        })
+    }
+}
+
+impl GeneratorBuffers {
+    /// Enqueues the pasting of what was generated for `frames`.
+    ///
+    /// # Safety
+    /// As [`Kernels::paste_planes`]: the parameters name pictures that live, and planes of the shape's stride.
+    pub(super) unsafe fn paste(&self, kernels: &Kernels, stream: &Stream, frames: FrameBatch) -> Result<(), CudaError> {
+        let Some(pasted) = &self.pasted else { return Ok(()) };
+        let stages = [self.generated.ptr(), pasted.patched.ptr(), pasted.planes.ptr()];
+        // SAFETY: promised by the caller.
+        unsafe { kernels.paste_planes(stream, self.shape.element, frames, stages, pasted.largest_px) }
     }
 }

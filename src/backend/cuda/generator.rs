@@ -76,12 +76,7 @@ impl GeneratorPool {
     ) -> Result<usize, BackendError> {
         let model = shared.table.find_generator(id).ok_or(BackendError::Unloaded)?;
         let avatar = model.shown().ok_or(BackendError::Unloaded)?;
-        let shape = GeneratorShape {
-            size_px: model.size_px,
-            context_rows: model.context_rows,
-            element: model.element,
-            strips: avatar.strips(),
-        };
+        let shape = GeneratorShape::of(&model, &avatar);
         let buffers = match self.buffers.iter().find(|buffers| buffers.shape == shape) {
             Some(buffers) => Arc::clone(buffers),
             None => {
@@ -199,12 +194,8 @@ impl BoundGenerator {
         lane: &LaneBuffers,
         batch: usize,
     ) -> Result<(), BackendError> {
-        let (Some(strips), Some(planes)) = (self.avatar.strips(), &self.buffers.planes) else { return Ok(()) };
-        let ends = (self.buffers.generated.ptr(), planes.ptr());
-        let frames = self.frames(lane, batch);
-        // SAFETY: as above; each frame's planes have their own stride of `planes`.
-        unsafe { shared.kernels.paste_planes(stream, self.model.element, frames, ends, strips.largest_px) }?;
-        Ok(())
+        // SAFETY: as above; each frame's planes have their own stride.
+        Ok(unsafe { self.buffers.paste(&shared.kernels, stream, self.frames(lane, batch)) }?)
     }
 
     /// Tells the kernels of the batch's frames; those that only fill the bucket repeat the last, with planes of their own.

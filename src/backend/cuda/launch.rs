@@ -13,7 +13,8 @@ use crate::onnxruntime::Element;
 pub struct Kernels {
     gather_context: Pair,
     picture_input: Pair,
-    paste_planes: Pair,
+    patch_crop: Pair,
+    paste_planes: Function,
     override_picture: Function,
 }
 
@@ -56,7 +57,8 @@ impl Kernels {
         Ok(Self {
             gather_context: pair(names::GATHER_CONTEXT_F16, names::GATHER_CONTEXT_F32)?,
             picture_input: pair(names::PICTURE_INPUT_F16, names::PICTURE_INPUT_F32)?,
-            paste_planes: pair(names::PASTE_PLANES_F16, names::PASTE_PLANES_F32)?,
+            patch_crop: pair(names::PATCH_CROP_F16, names::PATCH_CROP_F32)?,
+            paste_planes: module.function(names::PASTE_PLANES)?,
             override_picture: module.function(names::OVERRIDE_PICTURE_F16)?,
         })
     }
@@ -122,7 +124,8 @@ impl Kernels {
         unsafe { self.override_picture.launch(stream, grid::override_picture(count), params) }
     }
 
-    /// Enqueues the pasting of a batch's pictures, `generated` `[batch, 3, size, size]`, into the planes at `out`.
+    /// Enqueues the pasting of a batch's pictures, `generated` `[batch, 3, size, size]`, into the planes at `out`, by way of `patched`
+    /// `[batch, side, side, 4]` bytes, for strips of at most `largest_px`.
     ///
     /// # Safety
     /// As [`Function::launch`].
@@ -134,12 +137,17 @@ impl Kernels {
         stream: &Stream,
         element: Element,
         frames: FrameBatch,
-        (generated, out): (DevicePtr, DevicePtr),
+        [generated, patched, out]: [DevicePtr; 3],
         largest_px: (usize, usize),
     ) -> Result<(), CudaError> {
         let FrameBatch { params: at, batch, geometry, .. } = frames;
-        let params = kernel_params![generated, at, out, geometry];
+        let params = kernel_params![generated, at, patched, geometry];
         // SAFETY: as above.
-        unsafe { self.paste_planes.of(element).launch(stream, grid::paste_planes(batch, largest_px), params) }
+        unsafe {
+            self.patch_crop.of(element).launch(stream, grid::patch_crop(batch, geometry.crop_side_px()), params)
+        }?;
+        let params = kernel_params![patched, at, out, geometry];
+        // SAFETY: as above.
+        unsafe { self.paste_planes.launch(stream, grid::paste_planes(batch, largest_px), params) }
     }
 }

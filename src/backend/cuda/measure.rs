@@ -13,7 +13,7 @@ use super::launch::FrameBatch;
 use super::scratch::Scratch;
 use super::shared::Generator;
 use crate::avatar::LoadedAvatar;
-use crate::avatar::onnx::FEATURE_LEN;
+use crate::avatar::onnx::{FEATURE_LEN, MEL_WINDOW_LEN};
 use crate::backend::BackendError;
 use crate::cuda::{DeviceBuf, Event, PinnedDown, PinnedUp, Priority, Stream, Timing};
 
@@ -29,6 +29,8 @@ const STAGE_RUNS: usize = 31;
 /// Median times of the steps of one batch, each alone on the GPU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StageTimes {
+    /// As many windows of mel through the encoder.
+    pub encode: Duration,
     /// Contexts and parameters to the GPU.
     pub upload: Duration,
     /// Contexts gathered.
@@ -93,7 +95,26 @@ impl CudaBackend {
             rig.run()?;
         }
         rig.stream.synchronize()?;
-        rig.stage_times(self)
+        let encode = self.encode_time(avatar, batch)?;
+        rig.stage_times(self, encode)
+    }
+
+    fn encode_time(&self, avatar: &LoadedAvatar, batch: usize) -> Result<Duration, BackendError> {
+        let shared = self.shared();
+        let encoder = shared.table.find_encoder(avatar.models().encoder).ok_or(BackendError::Unloaded)?;
+        let (batch, context) = (bucket_of(batch), &shared.context);
+        let windows = DeviceBuf::from_slice(context, &noise(batch * avatar.mels() * MEL_WINDOW_LEN))?;
+        let features = DeviceBuf::new(context, batch * FEATURE_LEN * size_of::<f32>())?;
+        let stream = Arc::new(Stream::new(context, Priority::Normal)?);
+        let ports = Buffers { inputs: vec![windows.ptr()], outputs: vec![features.ptr()], max_batch: batch };
+        // SAFETY: the buffers have room for the batch, and outlive the network, which is declared after them.
+        let mut network = BoundNetwork::new(unsafe { encoder.bind(&stream, &ports, &mut Scratch::new(context)) }?);
+        // SAFETY: the stream runs one thing after the other.
+        let mut run = || unsafe { network.run(batch, &stream) };
+        for _ in 0..WARM_RUNS {
+            run()?;
+        }
+        median(&stream, run)
     }
 }
 
@@ -132,12 +153,7 @@ impl Rig {
         let generator = shared.table.find_generator(avatar.models().generator).ok_or(BackendError::Unloaded)?;
         let shown = generator.shown().ok_or(BackendError::Unloaded)?;
         let batch = bucket_of(batch);
-        let shape = GeneratorShape {
-            size_px: generator.size_px,
-            context_rows: generator.context_rows,
-            element: generator.element,
-            strips: shown.strips(),
-        };
+        let shape = GeneratorShape::of(&generator, &shown);
         let buffers = GeneratorBuffers::new(&shared.context, batch, shape)?;
         let stream = Arc::new(Stream::new(&shared.context, Priority::Normal)?);
         let ports = Buffers {
@@ -197,20 +213,16 @@ impl Rig {
     }
 
     fn paste(&self, backend: &CudaBackend) -> Result<(), BackendError> {
-        let (Some(strips), Some(planes)) = (self.avatar.strips(), &self.buffers.planes) else { return Ok(()) };
-        let ends = (self.buffers.generated.ptr(), planes.ptr());
-        let kernels = &backend.shared().kernels;
-        let element = self.generator.element;
         // SAFETY: as above; each frame has a stride of the planes.
-        Ok(unsafe { kernels.paste_planes(&self.stream, element, self.frames(), ends, strips.largest_px) }?)
+        Ok(unsafe { self.buffers.paste(&backend.shared().kernels, &self.stream, self.frames()) }?)
     }
 
-    fn stage_times(&mut self, backend: &CudaBackend) -> Result<StageTimes, BackendError> {
+    fn stage_times(&mut self, backend: &CudaBackend, encode: Duration) -> Result<StageTimes, BackendError> {
         let context = Arc::clone(&backend.shared().context);
         let values = noise(self.staged.bytes() / size_of::<f32>());
         let mut floats = PinnedUp::<f32>::new(&context, values.len())?;
         floats.copy_from_slice(&values);
-        let planes_len = self.buffers.planes.as_ref().map_or(0, DeviceBuf::bytes);
+        let planes_len = self.buffers.pasted.as_ref().map_or(0, |pasted| pasted.planes.bytes());
         let down = PinnedDown::<u8>::new(&context, planes_len)?;
         let stream = Arc::clone(&self.stream);
         // SAFETY: pinned memory and buffer are this function's and the rig's; each repeat is waited for.
@@ -219,12 +231,12 @@ impl Rig {
         let picture = median(&stream, || self.picture(backend))?;
         let network = median(&stream, || self.run())?;
         let paste = median(&stream, || self.paste(backend))?;
-        let readback = median(&stream, || match &self.buffers.planes {
+        let readback = median(&stream, || match &self.buffers.pasted {
             // SAFETY: as for the upload.
-            Some(planes) => Ok(unsafe { down.download(planes_len, planes, &stream) }?),
+            Some(pasted) => Ok(unsafe { down.download(planes_len, &pasted.planes, &stream) }?),
             None => Ok(()),
         })?;
-        Ok(StageTimes { upload, gather, picture, network, paste, readback })
+        Ok(StageTimes { encode, upload, gather, picture, network, paste, readback })
     }
 }
 

@@ -46,9 +46,9 @@ impl Readback {
         needs_pixels: bool,
         stream: &Stream,
     ) -> Result<(), BackendError> {
-        if let (Some(down), Some(planes), Some(strips)) = (&self.planes, &from.planes, self.shape.strips) {
+        if let (Some(down), Some(pasted), Some(strips)) = (&self.planes, &from.pasted, self.shape.strips) {
             // SAFETY: both are this generator's, which reads them after the stream has been waited for.
-            unsafe { down.download(len * strips.stride, planes, stream) }?;
+            unsafe { down.download(len * strips.stride, &pasted.planes, stream) }?;
         }
         if needs_pixels {
             let floats = len * self.picture_len();

@@ -30,13 +30,13 @@ impl WholeFrames {
         stream: &Arc<Stream>,
         buffers: &GeneratorBuffers,
     ) -> Result<Option<Self>, BackendError> {
-        let (Some(nvjpeg), Some(planes)) = (&shared.nvjpeg, &buffers.planes) else { return Ok(None) };
+        let (Some(nvjpeg), Some(pasted)) = (&shared.nvjpeg, &buffers.pasted) else { return Ok(None) };
         let Some(strips) = buffers.shape.strips.filter(|strips| strips.whole) else { return Ok(None) };
         Ok(Some(Self {
             encoders: Vec::new(),
             nvjpeg: Arc::clone(nvjpeg),
             stream: Arc::clone(stream),
-            planes: planes.ptr(),
+            planes: pasted.planes.ptr(),
             stride: strips.stride,
             size_px: strips.largest_px,
             down: PinnedDown::new(&shared.context, 0)?,

@@ -12,7 +12,7 @@ use crate::avatar::{Bundle, Keep, LoadedAvatar, TemplateOptions};
 use crate::backend::cuda::CudaBackend;
 use crate::backend::cuda::measure::StageTimes;
 use crate::backend::{Backend, FrameFormat};
-use crate::batch::{Engine, EngineOptions, Limits};
+use crate::batch::{Engine, EngineOptions};
 use crate::commands::devices::DeviceArgs;
 use crate::commands::{CommandError, progress};
 use crate::load::voice::voice;
@@ -57,6 +57,7 @@ struct Bare {
 #[derive(Debug, Serialize)]
 struct Stages {
     batch: u16,
+    encode_us: f64,
     upload_us: f64,
     gather_us: f64,
     picture_us: f64,
@@ -98,8 +99,8 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let free = || backend.memory().map_or(0, |memory| memory.free_bytes);
     let (mut pipeline, mut free_before) = (Vec::new(), 0);
     for &batch in &args.batches {
-        let limits = Limits { max_windows: batch.into(), max_frames: batch.into(), batching_pays: true };
-        let options = EngineOptions { limits, ..wanted.gpu_engine() };
+        let mut options = wanted.gpu_engine();
+        options.limits.max_frames = batch.into();
         let best = bare.iter().filter(|row| row.batch == batch).map(|row| row.frames_per_second).fold(0.0, f64::max);
         let row = whole(args, &backend, &avatar, options, best)?;
         println!(
@@ -154,9 +155,10 @@ fn stages(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<V
     let mut rows = Vec::new();
     for &batch in &args.batches {
         let times = backend.stage_times(avatar, batch.into()).map_err(CommandError::failed)?;
-        let StageTimes { upload, gather, picture, network, paste, readback } = times;
+        let StageTimes { encode, upload, gather, picture, network, paste, readback } = times;
         let row = Stages {
             batch,
+            encode_us: us(encode),
             upload_us: us(upload),
             gather_us: us(gather),
             picture_us: us(picture),
@@ -165,8 +167,8 @@ fn stages(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<V
             readback_us: us(readback),
         };
         println!(
-            "stages     batch {batch:>2}  upload {:.0} us, gather {:.0}, picture {:.0}, network {:.0}, paste {:.0}, readback {:.0}",
-            row.upload_us, row.gather_us, row.picture_us, row.network_us, row.paste_us, row.readback_us
+            "stages     batch {batch:>2}  encode {:.0} us, upload {:.0}, gather {:.0}, picture {:.0}, network {:.0}, paste {:.0}, readback {:.0}",
+            row.encode_us, row.upload_us, row.gather_us, row.picture_us, row.network_us, row.paste_us, row.readback_us
         );
         rows.push(row);
     }

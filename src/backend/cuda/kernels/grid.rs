@@ -33,7 +33,13 @@ pub fn override_picture(count: usize) -> Grid {
     grid([count.div_ceil(RUN).div_ceil(LINE), 1, 1], (LINE, 1))
 }
 
-/// `paste_planes_*`: a thread for 2x2 pixels of the largest strip's planes, frames along z. `largest_strip_px` is the
+/// `patch_crop_*`: a thread for each pixel of a crop of `side_px`, frames along y.
+#[must_use]
+pub fn patch_crop(batch: usize, side_px: usize) -> Grid {
+    grid([(side_px * side_px).div_ceil(LINE), batch, 1], (LINE, 1))
+}
+
+/// `paste_planes`: a thread for 2x2 pixels of the largest strip's planes, frames along z. `largest_strip_px` is the
 /// largest width and the largest height of any strip in the batch.
 #[must_use]
 pub fn paste_planes(batch: usize, largest_strip_px: (usize, usize)) -> Grid {

@@ -38,18 +38,21 @@ pub mod names {
     /// `(in, out, count: u32)`.
     pub const OVERRIDE_PICTURE_F16: &CStr = c"override_picture_f16";
     /// `(generated, frames, out, Geometry)`.
-    pub const PASTE_PLANES_F32: &CStr = c"paste_planes_f32";
-    /// As `PASTE_PLANES_F32`.
-    pub const PASTE_PLANES_F16: &CStr = c"paste_planes_f16";
+    pub const PATCH_CROP_F32: &CStr = c"patch_crop_f32";
+    /// As `PATCH_CROP_F32`.
+    pub const PATCH_CROP_F16: &CStr = c"patch_crop_f16";
+    /// `(patched, frames, out, Geometry)`.
+    pub const PASTE_PLANES: &CStr = c"paste_planes";
 
     /// All of them.
-    pub const ALL: [&CStr; 7] = [
+    pub const ALL: [&CStr; 8] = [
         GATHER_CONTEXT_F32,
         GATHER_CONTEXT_F16,
         PICTURE_INPUT_F32,
         PICTURE_INPUT_F16,
         OVERRIDE_PICTURE_F16,
-        PASTE_PLANES_F32,
-        PASTE_PLANES_F16,
+        PATCH_CROP_F32,
+        PATCH_CROP_F16,
+        PASTE_PLANES,
     ];
 }

@@ -85,6 +85,14 @@ pub struct Geometry {
     interpolation: i32,
 }
 
+impl Geometry {
+    /// Pixels a side of the crop: the picture and its border.
+    #[must_use]
+    pub fn crop_side_px(self) -> usize {
+        (self.size + 2 * self.border) as usize
+    }
+}
+
 impl From<&PictureInput> for Geometry {
     fn from(input: &PictureInput) -> Self {
         let geometry = input.geometry();
