@@ -81,8 +81,8 @@ gpu-packages:
 	@scripts/system-packages.sh cmake nasm python3-venv g++ libclang-14-dev
 
 lint-gpu: gpu-packages ## Clippy and rustdoc of the TensorRT feature sets (wants libclang and a C++ compiler)
-	$(CARGO) clippy --locked --all-targets --features tensorrt-rtx -- -D warnings
-	$(CARGO) clippy --locked --all-targets --features tensorrt -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features tensorrt-rtx,nvtx -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features tensorrt,nvtx -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --features tensorrt-rtx
 
 $(NVIDIA): scripts/nvidia.sh scripts/nvidia-libraries.txt | $(VENV)/pip

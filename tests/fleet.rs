@@ -2,6 +2,7 @@
 
 mod common;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use common::gpu::NamedGpu;
@@ -148,12 +149,44 @@ async fn a_gpu_that_is_asked_for_is_taken_and_the_figures_say_which() {
     server.ends_clean().await;
 }
 
+/// The golden avatar as avatar `id` of `folder`.
+fn copy_tiny(folder: &Path, id: &str) {
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-r").arg(common::avatars_dir().join(TINY)).arg(folder.join(id));
+    assert!(copy.status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_device_idle_avatars_give_way_and_those_in_use_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_tiny(folder.path(), "first");
+    copy_tiny(folder.path(), "second");
+    let device: Arc<dyn Backend> = NamedGpu::new(cpu_backend(), 0, GIB, GIB);
+    let avatars = folder.path().to_owned();
+    let server = Setup { avatars, devices: vec![(device, 1)], ..Setup::new(daemon_options(100)) }.start().await;
+    let registry = server.daemon.registry();
+    let loaded = || registry.all_loaded().iter().map(|avatar| avatar.id().to_string()).collect::<Vec<_>>();
+    server.daemon.load("first", None).await.unwrap();
+    assert_eq!(loaded(), ["first"]);
+    let mut client = server.client().await;
+    let sound = wav(&vec![0.1; 60 * RATE_HZ as usize], RATE_HZ);
+    let mut watched = client.synthesize("second", sound.clone(), 0, 0).await.unwrap();
+    within(watched.next()).await.unwrap();
+    assert_eq!(loaded(), ["second"]);
+    let refused = client.synthesize("first", sound, 0, 0).await.err().expect("there is no room");
+    let ClientError::Refused(status) = &refused else { panic!("{refused}") };
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{refused}");
+    assert!(refused.to_string().contains("in use"), "{refused}");
+    assert_eq!((loaded(), registry.loads().evicted, registry.loads().no_room), (vec!["second".to_owned()], 1, 1));
+    within(watched.next()).await.unwrap();
+    drop(watched);
+    server.ends_clean().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn networks_that_were_replaced_are_not_mixed_with_those_in_use() {
     let folder = tempfile::tempdir().unwrap();
-    let mut copy = std::process::Command::new("cp");
-    copy.arg("-r").arg(common::avatars_dir().join(TINY)).arg(folder.path());
-    assert!(copy.status().unwrap().success());
+    copy_tiny(folder.path(), TINY);
     let device = |at: u32| -> Arc<dyn Backend> { NamedGpu::new(cpu_backend(), at, 8 * GIB, GIB) };
     let devices_of = vec![(device(0), 1), (device(1), 1)];
     let avatars = folder.path().to_owned();

@@ -1,6 +1,6 @@
 //! Which idle avatars to let go so that another fits: a pure function.
 
-use super::{AvatarId, AvatarUse};
+use super::{AvatarId, AvatarUse, LoadedAvatar};
 
 /// Whom to let go first among the avatars nobody is watching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -24,24 +24,33 @@ pub struct Candidate {
     pub usage: AvatarUse,
 }
 
-/// The avatars to let go so that `needed` bytes fit into `budget` beside the others.
-///
-/// # Errors
-/// The bytes of the avatars in use, when letting go of every idle one would not be enough.
-pub fn victims(
-    mut loaded: Vec<Candidate>,
-    needed: u64,
-    budget: u64,
-    policy: EvictPolicy,
-) -> Result<Vec<AvatarId>, u64> {
-    let mut held: u64 = loaded.iter().map(|avatar| avatar.bytes).sum();
+impl Candidate {
+    /// The avatar as it is now.
+    #[must_use]
+    pub fn of(avatar: &LoadedAvatar) -> Self {
+        Self { id: avatar.id().clone(), bytes: avatar.resident_bytes(), usage: avatar.usage() }
+    }
+}
+
+/// Those that nobody is watching, the first to go first.
+#[must_use]
+pub fn idle(mut loaded: Vec<Candidate>, policy: EvictPolicy) -> Vec<Candidate> {
     loaded.retain(|avatar| avatar.usage.sessions == 0);
     loaded.sort_by_key(|avatar| match policy {
         EvictPolicy::Lru => (0, avatar.usage.last_used_unix_s),
         EvictPolicy::Lfu => (avatar.usage.requests, avatar.usage.last_used_unix_s),
     });
+    loaded
+}
+
+/// The avatars to let go so that `needed` bytes fit into `budget` beside the others.
+///
+/// # Errors
+/// The bytes of the avatars in use, when letting go of every idle one would not be enough.
+pub fn victims(loaded: Vec<Candidate>, needed: u64, budget: u64, policy: EvictPolicy) -> Result<Vec<AvatarId>, u64> {
+    let mut held: u64 = loaded.iter().map(|avatar| avatar.bytes).sum();
     let mut gone = Vec::new();
-    for avatar in loaded {
+    for avatar in idle(loaded, policy) {
         if held.saturating_add(needed) <= budget {
             break;
         }

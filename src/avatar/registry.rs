@@ -11,6 +11,7 @@ use super::registry_error::RegistryError;
 use super::residents::{Resident, network_bytes};
 use super::{AvatarId, Bundle, Keep, LoadError, LoadedAvatar};
 use crate::backend::{Backend, Device, DeviceId};
+use crate::batch::REST;
 
 /// How the registry keeps avatars in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +169,7 @@ impl Registry {
         let wanted = id.clone();
         // A load that is no longer awaited still completes and is kept: the next viewer wants it too.
         let result = tokio::task::spawn_blocking(move || {
-            let result = registry.load(wanted, &dir, device);
+            let result = registry.load(&wanted, &dir, &device);
             registry.count(&result);
             result
         })
@@ -190,22 +191,50 @@ impl Registry {
         gone.is_some()
     }
 
-    fn load(&self, id: AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
-        let failed = |source: LoadError| RegistryError::Load { id: id.clone(), source: Arc::new(source) };
-        let resident = self.lock().loaded.get(&id).cloned();
+    /// Loads the avatar on `device`, where idle avatars give way to it until there is room.
+    fn load(&self, id: &AvatarId, dir: &Path, device: &Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
+        loop {
+            match self.try_load(id, dir, device.clone()) {
+                Err(RegistryError::DeviceFull { source, .. }) if self.evict_from(device.id, id, &source) => {
+                    // Lanes without work let go of its memory when they next rest.
+                    std::thread::sleep(REST + REST / 4);
+                }
+                loaded => return loaded,
+            }
+        }
+    }
+
+    /// Lets go of the first idle avatar on `device`, for `id`; false when there is none.
+    fn evict_from(&self, device: DeviceId, id: &AvatarId, why: &LoadError) -> bool {
+        let mut state = self.lock();
+        let there = state.loaded.values().filter_map(|resident| resident.on(device));
+        let candidates = there.map(|avatar| Candidate::of(&avatar)).filter(|candidate| candidate.id != *id).collect();
+        let Some(victim) = eviction::idle(candidates, self.limits.evict).into_iter().next() else { return false };
+        tracing::info!(avatar = %victim.id, "evicted to make room for {id}: {why}");
+        let gone = state.loaded.remove(&victim.id);
+        state.counts.evicted += 1;
+        drop(state);
+        drop(gone);
+        true
+    }
+
+    fn try_load(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
+        let failed = |source: LoadError| RegistryError::of_load(id, source);
+        let resident = self.lock().loaded.get(id).cloned();
         let backend = device.backend.info();
         let start = Instant::now();
         let resident = match resident {
             Some(resident) => {
                 tracing::info!(avatar = %id, %backend, "loading on one more device");
                 let id_of_device = device.id;
-                resident.extended(device).map_err(failed).inspect_err(|_| {
-                    if let Some(resident) = self.lock().loaded.get_mut(&id) {
+                resident.extended(device).map_err(failed).inspect_err(|error| {
+                    let refused = !matches!(error, RegistryError::DeviceFull { .. });
+                    if let Some(resident) = self.lock().loaded.get_mut(id).filter(|_| refused) {
                         resident.refused_by(id_of_device);
                     }
                 })?
             }
-            None => self.load_first(&id, dir, device)?,
+            None => self.load_first(id, dir, device)?,
         };
         // The last of them is the new one.
         let avatar = resident.replicas().last().cloned().ok_or_else(|| RegistryError::Stopping { id: id.clone() })?;
@@ -216,7 +245,7 @@ impl Registry {
     }
 
     fn load_first(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Resident, RegistryError> {
-        let failed = |source: LoadError| RegistryError::Load { id: id.clone(), source: Arc::new(source) };
+        let failed = |source: LoadError| RegistryError::of_load(id, source);
         let bundle = Bundle::open(dir).map_err(|error| failed(error.into()))?;
         let needed = predicted_bytes(&bundle, &self.keep);
         self.make_room(id, needed)?;
@@ -237,7 +266,7 @@ impl Registry {
         let counts = &mut self.lock().counts;
         match result {
             Ok(_) => counts.loaded += 1,
-            Err(RegistryError::NoRoom { .. }) => counts.no_room += 1,
+            Err(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => counts.no_room += 1,
             Err(_) => counts.failed += 1,
         }
     }
@@ -247,11 +276,7 @@ impl Registry {
         let mut state = self.lock();
         if let Some(budget) = self.limits.max_resident_bytes {
             let avatars = state.loaded.values().filter_map(|resident| resident.replicas().first());
-            let candidates = avatars.map(|avatar| Candidate {
-                id: avatar.id().clone(),
-                bytes: avatar.resident_bytes(),
-                usage: avatar.usage(),
-            });
+            let candidates = avatars.map(|avatar| Candidate::of(avatar));
             let free = budget.saturating_sub(state.promised);
             let victims = eviction::victims(candidates.collect(), needed, free, self.limits.evict)
                 .map_err(|in_use| RegistryError::NoRoom { id: id.clone(), needed, in_use, budget })?;

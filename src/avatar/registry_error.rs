@@ -31,6 +31,14 @@ pub enum RegistryError {
         /// `max_resident_bytes`.
         budget: u64,
     },
+    /// Its device is full of avatars that are in use.
+    #[error("avatar \"{id}\": {source}; every other avatar there is in use: retry later")]
+    DeviceFull {
+        /// The id asked for.
+        id: AvatarId,
+        /// What the device said.
+        source: Arc<LoadError>,
+    },
     /// The bundle or its networks are faulty.
     #[error("avatar \"{id}\": {source}")]
     Load {
@@ -45,4 +53,13 @@ pub enum RegistryError {
         /// The id asked for.
         id: AvatarId,
     },
+}
+
+impl RegistryError {
+    /// Of avatar `id`, which could not be loaded.
+    pub(super) fn of_load(id: &AvatarId, source: LoadError) -> Self {
+        let full = matches!(&source, LoadError::Backend(error) if error.is_device_full());
+        let (id, source) = (id.clone(), Arc::new(source));
+        if full { Self::DeviceFull { id, source } } else { Self::Load { id, source } }
+    }
 }

@@ -22,7 +22,7 @@ pub use device::{Device, DeviceId, DeviceMemory};
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::batch::slot::{SlotShape, Staging};
 use crate::batch::{Filled, InFlight, Ready, Slot};
-use crate::cuda::CudaError;
+use crate::cuda::{CudaError, Severity};
 use crate::onnxruntime::OnnxError;
 use crate::picture::template::{BuildError, PatchError, SpliceError, StripError};
 use crate::picture::{CompositeError, DecodeError, GeometryError, ImageError, JpegError, Quality};
@@ -189,6 +189,21 @@ pub enum BackendError {
     Template(#[from] Box<BuildError<DecodeError>>),
 }
 
+impl BackendError {
+    /// Whether there was no room on the device: with less on it, the same may succeed.
+    #[must_use]
+    pub fn is_device_full(&self) -> bool {
+        use cuda::native::NativeError;
+        match self {
+            Self::DeviceFull { .. } => true,
+            Self::Cuda(error) | Self::Native { source: NativeError::Cuda(error), .. } => {
+                error.severity() == Severity::OutOfMemory
+            }
+            _ => false,
+        }
+    }
+}
+
 /// A device that runs the stages. Shared by everything that loads or serves avatars.
 pub trait Backend: Send + Sync + 'static {
     /// What it is.
@@ -205,7 +220,7 @@ pub trait Backend: Send + Sync + 'static {
     /// [`BackendError`] naming the file that cannot be used.
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError>;
 
-    /// Lets go of what [`Self::load`] gave; lanes drop their buffers for it before their next batch.
+    /// Lets go of what [`Self::load`] gave; lanes drop their buffers for it before their next batch or in [`Lane::rest`].
     fn unload(&self, models: Models);
 
     /// Brings to the device what it needs of an avatar's pictures, once they are there: after [`Self::load`], before any
@@ -248,6 +263,10 @@ pub trait Lane: Send {
 
     /// Waits for the batch and gives its results or the reason there are none.
     fn complete(&mut self, slot: Slot<InFlight>) -> Slot<Ready>;
+
+    /// Lets go of what was unloaded: called about once a second while there is nothing to do, so that a lane without work does not
+    /// hold memory that another avatar needs.
+    fn rest(&mut self) {}
 }
 
 /// Loaded networks that are let go when this drops.

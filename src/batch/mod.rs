@@ -38,7 +38,7 @@ pub use engine::{Engine, EngineOptions, OpenError};
 pub use fleet::{Fleet, Want};
 pub use policy::{BatchKey, BatchPlan, Limits};
 pub use pool::{BufferPool, PooledBuf};
-pub use queue::WorkQueue;
+pub use queue::{REST, WorkQueue};
 pub use rehearsal::rehearse;
 pub use slot::{Filled, Free, InFlight, Ready, Slot};
 pub use work::Work;

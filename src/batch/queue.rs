@@ -4,7 +4,7 @@
 //! frames than its outbox has room for, and room for both is reserved when it opens.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::costs::Costs;
 use super::policy::{self, BatchKey, BatchPlan, Decision, Limits, Situation, Waiting};
@@ -13,6 +13,9 @@ use super::work::{Work, WorkKind};
 use crate::avatar::LoadedAvatar;
 use crate::session::SessionCore;
 use crate::telemetry::{DeviceRecorder, Recorder};
+
+/// How often a lane without work looks for networks to let go of.
+pub const REST: Duration = Duration::from_secs(1);
 
 /// Windows and frames waiting for a slot.
 pub struct WorkQueue {
@@ -153,8 +156,8 @@ impl WorkQueue {
     }
 
     /// Waits until a batch is to leave and moves it into `batch`, which must be empty and roomy; [`Self::done`] follows.
-    /// `None` once the queue has stopped and nothing waits.
-    pub(crate) fn take(&self, batch: &mut Vec<Work>) -> Option<BatchKey> {
+    /// `None` once the queue has stopped and nothing waits. While nothing does, `rest` is called every [`REST`].
+    pub(crate) fn take(&self, batch: &mut Vec<Work>, mut rest: impl FnMut()) -> Option<BatchKey> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
@@ -183,7 +186,16 @@ impl WorkQueue {
                     state = again;
                 }
                 Decision::Idle if state.stopping => return None,
-                Decision::Idle => state = self.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Decision::Idle => {
+                    let (again, waited) =
+                        self.arrived.wait_timeout(state, REST).unwrap_or_else(PoisonError::into_inner);
+                    state = again;
+                    if waited.timed_out() {
+                        drop(state);
+                        rest();
+                        state = self.lock();
+                    }
+                }
             }
         }
     }

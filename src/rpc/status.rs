@@ -118,7 +118,7 @@ impl RpcError {
                 Code::InvalidArgument
             }
             Self::Registry(RegistryError::NotFound { .. }) => Code::NotFound,
-            Self::Registry(RegistryError::NoRoom { .. })
+            Self::Registry(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. })
             | Self::Full { .. }
             | Self::ClientFull { .. }
             | Self::QueueFull { .. }
@@ -136,7 +136,7 @@ impl RpcError {
     pub(super) fn refusal(&self) -> Option<Refusal> {
         Some(match self {
             Self::Registry(RegistryError::NotFound { .. }) => Refusal::UnknownAvatar,
-            Self::Registry(RegistryError::NoRoom { .. }) => Refusal::NoMemory,
+            Self::Registry(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => Refusal::NoMemory,
             Self::Registry(RegistryError::Load { .. }) => Refusal::FaultyAvatar,
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Refusal::Stopping,
             Self::Full { .. } => Refusal::Full,

@@ -33,7 +33,11 @@ impl Backend for NamedGpu {
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
-        self.used_bytes.fetch_add(self.avatar_bytes, Ordering::Relaxed);
+        let used = self.used_bytes.fetch_add(self.avatar_bytes, Ordering::Relaxed);
+        if used + self.avatar_bytes > self.total_bytes {
+            self.used_bytes.fetch_sub(self.avatar_bytes, Ordering::Relaxed);
+            return Err(BackendError::DeviceFull { needed: self.avatar_bytes, used, most: self.total_bytes });
+        }
         self.inner.load(bundle)
     }
 

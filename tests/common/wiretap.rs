@@ -139,4 +139,8 @@ impl Lane for TappedLane {
     fn complete(&mut self, slot: Slot<InFlight>) -> Slot<Ready> {
         self.inner.complete(slot)
     }
+
+    fn rest(&mut self) {
+        self.inner.rest();
+    }
 }

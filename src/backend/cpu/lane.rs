@@ -97,6 +97,10 @@ impl CpuLane {
 }
 
 impl Lane for CpuLane {
+    fn rest(&mut self) {
+        self.forget_unloaded();
+    }
+
     fn submit(&mut self, slot: Slot<Filled>) -> Slot<InFlight> {
         self.forget_unloaded();
         slot.launch()

@@ -112,6 +112,15 @@ impl CudaLane {
         })
     }
 
+    /// Makes the context current on the lane's thread.
+    fn be_current(&mut self) -> Result<(), CudaError> {
+        if !self.is_bound {
+            self.shared.context.bind()?;
+            self.is_bound = true;
+        }
+        Ok(())
+    }
+
     /// Lets go of networks that were unloaded since the last batch. Nothing of this lane is in flight now.
     fn forget_unloaded(&mut self) {
         let epoch = self.shared.table.epoch();
@@ -124,10 +133,7 @@ impl CudaLane {
     }
 
     fn start(&mut self, slot: &Slot<InFlight>) -> Result<(), BackendError> {
-        if !self.is_bound {
-            self.shared.context.bind()?;
-            self.is_bound = true;
-        }
+        self.be_current()?;
         self.forget_unloaded();
         match slot.key() {
             BatchKey::Encode(id) => self.start_encode(id, slot),
@@ -206,6 +212,12 @@ impl CudaLane {
 }
 
 impl Lane for CudaLane {
+    fn rest(&mut self) {
+        if self.be_current().is_ok() {
+            self.forget_unloaded();
+        }
+    }
+
     fn staging(&mut self, floats: usize) -> Result<Box<dyn Staging>, BackendError> {
         Ok(Box::new(PinnedUp::<f32>::new(&self.shared.context, floats)?))
     }
