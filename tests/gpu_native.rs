@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::native::{Interpreter, Keep};
-use common::native_cases::{self, Case, activations, compare};
+use common::native_cases::{self, Case, activations, compare, compare_output};
 use common::root;
 use common::speech::Random;
 use half::f16;
@@ -49,11 +49,17 @@ impl Gpu {
     /// Runs the only operation of `case` in each of its ways; returns how many launches were compared.
     fn check_case(&self, case: &Case) -> usize {
         let items = activations(&case.program, BATCH);
-        let view = case.program.ops[0].views().1.unwrap();
+        let inputs = native_cases::inputs(&case.program, BATCH);
+        let view = case.program.ops[0].views().1;
+        let element = case.program.output.element;
         let model = NativeModel::new(&self.kernels, case.program.clone()).unwrap();
-        let output = DeviceBuf::new(&self.context, 64).unwrap();
-        // SAFETY: the operation touches neither inputs nor output.
-        let mut network = unsafe { model.bind(&[], output.ptr(), BATCH, Ways::All) }.unwrap();
+        let poison = vec![f32::NAN; BATCH * case.program.output.len()];
+        let output = self.edge(&poison, element);
+        let edges = case.program.inputs.iter().zip(&inputs);
+        let uploaded: Vec<_> = edges.map(|(edge, values)| self.edge(values, edge.element)).collect();
+        let addresses: Vec<_> = uploaded.iter().map(DeviceBuf::ptr).collect();
+        // SAFETY: the buffers have the edges' sizes and outlive the network.
+        let mut network = unsafe { model.bind(&addresses, output.ptr(), BATCH, Ways::All) }.unwrap();
         let (slab_bytes, offsets) = (network.memory().0.bytes(), network.memory().1.offsets.clone());
         let mut image = vec![f16::from_bits(0xFFFF); slab_bytes / 2];
         let (reads, _) = case.program.ops[0].views();
@@ -66,25 +72,38 @@ impl Gpu {
         }
         let possible = case.choices.iter().filter(|&&choice| self.kernels.can(choice));
         for (&choice, batch) in possible.flat_map(|choice| [(choice, 1), (choice, BATCH - 1)]) {
-            // SAFETY: both live until the stream is waited for.
+            // SAFETY: all live until the stream is waited for.
             unsafe { upload(&image, network.memory().0, &self.stream) }.unwrap();
+            // SAFETY: as above; the bits of NaN are NaN in halves too.
+            unsafe { upload(&vec![0xFF_u8; output.bytes()], &output, &self.stream) }.unwrap();
+            self.stream.synchronize().unwrap();
             // SAFETY: as above.
             unsafe { network.enqueue_op(0, choice, batch, &self.stream) }.unwrap();
             self.stream.synchronize().unwrap_or_else(|error| panic!("{} {choice:?}: {error}", case.name));
-            let mut found = vec![f16::ZERO; slab_bytes / 2];
-            network.memory().0.read(&mut found).unwrap();
+            let mut left = vec![f16::ZERO; slab_bytes / 2];
+            network.memory().0.read(&mut left).unwrap();
+            let written = self.read(&output, element, poison.len());
             for item in 0..BATCH {
-                let len = case.program.buffers[view.buffer];
-                let start = offsets[view.buffer] * BATCH / 2 + item * len;
-                let found: Vec<f32> = found[start..start + len].iter().map(|value| value.to_f32()).collect();
                 let name = format!("{} {choice:?} item {item} of {batch}", case.name);
-                if item < batch {
-                    let mut interpreter = Interpreter::new(&case.program, Keep::Half, &[]);
-                    interpreter.buffers = items.iter().map(|items| items[item].clone()).collect();
-                    interpreter.apply(&case.program, &case.program.ops[0]);
-                    compare(&name, view, &interpreter.buffers[view.buffer], &found);
-                } else {
+                let found: Vec<f32> = match view {
+                    Some(view) => {
+                        let len = case.program.buffers[view.buffer];
+                        let start = offsets[view.buffer] * BATCH / 2 + item * len;
+                        left[start..start + len].iter().map(|value| value.to_f32()).collect()
+                    }
+                    None => written[item * case.program.output.len()..][..case.program.output.len()].to_vec(),
+                };
+                if item >= batch {
                     assert!(found.iter().all(|value| value.is_nan()), "{name}: was written over");
+                    continue;
+                }
+                let item_inputs = native_cases::item_of(&case.program, &inputs, item);
+                let mut interpreter = Interpreter::new(&case.program, Keep::Half, &item_inputs);
+                interpreter.buffers = items.iter().map(|items| items[item].clone()).collect();
+                interpreter.apply(&case.program, &case.program.ops[0]);
+                match view {
+                    Some(view) => compare(&name, view, &interpreter.buffers[view.buffer], &found),
+                    None => compare_output(&name, &interpreter.output, &found),
                 }
             }
         }
@@ -160,6 +179,7 @@ fn operations() {
         ("convolutions", native_cases::convolutions()),
         ("depthwise", native_cases::depthwise()),
         ("blocks", native_cases::blocks()),
+        ("blocks at the edges", native_cases::edge_blocks()),
         ("upsampling", native_cases::upsampling()),
     ] {
         let launches: usize = cases.iter().map(|case| gpu.check_case(case)).sum();

@@ -227,7 +227,8 @@ template <class Tile, bool WINDOW> PIXEL void conv(const ConvParams &p) {
     KERNEL_OF(conv_pixel_##NAME, (ConvTile<__VA_ARGS__>::THREADS), 1)(ConvParams p) { conv<ConvTile<__VA_ARGS__>, false>(p); }     \
     KERNEL_OF(conv_window_##NAME, (ConvTile<__VA_ARGS__>::THREADS), 1)(ConvParams p) { conv<ConvTile<__VA_ARGS__>, true>(p); }
 
-CONV(128x128, 128, 128, 4, 2, 1, 3)
+CONV(128x128, 128, 128, 2, 2, 1, 3)
+CONV(128x128_8, 128, 128, 4, 2, 1, 3)
 CONV(128x64, 128, 64, 4, 1, 1, 4)
 CONV(64x64, 64, 64, 2, 2, 1, 4)
 CONV(128x32, 128, 32, 4, 1, 1, 4)

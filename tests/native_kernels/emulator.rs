@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use half::f16;
 use libloading::Library;
 use lipsyncd::backend::cuda::native::arena::Arena;
+use lipsyncd::backend::cuda::native::branch::Branch;
 use lipsyncd::backend::cuda::native::lower::{Addresses, Choice, Launch, Lowering};
 use lipsyncd::backend::cuda::native::pack::Weights;
 use lipsyncd::backend::cuda::native::program::{Op, Program, Target};
@@ -97,7 +98,8 @@ impl<'p> Device<'p> {
     /// `inputs` are the items of each input, one after the other. With `apart`, no two buffers share a place.
     pub fn new(program: &'p Program, batch: usize, inputs: &[Vec<f32>], apart: bool) -> Self {
         let weights = Weights::new(program);
-        let mut arena = Arena::new(program, |_| true);
+        let branch = Branch::find(program);
+        let mut arena = Arena::new(program, branch.as_ref(), |_| true);
         if apart {
             arena.bytes = 0;
             for (offset, len) in arena.offsets.iter_mut().zip(&program.buffers) {
@@ -147,7 +149,15 @@ impl<'p> Device<'p> {
         let (mut reads, mut writes) = (op.views().0, Vec::from_iter(op.views().1));
         match op {
             Op::Import(op) => expose(self.inputs[op.input].address(), self.inputs[op.input].1, false),
-            Op::Block(block) => writes.extend([block.expand.to, block.depthwise.to]),
+            Op::Block(block) => {
+                writes.extend(block.inside());
+                if let Some(import) = &block.import {
+                    expose(self.inputs[import.input].address(), self.inputs[import.input].1, false);
+                }
+                if block.export.is_some() {
+                    expose(self.output.address(), self.output.1, true);
+                }
+            }
             Op::Export(_) => expose(self.output.address(), self.output.1, true),
             Op::Pointwise(op) if op.target == Target::Output => expose(self.output.address(), self.output.1, true),
             _ => {}

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`program`] | a network as operations on NHWC float16 buffers |
 //! | `compile` | ONNX to that, with what follows a convolution folded into it |
+//! | [`branch`] | the operations on the sound, which run beside the others |
 //! | [`arena`] | where the buffers lie in one run of memory |
 //! | [`pack`] | weights as the kernels read them |
 //! | [`pack_block`] | an inverted residual's, for the kernel that takes it whole |
@@ -20,6 +21,7 @@
 
 pub mod arena;
 pub mod block_tiles;
+pub mod branch;
 mod compile;
 pub mod cost;
 pub mod engine;

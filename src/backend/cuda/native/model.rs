@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::NativeError;
 use super::arena::Arena;
+use super::branch::Branch;
 use super::kernels::NativeKernels;
 use super::lower::{Addresses, Choice, Lowering};
 use super::pack::Weights;
@@ -11,7 +12,7 @@ use super::program::{Op, Program};
 use super::tiles::usual;
 use super::tune::Tuned;
 use crate::backend::cuda::engine::BUCKETS;
-use crate::cuda::{CudaError, DeviceBuf, DevicePtr, Stream};
+use crate::cuda::{Context, CudaError, DeviceBuf, DevicePtr, Event, Priority, Stream, Timing};
 use crate::onnxruntime::Element;
 
 /// Columns of a picture from which on an inverted residual usually runs as one kernel.
@@ -28,6 +29,7 @@ pub struct NativeModel {
     weights: Weights,
     uploaded: DeviceBuf,
     kernels: Arc<NativeKernels>,
+    branch: Option<Branch>,
     tuned: OnceLock<Tuned>,
 }
 
@@ -48,6 +50,15 @@ pub struct NativeNetwork {
     addresses: Addresses,
     slab: Arc<DeviceBuf>,
     ways: Ways,
+    beside: Option<Beside>,
+}
+
+/// The stream of the operations beside the others, and what joins it to theirs.
+#[derive(Debug)]
+struct Beside {
+    stream: Stream,
+    begun: Event,
+    done: Event,
 }
 
 impl NativeModel {
@@ -64,10 +75,11 @@ impl NativeModel {
     /// # Errors
     /// [`CudaError`].
     pub fn new(kernels: &Arc<NativeKernels>, program: Program) -> Result<Arc<Self>, CudaError> {
+        let branch = Branch::find(&program);
         let mut weights = Weights::new(&program);
         let uploaded = DeviceBuf::from_slice(kernels.context(), &weights.bytes)?;
         weights.bytes = Vec::new();
-        Ok(Arc::new(Self { program, weights, uploaded, kernels: Arc::clone(kernels), tuned: OnceLock::new() }))
+        Ok(Arc::new(Self { program, weights, uploaded, kernels: Arc::clone(kernels), branch, tuned: OnceLock::new() }))
     }
 
     /// The network as it was compiled.
@@ -133,7 +145,7 @@ impl NativeModel {
     /// As [`Self::bind`], and whatever else is in `slab` must be used at other times.
     ///
     /// # Errors
-    /// [`NativeError::TooLarge`].
+    /// [`NativeError::TooLarge`], [`NativeError::Cuda`].
     pub unsafe fn bind_in(
         self: &Arc<Self>,
         (inputs, output): (&[DevicePtr], DevicePtr),
@@ -150,7 +162,8 @@ impl NativeModel {
             max_batch,
         };
         let arena = self.arena(max_batch, ways);
-        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab, ways })
+        let beside = self.branch.as_ref().map(|_| Beside::new(self.kernels.context())).transpose()?;
+        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab, ways, beside })
     }
 
     /// Bytes of what lies between the layers of `max_batch` items.
@@ -160,7 +173,8 @@ impl NativeModel {
     }
 
     fn arena(&self, max_batch: usize, ways: Ways) -> Arena {
-        Arena::new(&self.program, |index| ways == Ways::All || self.is_apart(index, max_batch))
+        let is_apart = |index| ways == Ways::All || self.is_apart(index, max_batch);
+        Arena::new(&self.program, self.branch.as_ref(), is_apart)
     }
 
     fn check_size(&self, max_batch: usize) -> Result<(), NativeError> {
@@ -173,6 +187,13 @@ impl NativeModel {
     }
 }
 
+impl Beside {
+    fn new(context: &Arc<Context>) -> Result<Self, CudaError> {
+        let stream = Stream::new(context, Priority::Normal)?;
+        Ok(Self { stream, begun: Event::new(context, Timing::Off)?, done: Event::new(context, Timing::Off)? })
+    }
+}
+
 impl NativeNetwork {
     /// Enqueues a run over the first `batch` items: launches only, so that it may be captured.
     ///
@@ -182,9 +203,27 @@ impl NativeNetwork {
     /// # Errors
     /// [`CudaError`].
     pub unsafe fn enqueue(&mut self, batch: usize, stream: &Stream) -> Result<(), CudaError> {
-        for index in 0..self.model.program.ops.len() {
-            // SAFETY: promised by the caller.
-            unsafe { self.launch(index, self.model.choice(index, batch), batch, stream) }?;
+        let model = Arc::clone(&self.model);
+        let count = model.program.ops.len();
+        let is_beside = |index: usize| model.branch.as_ref().is_some_and(|branch| branch.beside[index]);
+        if let Some(Beside { stream: beside, begun, done }) = &self.beside {
+            begun.record(stream)?;
+            beside.wait(begun)?;
+            for index in (0..count).filter(|&index| is_beside(index)) {
+                // SAFETY: promised by the caller; the stream has joined the caller's.
+                unsafe { self.launch(index, model.choice(index, batch), batch, beside) }?;
+            }
+            done.record(beside)?;
+        }
+        let join = model.branch.as_ref().map_or(count, |branch| branch.join);
+        for index in 0..=count {
+            if let Some(beside) = self.beside.as_ref().filter(|_| index == join) {
+                stream.wait(&beside.done)?;
+            }
+            if index < count && !is_beside(index) {
+                // SAFETY: promised by the caller.
+                unsafe { self.launch(index, model.choice(index, batch), batch, stream) }?;
+            }
         }
         Ok(())
     }
@@ -213,7 +252,7 @@ impl NativeNetwork {
 
     /// # Safety
     /// As [`Self::enqueue`].
-    unsafe fn launch(&mut self, index: usize, choice: Choice, batch: usize, stream: &Stream) -> Result<(), CudaError> {
+    unsafe fn launch(&self, index: usize, choice: Choice, batch: usize, stream: &Stream) -> Result<(), CudaError> {
         let batch = batch.min(self.addresses.max_batch);
         let NativeModel { program, weights, kernels, .. } = &*self.model;
         let lowering = Lowering { program, weights, arena: &self.arena, addresses: &self.addresses };
