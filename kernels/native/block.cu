@@ -23,12 +23,14 @@
 template <class Tile, bool FROM_PLANES, bool TO_PLANES> PIXEL void block(const BlockParams &p) {
     i32 across = (p.to_width + 15) / 16, down = (p.to_height + Tile::HEIGHT - 1) / Tile::HEIGHT, at = (i32)blockIdx.x;
     BlockOrigin o = {at / across / down, at % across * (16 * Tile::STRIDE) - 1, at / across % down * (Tile::HEIGHT * Tile::STRIDE) - 1};
+    let_next_begin();
+    block_start_weights<Tile>(p, 0, 0);
+    wait_for_previous();
     if (FROM_PLANES) {
         block_load_planes<Tile>(p, o);
     } else {
         block_start_input<Tile>(p, o);
     }
-    block_start_weights<Tile>(p, 0, 0);
     commit_copies();
     if (p.chunks > 1) {
         block_start_weights<Tile>(p, 1, 1);

@@ -65,10 +65,10 @@ extern "C" void emulate_reset_memory() { emulate::state.ranges.clear(); }
 /* Forgets how often the banks were passed. */
 extern "C" void emulate_reset_counts() { emulate::state.counts.clear(); }
 
-/* Lets kernels read `bytes` from `begin` on, and write each of them once if `writable`. */
-extern "C" void emulate_memory(const u8 *begin, u64 bytes, u32 writable) {
-    emulate::Range range = {begin, begin + bytes, writable != 0, {}};
-    range.written.assign(writable ? bytes : 0, false);
+/* Lets kernels read `bytes` from `begin` on: 0 for weights, 1 for what kernels before wrote, 2 for what they may also write, each byte once. */
+extern "C" void emulate_memory(const u8 *begin, u64 bytes, u32 kind) {
+    emulate::Range range = {begin, begin + bytes, kind == 0, kind == 2, {}};
+    range.written.assign(kind == 2 ? bytes : 0, false);
     emulate::state.ranges.push_back(range);
 }
 

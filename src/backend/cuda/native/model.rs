@@ -51,6 +51,7 @@ pub struct NativeNetwork {
     slab: Arc<DeviceBuf>,
     ways: Ways,
     beside: Option<Beside>,
+    overlap: bool,
 }
 
 /// The stream of the operations beside the others, and what joins it to theirs.
@@ -104,6 +105,12 @@ impl NativeModel {
     pub fn choice(&self, index: usize, batch: usize) -> Choice {
         let tuned = self.tuned.get().and_then(|tuned| tuned.choice(index, batch));
         tuned.unwrap_or_else(|| self.usual_choice(index, batch))
+    }
+
+    /// Whether kernels begin before the ones before them have ended: where that was measured to be faster.
+    #[must_use]
+    pub fn overlaps(&self) -> bool {
+        self.tuned.get().is_some_and(|tuned| tuned.overlap)
     }
 
     /// How an operation runs where nothing was measured.
@@ -163,7 +170,7 @@ impl NativeModel {
         };
         let arena = self.arena(max_batch, ways);
         let beside = self.branch.as_ref().map(|_| Beside::new(self.kernels.context())).transpose()?;
-        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab, ways, beside })
+        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab, ways, beside, overlap: self.overlaps() })
     }
 
     /// Bytes of what lies between the layers of `max_batch` items.
@@ -204,28 +211,63 @@ impl NativeNetwork {
     /// [`CudaError`].
     pub unsafe fn enqueue(&mut self, batch: usize, stream: &Stream) -> Result<(), CudaError> {
         let model = Arc::clone(&self.model);
+        // SAFETY: promised by the caller.
+        unsafe { self.run(|index| model.choice(index, batch), batch, stream) }
+    }
+
+    /// As [`Self::enqueue`], each operation in the way given.
+    ///
+    /// # Safety
+    /// As [`Self::enqueue`].
+    ///
+    /// # Panics
+    /// When the context was not bound for all ways, or there are not as many choices as operations.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub unsafe fn enqueue_as(&mut self, choices: &[Choice], batch: usize, stream: &Stream) -> Result<(), CudaError> {
+        assert_eq!((self.ways, choices.len()), (Ways::All, self.model.program.ops.len()));
+        // SAFETY: promised by the caller.
+        unsafe { self.run(|index| choices[index], batch, stream) }
+    }
+
+    /// # Safety
+    /// As [`Self::enqueue`].
+    unsafe fn run(&self, choice: impl Fn(usize) -> Choice, batch: usize, stream: &Stream) -> Result<(), CudaError> {
+        let model = &self.model;
         let count = model.program.ops.len();
         let is_beside = |index: usize| model.branch.as_ref().is_some_and(|branch| branch.beside[index]);
         if let Some(Beside { stream: beside, begun, done }) = &self.beside {
             begun.record(stream)?;
             beside.wait(begun)?;
+            // The first on a stream waits for whatever was before.
+            let mut early = false;
             for index in (0..count).filter(|&index| is_beside(index)) {
                 // SAFETY: promised by the caller; the stream has joined the caller's.
-                unsafe { self.launch(index, model.choice(index, batch), batch, beside) }?;
+                unsafe { self.launch(index, choice(index), batch, early, beside) }?;
+                early = self.overlap;
             }
             done.record(beside)?;
         }
         let join = model.branch.as_ref().map_or(count, |branch| branch.join);
+        let mut early = false;
         for index in 0..=count {
             if let Some(beside) = self.beside.as_ref().filter(|_| index == join) {
                 stream.wait(&beside.done)?;
+                early = false;
             }
             if index < count && !is_beside(index) {
                 // SAFETY: promised by the caller.
-                unsafe { self.launch(index, model.choice(index, batch), batch, stream) }?;
+                unsafe { self.launch(index, choice(index), batch, early, stream) }?;
+                early = self.overlap;
             }
         }
         Ok(())
+    }
+
+    /// Whether kernels begin before the ones before them have ended: for measurements.
+    pub fn set_overlap(&mut self, overlap: bool) {
+        self.overlap = overlap;
     }
 
     /// Enqueues one operation, the way it is told to: for measurements and tests.
@@ -247,18 +289,26 @@ impl NativeNetwork {
     ) -> Result<(), CudaError> {
         assert_eq!(self.ways, Ways::All);
         // SAFETY: promised by the caller.
-        unsafe { self.launch(index, choice, batch, stream) }
+        unsafe { self.launch(index, choice, batch, false, stream) }
     }
 
     /// # Safety
     /// As [`Self::enqueue`].
-    unsafe fn launch(&self, index: usize, choice: Choice, batch: usize, stream: &Stream) -> Result<(), CudaError> {
+    unsafe fn launch(
+        &self,
+        index: usize,
+        choice: Choice,
+        batch: usize,
+        mut early: bool,
+        stream: &Stream,
+    ) -> Result<(), CudaError> {
         let batch = batch.min(self.addresses.max_batch);
         let NativeModel { program, weights, kernels, .. } = &*self.model;
         let lowering = Lowering { program, weights, arena: &self.arena, addresses: &self.addresses };
         for launch in lowering.launches(index, choice, batch).iter().flatten() {
             // SAFETY: promised by the caller; what lies between is this context's own.
-            unsafe { kernels.enqueue(launch, stream) }?;
+            unsafe { kernels.enqueue(launch, early, stream) }?;
+            early = self.overlap;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::NativeError;
 use super::lower::Choice;
 use super::model::{NativeModel, NativeNetwork, Ways};
-use super::program::Op;
+use super::program::{Edge, Op};
 use super::tune_file;
 use crate::cuda::{Context, CudaError, DeviceBuf, Event, Priority, Stream, Timing};
 
@@ -22,6 +22,8 @@ const RUNS: u32 = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tuned {
     pub batches: [Vec<Choice>; MEASURED.len()],
+    /// Whether kernels begin before the ones before them have ended.
+    pub overlap: bool,
 }
 
 impl Tuned {
@@ -53,7 +55,8 @@ impl NativeModel {
         for (choices, batch) in batches.iter_mut().zip(MEASURED) {
             *choices = measure(self, batch)?;
         }
-        let tuned = Tuned { batches };
+        let overlap = self.kernels().can_overlap() && overlap_pays(self, &batches)?;
+        let tuned = Tuned { batches, overlap };
         tracing::info!(
             seconds = begin.elapsed().as_secs_f32(),
             "measured how the network runs fastest on {}",
@@ -69,27 +72,52 @@ impl NativeModel {
 
 /// The fastest way of each operation over `batch` items.
 fn measure(model: &Arc<NativeModel>, batch: usize) -> Result<Vec<Choice>, NativeError> {
-    let context = Arc::clone(model.kernels().context());
-    let program = model.program();
-    let edge = |edge: &super::program::Edge| DeviceBuf::new(&context, batch * edge.len() * edge.element.bytes());
-    let inputs = program.inputs.iter().map(edge).collect::<Result<Vec<_>, _>>()?;
-    let output = edge(&program.output)?;
-    let addresses: Vec<_> = inputs.iter().map(DeviceBuf::ptr).collect();
-    // SAFETY: the buffers have the edges' sizes and outlive the network.
-    let network = unsafe { model.bind(&addresses, output.ptr(), batch, Ways::All) }?;
-    let mut bench = Bench { network, stream: Stream::new(&context, Priority::Normal)?, context, batch };
-    program.ops.iter().enumerate().map(|(index, op)| Ok(bench.fastest(index, op)?)).collect()
+    let mut bench = Bench::new(model, batch)?;
+    model.program().ops.iter().enumerate().map(|(index, op)| Ok(bench.fastest(index, op)?)).collect()
+}
+
+/// Whether a whole run, captured as a graph, is faster when kernels begin early; not when such a graph cannot be made.
+fn overlap_pays(model: &Arc<NativeModel>, batches: &[Vec<Choice>]) -> Result<bool, NativeError> {
+    let (batch, choices) = (MEASURED[MEASURED.len() - 1], &batches[MEASURED.len() - 1]);
+    let mut bench = Bench::new(model, batch)?;
+    let mut times = [Duration::MAX; 2];
+    for (time, overlap) in times.iter_mut().zip([false, true]) {
+        bench.network.set_overlap(overlap);
+        let Bench { stream, network, .. } = &mut bench;
+        // SAFETY: the buffers are alive, and one stream runs one thing after the other.
+        match stream.capture(|| unsafe { network.enqueue_as(choices, batch, stream) }) {
+            // SAFETY: as above.
+            Ok(mut graph) => *time = bench.median(|bench| unsafe { graph.launch(&bench.stream) })?,
+            Err(error) if overlap => tracing::debug!("kernels cannot begin early in a graph: {error}"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(times[1] < times[0])
 }
 
 struct Bench {
     // Declared first: what it has enqueued is done before it goes.
     stream: Stream,
     network: NativeNetwork,
+    _edges: Vec<DeviceBuf>,
     context: Arc<Context>,
     batch: usize,
 }
 
 impl Bench {
+    fn new(model: &Arc<NativeModel>, batch: usize) -> Result<Self, NativeError> {
+        let context = Arc::clone(model.kernels().context());
+        let edges = model.program().inputs.iter().chain([&model.program().output]);
+        let edge = |edge: &Edge| DeviceBuf::new(&context, batch * edge.len() * edge.element.bytes());
+        let edges = edges.map(edge).collect::<Result<Vec<_>, _>>()?;
+        let addresses: Vec<_> = edges.iter().map(DeviceBuf::ptr).collect();
+        let (output, inputs) = addresses.split_last().ok_or(NativeError::TooLarge { values: 0, batch })?;
+        // SAFETY: the buffers have the edges' sizes and outlive the network.
+        let network = unsafe { model.bind(inputs, *output, batch, Ways::All) }?;
+        let stream = Stream::new(&context, Priority::Normal)?;
+        Ok(Self { stream, network, _edges: edges, context, batch })
+    }
+
     /// Tries the ways of an operation; of a block as three kernels not every pair of tiles, but each tile beside the best of the other.
     fn fastest(&mut self, index: usize, op: &Op) -> Result<Choice, CudaError> {
         let mut best = (Duration::MAX, self.network.usual_choice(index, self.batch));
@@ -125,15 +153,20 @@ impl Bench {
         Ok(())
     }
 
-    /// Median time of one run.
+    /// Median time of one operation.
     fn time(&mut self, index: usize, choice: Choice) -> Result<Duration, CudaError> {
-        self.run(index, choice)?;
+        self.median(|bench| bench.run(index, choice))
+    }
+
+    /// Median time of what `run` enqueues on the stream.
+    fn median(&mut self, mut run: impl FnMut(&mut Self) -> Result<(), CudaError>) -> Result<Duration, CudaError> {
+        run(self)?;
         let mut times = [Duration::MAX; REPEATS];
         for time in &mut times {
             let (begin, end) = (Event::new(&self.context, Timing::On)?, Event::new(&self.context, Timing::On)?);
             begin.record(&self.stream)?;
             for _ in 0..RUNS {
-                self.run(index, choice)?;
+                run(self)?;
             }
             end.record(&self.stream)?;
             end.synchronize()?;
