@@ -1,4 +1,4 @@
-//! A compiled network on one GPU, and its contexts.
+//! A compiled network on one GPU.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,17 +6,14 @@ use super::NativeError;
 use super::arena::Arena;
 use super::branch::Branch;
 use super::kernels::NativeKernels;
-use super::lower::{Addresses, Choice, Lowering};
+use super::lower::{Addresses, Choice};
+use super::network::NativeNetwork;
 use super::pack::Weights;
-use super::program::{Op, Program};
-use super::tiles::usual;
+use super::program::Program;
 use super::tune::Tuned;
 use crate::backend::cuda::engine::BUCKETS;
-use crate::cuda::{Context, CudaError, DeviceBuf, DevicePtr, Event, Priority, Stream, Timing};
+use crate::cuda::{CudaError, DeviceBuf, DevicePtr};
 use crate::onnxruntime::Element;
-
-/// Columns of a picture from which on an inverted residual usually runs as one kernel.
-const LEAST_WIDTH: usize = 40;
 
 /// Values that the kernels can number in one buffer.
 const MOST_VALUES: usize = i32::MAX as usize;
@@ -40,26 +37,6 @@ pub enum Ways {
     Chosen,
     /// In any.
     All,
-}
-
-/// A context: a model bound to buffers, with memory of its own for what lies between.
-#[derive(Debug)]
-pub struct NativeNetwork {
-    model: Arc<NativeModel>,
-    arena: Arena,
-    addresses: Addresses,
-    slab: Arc<DeviceBuf>,
-    ways: Ways,
-    beside: Option<Beside>,
-    overlap: bool,
-}
-
-/// The stream of the operations beside the others, and what joins it to theirs.
-#[derive(Debug)]
-struct Beside {
-    stream: Stream,
-    begun: Event,
-    done: Event,
 }
 
 impl NativeModel {
@@ -87,6 +64,16 @@ impl NativeModel {
     #[must_use]
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Where its weights lie.
+    pub(super) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// What runs beside the rest of it.
+    pub(super) fn branch(&self) -> Option<&Branch> {
+        self.branch.as_ref()
     }
 
     /// The kernels it runs.
@@ -169,8 +156,7 @@ impl NativeModel {
             max_batch,
         };
         let arena = self.arena(max_batch, ways);
-        let beside = self.branch.as_ref().map(|_| Beside::new(self.kernels.context())).transpose()?;
-        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab, ways, beside, overlap: self.overlaps() })
+        Ok(NativeNetwork::new(self, arena, addresses, slab, ways)?)
     }
 
     /// Bytes of what lies between the layers of `max_batch` items.
@@ -190,186 +176,6 @@ impl NativeModel {
         match largest.checked_mul(max_batch) {
             Some(0..=MOST_VALUES) => Ok(()),
             _ => Err(NativeError::TooLarge { values: largest, batch: max_batch }),
-        }
-    }
-}
-
-impl Beside {
-    fn new(context: &Arc<Context>) -> Result<Self, CudaError> {
-        let stream = Stream::new(context, Priority::Normal)?;
-        Ok(Self { stream, begun: Event::new(context, Timing::Off)?, done: Event::new(context, Timing::Off)? })
-    }
-}
-
-impl NativeNetwork {
-    /// Enqueues a run over the first `batch` items: launches only, so that it may be captured.
-    ///
-    /// # Safety
-    /// Until `stream` has passed the run, the bound buffers must be used by nothing else, and `self` must not run on another stream.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub unsafe fn enqueue(&mut self, batch: usize, stream: &Stream) -> Result<(), CudaError> {
-        let model = Arc::clone(&self.model);
-        // SAFETY: promised by the caller.
-        unsafe { self.run(|index| model.choice(index, batch), batch, stream) }
-    }
-
-    /// As [`Self::enqueue`], each operation in the way given.
-    ///
-    /// # Safety
-    /// As [`Self::enqueue`].
-    ///
-    /// # Panics
-    /// When the context was not bound for all ways, or there are not as many choices as operations.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub unsafe fn enqueue_as(&mut self, choices: &[Choice], batch: usize, stream: &Stream) -> Result<(), CudaError> {
-        assert_eq!((self.ways, choices.len()), (Ways::All, self.model.program.ops.len()));
-        // SAFETY: promised by the caller.
-        unsafe { self.run(|index| choices[index], batch, stream) }
-    }
-
-    /// # Safety
-    /// As [`Self::enqueue`].
-    unsafe fn run(&self, choice: impl Fn(usize) -> Choice, batch: usize, stream: &Stream) -> Result<(), CudaError> {
-        let model = &self.model;
-        let count = model.program.ops.len();
-        let is_beside = |index: usize| model.branch.as_ref().is_some_and(|branch| branch.beside[index]);
-        if let Some(Beside { stream: beside, begun, done }) = &self.beside {
-            begun.record(stream)?;
-            beside.wait(begun)?;
-            // The first on a stream waits for whatever was before.
-            let mut early = false;
-            for index in (0..count).filter(|&index| is_beside(index)) {
-                // SAFETY: promised by the caller; the stream has joined the caller's.
-                unsafe { self.launch(index, choice(index), batch, early, beside) }?;
-                early = self.overlap;
-            }
-            done.record(beside)?;
-        }
-        let join = model.branch.as_ref().map_or(count, |branch| branch.join);
-        let mut early = false;
-        for index in 0..=count {
-            if let Some(beside) = self.beside.as_ref().filter(|_| index == join) {
-                stream.wait(&beside.done)?;
-                early = false;
-            }
-            if index < count && !is_beside(index) {
-                // SAFETY: promised by the caller.
-                unsafe { self.launch(index, choice(index), batch, early, stream) }?;
-                early = self.overlap;
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether kernels begin before the ones before them have ended: for measurements.
-    pub fn set_overlap(&mut self, overlap: bool) {
-        self.overlap = overlap;
-    }
-
-    /// Enqueues one operation, the way it is told to: for measurements and tests.
-    ///
-    /// # Safety
-    /// As [`Self::enqueue`].
-    ///
-    /// # Panics
-    /// When the context was not bound for all ways.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub unsafe fn enqueue_op(
-        &mut self,
-        index: usize,
-        choice: Choice,
-        batch: usize,
-        stream: &Stream,
-    ) -> Result<(), CudaError> {
-        assert_eq!(self.ways, Ways::All);
-        // SAFETY: promised by the caller.
-        unsafe { self.launch(index, choice, batch, false, stream) }
-    }
-
-    /// # Safety
-    /// As [`Self::enqueue`].
-    unsafe fn launch(
-        &self,
-        index: usize,
-        choice: Choice,
-        batch: usize,
-        mut early: bool,
-        stream: &Stream,
-    ) -> Result<(), CudaError> {
-        let batch = batch.min(self.addresses.max_batch);
-        let NativeModel { program, weights, kernels, .. } = &*self.model;
-        let lowering = Lowering { program, weights, arena: &self.arena, addresses: &self.addresses };
-        for launch in lowering.launches(index, choice, batch).iter().flatten() {
-            // SAFETY: promised by the caller; what lies between is this context's own.
-            unsafe { kernels.enqueue(launch, early, stream) }?;
-            early = self.overlap;
-        }
-        Ok(())
-    }
-
-    /// How an operation runs where nothing was measured.
-    #[must_use]
-    pub fn usual_choice(&self, index: usize, batch: usize) -> Choice {
-        self.model.usual_choice(index, batch)
-    }
-
-    /// All the ways in which an operation may run on this GPU.
-    #[must_use]
-    pub fn choices(&self, index: usize) -> Vec<Choice> {
-        let mut choices = self.model.program.ops[index].choices();
-        choices.retain(|&choice| self.model.kernels.can(choice));
-        choices
-    }
-
-    /// The network it runs.
-    #[must_use]
-    pub fn program(&self) -> &Program {
-        &self.model.program
-    }
-
-    /// The memory that the context has for itself, and where each buffer starts in it once multiplied by its batch.
-    #[must_use]
-    pub fn memory(&self) -> (&DeviceBuf, &Arena) {
-        (&self.slab, &self.arena)
-    }
-}
-
-impl Op {
-    /// How it runs over `batch` items on a GPU of so many multiprocessors, where nothing was measured; `can` says what runs there.
-    #[must_use]
-    pub fn usual_choice(&self, batch: usize, multiprocessors: usize, can: impl Fn(Choice) -> bool) -> Choice {
-        let tile = |conv: &super::program::Conv| usual(batch * conv.to.pixels(), conv.to.channels, multiprocessors);
-        match self {
-            Self::Conv(op) => Choice::Conv(tile(op)),
-            Self::Block(op) => {
-                // The kernel that takes it whole cuts pictures 16 columns wide: small ones would be mostly padding.
-                let large = op.project.to.width >= LEAST_WIDTH;
-                let whole = super::block_tiles::fitting(op).map(Choice::Whole).filter(|&choice| large && can(choice));
-                whole.last().unwrap_or_else(|| Choice::Apart(tile(&op.expand), tile(&op.project)))
-            }
-            _ => Choice::Plain,
-        }
-    }
-
-    /// All the ways in which it may run.
-    #[must_use]
-    pub fn choices(&self) -> Vec<Choice> {
-        let fitting = |channels: usize| super::tiles::fitting(channels);
-        match self {
-            Self::Conv(op) => fitting(op.to.channels).map(Choice::Conv).collect(),
-            Self::Block(op) => {
-                let lasts = || fitting(op.project.to.channels);
-                let apart = fitting(op.expand.to.channels)
-                    .flat_map(|first| lasts().map(move |last| Choice::Apart(first, last)));
-                super::block_tiles::fitting(op).map(Choice::Whole).chain(apart).collect()
-            }
-            _ => vec![Choice::Plain],
         }
     }
 }
