@@ -15,7 +15,7 @@ NVIDIA := .cache/nvidia/complete
 ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
 
 .PHONY: gpu-check help packages gpu-packages onnxruntime build kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
-.PHONY: bench bench-avatar clean
+.PHONY: native-test bench bench-avatar clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -100,6 +100,12 @@ gpu-check: build $(NVCC) ## Check a GPU: packs programs and tests into out/gpu-c
 	scripts/gpu-pack.sh
 	@if nvidia-smi >/dev/null 2>&1; then REPORT=$(OUT)/gpu-check.txt scripts/gpu-check.sh; else \
 	    echo "no GPU here: copy this folder to a machine with one and run scripts/gpu-check.sh there"; fi
+
+native-test: gpu-packages onnxruntime $(VENV)/requirements ## The native engine on full-size networks, its kernels on an emulated GPU: minutes
+	$(VENV)/bin/python engines/networks/build.py --width full --seed 7 --out .cache/networks/full
+	$(VENV)/bin/python engines/networks/build.py --width mobile --seed 7 --out .cache/networks/mobile
+	$(VENV)/bin/python engines/networks/build.py --width tiny --batch 1-baked --seed 7 --out .cache/networks/tiny-baked
+	LIPSYNCD_NETWORKS=$(CURDIR)/.cache/networks $(CARGO) test --locked --test native_program --test native_kernels -- --ignored --nocapture
 
 bench-avatar: $(VENV)/requirements ## Make out/avatars/full: the full-size network, random weights, for benchmarks
 	$(VENV)/bin/python engines/networks/standin.py --width full --out $(OUT)/avatars/full

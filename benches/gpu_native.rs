@@ -7,7 +7,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use half::f16;
 use lipsyncd::backend::cuda::native::lower::Choice;
@@ -41,12 +41,26 @@ fn main() {
     if files.is_empty() {
         files.extend(std::env::var("LIPSYNCD_NATIVE_ONNX"));
     }
-    let gpu = match Gpu::open() {
-        Ok(gpu) => gpu,
-        Err(missing) => return println!("gpu_native: {missing}; nothing measured"),
-    };
+    let gpu = Gpu::open().map_err(|missing| println!("{missing}; nothing is measured")).ok();
     for file in &files {
-        gpu.measure(Path::new(file), ops_batch);
+        let path = Path::new(file);
+        let onnx = std::fs::read(path).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let program = Program::compile(&onnx, Element::F16).unwrap_or_else(|error| panic!("{file}: {error}"));
+        describe(path, &program);
+        if let Some(gpu) = &gpu {
+            gpu.measure(program, ops_batch);
+        }
+    }
+}
+
+/// What a network moves and computes for one item, with each block as one kernel.
+fn describe(path: &Path, program: &Program) {
+    let costs = program.costs();
+    let (bytes, flops) = costs.iter().fold((0, 0), |(bytes, flops), cost| (bytes + cost.bytes, flops + cost.flops));
+    let (mb, gflop) = (bytes as f64 / 1e6, flops as f64 / 1e9);
+    println!("{}: {} operations, {mb:.1} MB and {gflop:.2} GFLOP an item", path.display(), costs.len());
+    for (index, cost) in costs.iter().enumerate() {
+        println!("{index:3} {:36} {:6.2} MB {:6.1} MFLOP", cost.name, cost.bytes as f64 / 1e6, cost.flops as f64 / 1e6);
     }
 }
 
@@ -60,25 +74,34 @@ impl Gpu {
         Ok(Self { context, kernels, stream })
     }
 
-    fn measure(&self, path: &Path, ops_batch: usize) {
-        let onnx = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let program =
-            Program::compile(&onnx, Element::F16).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    fn measure(&self, program: Program, ops_batch: usize) {
         let most = BATCHES[BATCHES.len() - 1].max(ops_batch);
         let inputs: Vec<_> = program.inputs.iter().map(|edge| self.noise(most * edge.len())).collect();
         let output = DeviceBuf::new(&self.context, most * program.output.len() * 2).unwrap();
         let model = NativeModel::new(&self.kernels, program).unwrap();
         let addresses: Vec<_> = inputs.iter().map(DeviceBuf::ptr).collect();
-        // SAFETY: the buffers have the edges' sizes and outlive the network.
-        let mut network = unsafe { model.bind(&addresses, output.ptr(), most, Ways::All) }.unwrap();
-        println!(
-            "{}: {} operations, {} MB a context",
-            path.display(),
-            model.program().ops.len(),
-            network.memory().0.bytes() >> 20
-        );
+        let bind = |ways| {
+            // SAFETY: the buffers have the edges' sizes and outlive the network.
+            unsafe { model.bind(&addresses, output.ptr(), most, ways) }.unwrap()
+        };
+        self.batches("as usual", &mut bind(Ways::Chosen));
+        let begin = Instant::now();
+        model.tune(None).unwrap();
+        println!("measured in {:.1} s", begin.elapsed().as_secs_f32());
+        println!("kernels begin early: {}", if model.overlaps() { "faster" } else { "not faster" });
+        for overlap in [false, true] {
+            let mut network = bind(Ways::Chosen);
+            network.set_overlap(overlap);
+            self.batches(if overlap { "as measured, kernels beginning early" } else { "as measured" }, &mut network);
+        }
+        self.operations(&mut bind(Ways::All), &model, ops_batch);
+    }
+
+    /// Whole networks by batch.
+    fn batches(&self, how: &str, network: &mut NativeNetwork) {
+        println!("{how}, {} MB a context", network.memory().0.bytes() >> 20);
         for batch in BATCHES {
-            let (eager, graph) = (self.eager(&mut network, batch), self.graph(&mut network, batch));
+            let (eager, graph) = (self.eager(network, batch), self.graph(network, batch));
             let rate = |time: Duration| batch as f64 / time.as_secs_f64();
             println!(
                 "batch {batch:2}: eager {:8.1} us {:7.0} frames/s   graph {:8.1} us {:7.0} frames/s",
@@ -88,7 +111,6 @@ impl Gpu {
                 rate(graph)
             );
         }
-        self.operations(&mut network, ops_batch);
     }
 
     fn eager(&self, network: &mut NativeNetwork, batch: usize) -> Duration {
@@ -119,26 +141,26 @@ impl Gpu {
         once((MEASURE.as_nanos() / about.as_nanos()).clamp(5, 5000) as u32)
     }
 
-    /// Each operation in every way, one line an operation; the way that is taken without a measurement is starred.
-    fn operations(&self, network: &mut NativeNetwork, batch: usize) {
+    /// Each operation in every way, one line an operation; the way that was chosen is starred.
+    fn operations(&self, network: &mut NativeNetwork, model: &NativeModel, batch: usize) {
         let costs = network.program().costs();
-        let (mut usual_us, mut best_us) = (0.0, 0.0);
+        let (mut chosen_us, mut best_us) = (0.0, 0.0);
         for (index, cost) in costs.iter().enumerate() {
-            let usual = network.usual_choice(index, batch);
+            let chosen = model.choice(index, batch);
             let mut times: Vec<(f64, Choice)> = Vec::new();
             for choice in network.choices(index) {
                 times.push((self.median(network, index, choice, batch), choice));
             }
-            let taken = times.iter().find(|(_, choice)| *choice == usual).map_or(0.0, |(time, _)| *time);
+            let taken = times.iter().find(|(_, choice)| *choice == chosen).map_or(0.0, |(time, _)| *time);
             times.sort_by(|a, b| a.0.total_cmp(&b.0));
             let best = times[0].0;
-            usual_us += taken;
+            chosen_us += taken;
             best_us += best;
             let per_s = |amount: usize| (amount * batch) as f64 / best / 1e6;
             let ways: Vec<_> = times
                 .iter()
                 .take(4)
-                .map(|(time, choice)| format!("{}{choice} {time:.1}", if *choice == usual { "*" } else { "" }))
+                .map(|(time, choice)| format!("{}{choice} {time:.1}", if *choice == chosen { "*" } else { "" }))
                 .collect();
             println!(
                 "{index:3} {:32} {best:7.1} us {:5.2} TB/s {:6.1} TFLOP/s  {}",
@@ -148,7 +170,7 @@ impl Gpu {
                 ways.join(", ")
             );
         }
-        println!("sum at batch {batch}: as usual {usual_us:.0} us, each in its best way {best_us:.0} us");
+        println!("sum at batch {batch}: as chosen {chosen_us:.0} us, each in its best way {best_us:.0} us");
     }
 
     fn median(&self, network: &mut NativeNetwork, index: usize, choice: Choice, batch: usize) -> f64 {

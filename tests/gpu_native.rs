@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 
 use common::native::{Interpreter, Keep};
-use common::native_cases::{self, Case, activations, compare};
+use common::native_cases::{self, Case, activations, compare, compare_output};
 use common::root;
 use common::speech::Random;
 use half::f16;
@@ -49,11 +49,17 @@ impl Gpu {
     /// Runs the only operation of `case` in each of its ways; returns how many launches were compared.
     fn check_case(&self, case: &Case) -> usize {
         let items = activations(&case.program, BATCH);
-        let view = case.program.ops[0].views().1.unwrap();
+        let inputs = native_cases::inputs(&case.program, BATCH);
+        let view = case.program.ops[0].views().1;
+        let element = case.program.output.element;
         let model = NativeModel::new(&self.kernels, case.program.clone()).unwrap();
-        let output = DeviceBuf::new(&self.context, 64).unwrap();
-        // SAFETY: the operation touches neither inputs nor output.
-        let mut network = unsafe { model.bind(&[], output.ptr(), BATCH, Ways::All) }.unwrap();
+        let poison = vec![f32::NAN; BATCH * case.program.output.len()];
+        let output = self.edge(&poison, element);
+        let edges = case.program.inputs.iter().zip(&inputs);
+        let uploaded: Vec<_> = edges.map(|(edge, values)| self.edge(values, edge.element)).collect();
+        let addresses: Vec<_> = uploaded.iter().map(DeviceBuf::ptr).collect();
+        // SAFETY: the buffers have the edges' sizes and outlive the network.
+        let mut network = unsafe { model.bind(&addresses, output.ptr(), BATCH, Ways::All) }.unwrap();
         let (slab_bytes, offsets) = (network.memory().0.bytes(), network.memory().1.offsets.clone());
         let mut image = vec![f16::from_bits(0xFFFF); slab_bytes / 2];
         let (reads, _) = case.program.ops[0].views();
@@ -66,32 +72,45 @@ impl Gpu {
         }
         let possible = case.choices.iter().filter(|&&choice| self.kernels.can(choice));
         for (&choice, batch) in possible.flat_map(|choice| [(choice, 1), (choice, BATCH - 1)]) {
-            // SAFETY: both live until the stream is waited for.
+            // SAFETY: all live until the stream is waited for.
             unsafe { upload(&image, network.memory().0, &self.stream) }.unwrap();
+            // SAFETY: as above; the bits of NaN are NaN in halves too.
+            unsafe { upload(&vec![0xFF_u8; output.bytes()], &output, &self.stream) }.unwrap();
+            self.stream.synchronize().unwrap();
             // SAFETY: as above.
             unsafe { network.enqueue_op(0, choice, batch, &self.stream) }.unwrap();
             self.stream.synchronize().unwrap_or_else(|error| panic!("{} {choice:?}: {error}", case.name));
-            let mut found = vec![f16::ZERO; slab_bytes / 2];
-            network.memory().0.read(&mut found).unwrap();
+            let mut left = vec![f16::ZERO; slab_bytes / 2];
+            network.memory().0.read(&mut left).unwrap();
+            let written = self.read(&output, element, poison.len());
             for item in 0..BATCH {
-                let len = case.program.buffers[view.buffer];
-                let start = offsets[view.buffer] * BATCH / 2 + item * len;
-                let found: Vec<f32> = found[start..start + len].iter().map(|value| value.to_f32()).collect();
                 let name = format!("{} {choice:?} item {item} of {batch}", case.name);
-                if item < batch {
-                    let mut interpreter = Interpreter::new(&case.program, Keep::Half, &[]);
-                    interpreter.buffers = items.iter().map(|items| items[item].clone()).collect();
-                    interpreter.apply(&case.program, &case.program.ops[0]);
-                    compare(&name, view, &interpreter.buffers[view.buffer], &found);
-                } else {
+                let found: Vec<f32> = match view {
+                    Some(view) => {
+                        let len = case.program.buffers[view.buffer];
+                        let start = offsets[view.buffer] * BATCH / 2 + item * len;
+                        left[start..start + len].iter().map(|value| value.to_f32()).collect()
+                    }
+                    None => written[item * case.program.output.len()..][..case.program.output.len()].to_vec(),
+                };
+                if item >= batch {
                     assert!(found.iter().all(|value| value.is_nan()), "{name}: was written over");
+                    continue;
+                }
+                let item_inputs = native_cases::item_of(&case.program, &inputs, item);
+                let mut interpreter = Interpreter::new(&case.program, Keep::Half, &item_inputs);
+                interpreter.buffers = items.iter().map(|items| items[item].clone()).collect();
+                interpreter.apply(&case.program, &case.program.ops[0]);
+                match view {
+                    Some(view) => compare(&name, view, &interpreter.buffers[view.buffer], &found),
+                    None => compare_output(&name, &interpreter.output, &found),
                 }
             }
         }
         2 * case.choices.len()
     }
 
-    /// Runs a whole network, eagerly and as a graph, and compares both with the interpreter; returns the lowest PSNR, dB.
+    /// Runs a whole network, eagerly and as a graph, as usual, as measured, with kernels that begin early, and compares all with the interpreter; returns the lowest PSNR, dB.
     fn check_network(&self, path: &str, element: Element, batch: usize) -> f64 {
         let model = std::fs::read(root().join(path)).unwrap();
         let program = Program::compile(&model, element).unwrap();
@@ -104,18 +123,27 @@ impl Gpu {
         let output = self.edge(&poison, program.output.element);
         let model = NativeModel::new(&self.kernels, program).unwrap();
         let addresses: Vec<_> = buffers.iter().map(DeviceBuf::ptr).collect();
-        // SAFETY: the buffers have the edges' sizes and outlive the network.
-        let mut network = unsafe { model.bind(&addresses, output.ptr(), batch, Ways::All) }.unwrap();
-        // SAFETY: one thing after the other on one stream.
-        unsafe { network.enqueue(batch, &self.stream) }.unwrap();
-        let eager = self.read(&output, model.program().output.element, poison.len());
-        // SAFETY: as above.
-        let graph = self.stream.capture(|| unsafe { network.enqueue(batch, &self.stream) });
-        // SAFETY: as above.
-        unsafe { upload(&poison[..output.bytes() / 4], &output, &self.stream) }.unwrap();
-        // SAFETY: as above.
-        unsafe { graph.unwrap().launch(&self.stream) }.unwrap();
-        assert!(eager == self.read(&output, model.program().output.element, poison.len()), "{path}: a graph differs");
+        let element = model.program().output.element;
+        let mut runs = Vec::new();
+        for (tuned, overlap) in [(false, false), (true, false), (true, true)] {
+            if tuned && !overlap {
+                model.tune(None).unwrap();
+            }
+            // SAFETY: the buffers have the edges' sizes and outlive the network.
+            let mut network = unsafe { model.bind(&addresses, output.ptr(), batch, Ways::Chosen) }.unwrap();
+            network.set_overlap(overlap);
+            // SAFETY: one thing after the other on one stream.
+            unsafe { network.enqueue(batch, &self.stream) }.unwrap();
+            let eager = self.read(&output, element, poison.len());
+            // SAFETY: as above.
+            let graph = self.stream.capture(|| unsafe { network.enqueue(batch, &self.stream) });
+            // SAFETY: as above; the bits of NaN are NaN in halves too.
+            unsafe { upload(&vec![0xFF_u8; output.bytes()], &output, &self.stream) }.unwrap();
+            // SAFETY: as above.
+            unsafe { graph.unwrap().launch(&self.stream) }.unwrap();
+            assert!(eager == self.read(&output, element, poison.len()), "{path}: a graph differs");
+            runs.push(eager);
+        }
         let program = model.program();
         let mut lowest = f64::INFINITY;
         for item in 0..batch {
@@ -125,10 +153,12 @@ impl Gpu {
             };
             let lent: Vec<Vec<f32>> = program.inputs.iter().zip(&inputs).map(of).collect();
             let expected = Interpreter::run(program, Keep::Half, &lent.iter().map(Vec::as_slice).collect::<Vec<_>>());
-            let found = &eager[item * expected.len()..][..expected.len()];
-            let square = |(&a, &b): (&f32, &f32)| (f64::from(a) - f64::from(b)).powi(2);
-            let mean = expected.iter().zip(found).map(square).sum::<f64>() / expected.len() as f64;
-            lowest = lowest.min(-10.0 * mean.log10());
+            for run in &runs {
+                let found = &run[item * expected.len()..][..expected.len()];
+                let square = |(&a, &b): (&f32, &f32)| (f64::from(a) - f64::from(b)).powi(2);
+                let mean = expected.iter().zip(found).map(square).sum::<f64>() / expected.len() as f64;
+                lowest = lowest.min(-10.0 * mean.log10());
+            }
         }
         println!("{path} batch {batch}: {lowest:.1} dB");
         assert!(lowest >= LEAST_DB, "{path}: {lowest:.1} dB");
@@ -160,6 +190,7 @@ fn operations() {
         ("convolutions", native_cases::convolutions()),
         ("depthwise", native_cases::depthwise()),
         ("blocks", native_cases::blocks()),
+        ("blocks at the edges", native_cases::edge_blocks()),
         ("upsampling", native_cases::upsampling()),
     ] {
         let launches: usize = cases.iter().map(|case| gpu.check_case(case)).sum();

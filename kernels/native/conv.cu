@@ -170,6 +170,7 @@ template <class Tile, bool WINDOW> PIXEL void conv(const ConvParams &p) {
     i32 chunks = (p.steps + 1) / 2, rounds = (chunks + Tile::SLICES - 1) / Tile::SLICES;
 
     ConvRows<COUNT> rows;
+    let_next_begin();
     conv_find_rows<Tile, COUNT, WINDOW>(p, first, rows);
     f32 sums[Tile::M][Tile::N][4];
     UNROLL for (int m = 0; m < Tile::M; m++) {
@@ -179,6 +180,7 @@ template <class Tile, bool WINDOW> PIXEL void conv(const ConvParams &p) {
             }
         }
     }
+    wait_for_previous();
     for (i32 round = 0; round < Tile::STAGES - 1; round++) {
         if (round < rounds) {
             conv_start_chunk<Tile, COUNT, WINDOW>(p, rows, round * Tile::SLICES + (i32)slice, column,
@@ -227,7 +229,8 @@ template <class Tile, bool WINDOW> PIXEL void conv(const ConvParams &p) {
     KERNEL_OF(conv_pixel_##NAME, (ConvTile<__VA_ARGS__>::THREADS), 1)(ConvParams p) { conv<ConvTile<__VA_ARGS__>, false>(p); }     \
     KERNEL_OF(conv_window_##NAME, (ConvTile<__VA_ARGS__>::THREADS), 1)(ConvParams p) { conv<ConvTile<__VA_ARGS__>, true>(p); }
 
-CONV(128x128, 128, 128, 4, 2, 1, 3)
+CONV(128x128, 128, 128, 2, 2, 1, 3)
+CONV(128x128_8, 128, 128, 4, 2, 1, 3)
 CONV(128x64, 128, 64, 4, 1, 1, 4)
 CONV(64x64, 64, 64, 2, 2, 1, 4)
 CONV(128x32, 128, 32, 4, 1, 1, 4)

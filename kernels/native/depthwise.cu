@@ -34,6 +34,7 @@ PIXEL void depthwise_store(const DepthwiseParams &p, i32 item, i32 y, i32 x, i32
 
 /* STRIDE 0 takes the strides from the parameters. */
 template <int STRIDE, int ACROSS, int DOWN> PIXEL void depthwise(const DepthwiseParams &p) {
+    let_next_begin();
     i32 quads = p.channels / 4, across = (p.to_width + ACROSS - 1) / ACROSS, down = (p.to_height + DOWN - 1) / DOWN;
     i32 at = (i32)(blockIdx.x * DEPTHWISE_THREADS + threadIdx.x);
     i32 channel = at % quads * 4, x = at / quads % across * ACROSS, y = at / quads / across % down * DOWN;
@@ -52,6 +53,7 @@ template <int STRIDE, int ACROSS, int DOWN> PIXEL void depthwise(const Depthwise
             sums[j][i] = bias;
         }
     }
+    wait_for_previous();
     constexpr int STEP = STRIDE ? STRIDE : 1;
     const u16 *picture = p.from + (u64)(item * p.from_height * p.from_width) * (u64)p.from_pitch + (u64)channel;
     UNROLL for (int row = 0; row < (DOWN - 1) * STEP + 3; row++) {

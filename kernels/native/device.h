@@ -52,6 +52,20 @@ template <typename T> PIXEL void store_global(void *to, T value) { *(T *)to = va
 
 PIXEL void sync_block() { __syncthreads(); }
 
+/* Lets the stream's next kernel begin as soon as there is room for it: it waits itself. */
+PIXEL void let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+
+/* Waits for the stream's kernels before: before this, nothing may be touched but weights. */
+PIXEL void wait_for_previous() {
+#if __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
 PIXEL u32 shared_address(u32 at) { return (u32)__cvta_generic_to_shared(shared_memory) + at; }
 
 /* Copies 16 bytes, or writes zeros where `valid` is 0; `from` must be readable either way. Done after `wait_copies`. */

@@ -2,7 +2,7 @@
  *
  * What a GPU would pass over in silence ends the process with a sentence here: access out of bounds or misaligned, lanes that do not
  * meet at the same instruction, shared memory read before it was written, written and read by two threads without a barrier between,
- * or touched while an asynchronous copy into it is under way; a global value written twice. Bank conflicts are counted by source line. */
+ * or touched while an asynchronous copy into it is under way; a global value written twice, or touched before the kernels before are waited for. Bank conflicts are counted by source line. */
 #ifndef NATIVE_EMULATE_H
 #define NATIVE_EMULATE_H
 
@@ -19,6 +19,10 @@
 #define gridDim (emulate::state.blocks)
 
 static inline void sync_block(CALLER) { emulate::barrier(line); }
+
+static inline void let_next_begin() {}
+
+static inline void wait_for_previous() { emulate::state.thread->waited = true; }
 
 template <typename T> T load_shared(u32 at, CALLER) {
     T out;

@@ -32,6 +32,7 @@ struct Thread {
     u32 number;
     Waits waits;
     bool started;
+    bool waited;
     int line;
     const void *in;
     void *out;
@@ -50,7 +51,8 @@ struct Touch {
 
 struct Range {
     const u8 *begin, *end;
-    bool writable;
+    /* What no kernel writes, and what this one may write. */
+    bool constant, writable;
     std::vector<bool> written;
 };
 
@@ -255,6 +257,9 @@ static void check_global(const void *pointer, u32 size, bool write, int line) {
             continue;
         }
         state.last_range = index;
+        if (!range.constant && !state.thread->waited) {
+            fail(line, "global memory is touched before the kernels before are waited for");
+        }
         if (!write) {
             return;
         }
@@ -360,6 +365,7 @@ static void run_block(Dim block, u32 shared_bytes) {
         thread->number = n;
         thread->waits = Waits::Nothing;
         thread->started = false;
+        thread->waited = false;
         thread->groups.clear();
         thread->open.clear();
         getcontext(&thread->entry);

@@ -33,7 +33,11 @@ const Kernel KERNELS[] = {
     ENTRY(block_2_8_2_1_1, BlockParams),
     ENTRY(block_4_8_2_1_1, BlockParams),
     ENTRY(block_4_16_2_1_1, BlockParams),
+    ENTRY(block_in_1_2_1_4_1, BlockParams),
+    ENTRY(block_in_1_4_1_4_1, BlockParams),
+    ENTRY(block_out_1_2_1_4_1, BlockParams),
     ENTRY_CONV(128x128),
+    ENTRY_CONV(128x128_8),
     ENTRY_CONV(128x64),
     ENTRY_CONV(64x64),
     ENTRY_CONV(128x32),
@@ -61,10 +65,10 @@ extern "C" void emulate_reset_memory() { emulate::state.ranges.clear(); }
 /* Forgets how often the banks were passed. */
 extern "C" void emulate_reset_counts() { emulate::state.counts.clear(); }
 
-/* Lets kernels read `bytes` from `begin` on, and write each of them once if `writable`. */
-extern "C" void emulate_memory(const u8 *begin, u64 bytes, u32 writable) {
-    emulate::Range range = {begin, begin + bytes, writable != 0, {}};
-    range.written.assign(writable ? bytes : 0, false);
+/* Lets kernels read `bytes` from `begin` on: 0 for weights, 1 for what kernels before wrote, 2 for what they may also write, each byte once. */
+extern "C" void emulate_memory(const u8 *begin, u64 bytes, u32 kind) {
+    emulate::Range range = {begin, begin + bytes, kind == 0, kind == 2, {}};
+    range.written.assign(kind == 2 ? bytes : 0, false);
     emulate::state.ranges.push_back(range);
 }
 

@@ -63,6 +63,11 @@ typedef struct {
     i32 from_height, from_width, to_height, to_width;
     /* Whether the input is added to the output. */
     i32 add_input;
+    /* Planes of the network's input or output, where the kernel reads or writes those instead of pixels. */
+    i32 planes;
+    /* For the output's planes: a 1x1 convolution, [4][16], then its bias, [4], and activation. */
+    i32 activation;
+    const f32 *last;
 } BlockParams;
 
 /* Twice the height and width. */

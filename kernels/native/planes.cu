@@ -12,6 +12,8 @@ PIXEL f32 load_plane(const void *from, u64 at, Type type) {
 }
 
 PIXEL void import_planes(const PlanesParams &p, Type type) {
+    let_next_begin();
+    wait_for_previous();
     i32 pixel = (i32)(blockIdx.x * PLANES_THREADS + threadIdx.x), first = (i32)blockIdx.y * 8, item = (i32)blockIdx.z;
     if (pixel >= p.pixels) {
         return;
@@ -27,6 +29,8 @@ PIXEL void import_planes(const PlanesParams &p, Type type) {
 }
 
 PIXEL void export_planes(const PlanesParams &p, Type type) {
+    let_next_begin();
+    wait_for_previous();
     i32 pixel = (i32)(blockIdx.x * PLANES_THREADS + threadIdx.x), first = (i32)blockIdx.y * 8, item = (i32)blockIdx.z;
     if (pixel >= p.pixels) {
         return;

@@ -38,6 +38,8 @@ PIXEL f32 pointwise_value(const PointwiseParams &p, i32 item, i32 y, i32 x, i32 
 }
 
 KERNEL_OF(pointwise, POINTWISE_THREADS, 4)(PointwiseParams p) {
+    let_next_begin();
+    wait_for_previous();
     i32 at = (i32)(blockIdx.x * POINTWISE_THREADS + threadIdx.x), item, y, x, c;
     if (at >= p.count) {
         return;

@@ -34,6 +34,8 @@ PIXEL const u16 *upsample_pixel(const UpsampleParams &p, i32 item, i32 y, i32 x)
 }
 
 template <bool LINEAR_> PIXEL void upsample(const UpsampleParams &p) {
+    let_next_begin();
+    wait_for_previous();
     i32 vectors = p.channels / 8, width = 2 * p.from_width, height = 2 * p.from_height;
     i32 at = (i32)(blockIdx.x * UPSAMPLE_THREADS + threadIdx.x);
     i32 channel = at % vectors * 8, x = at / vectors % width, y = at / vectors / width % height, item = at / vectors / width / height;

@@ -99,6 +99,46 @@ impl Function {
     }
 }
 
+impl Function {
+    /// As [`Self::launch`], but the kernel may begin before the one before it on the stream has ended: it waits for that itself
+    /// (`griddepcontrol.wait`) before it touches what that one touches. Compute capability 9.0 and up.
+    ///
+    /// # Safety
+    /// As [`Self::launch`], and the kernel must wait.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub unsafe fn launch_early(
+        &self,
+        stream: &Stream,
+        grid: Grid,
+        params: &mut [*mut c_void],
+    ) -> Result<(), CudaError> {
+        let mut attribute = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: [0; 4],
+            value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
+        };
+        let ([bx, by, bz], [tx, ty, tz]) = (grid.blocks, grid.threads);
+        let config = sys::CUlaunchConfig {
+            gridDimX: bx,
+            gridDimY: by,
+            gridDimZ: bz,
+            blockDimX: tx,
+            blockDimY: ty,
+            blockDimZ: tz,
+            sharedMemBytes: grid.shared_bytes,
+            hStream: stream.raw(),
+            attrs: &raw mut attribute,
+            numAttrs: 1,
+        };
+        // SAFETY: promised by the caller; the driver has read the structures when it returns.
+        unsafe { sys::cuLaunchKernelEx(&raw const config, self.raw, params.as_mut_ptr(), std::ptr::null_mut()) }
+            .result()
+            .map_err(at("cuLaunchKernelEx"))
+    }
+}
+
 impl Drop for Module {
     fn drop(&mut self) {
         let gone = self.context.bind();

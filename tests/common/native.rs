@@ -2,7 +2,8 @@
 
 use half::f16;
 use lipsyncd::backend::cuda::native::program::{
-    Activation, Conv, Depthwise, Doubling, Load, Op, Place, Pointwise, Program, Step, Target, Upsample, View,
+    Activation, Conv, Depthwise, Doubling, Export, Import, Load, Op, Place, Pointwise, Program, Step, Target, Upsample,
+    View,
 };
 
 /// What activations are kept in.
@@ -43,34 +44,37 @@ impl Interpreter {
     /// Runs one operation.
     pub fn apply(&mut self, program: &Program, op: &Op) {
         match op {
-            Op::Import(op) => {
-                let pixels = op.to.pixels();
-                let channels = program.inputs[op.input].item[0];
-                let values: Vec<f32> = (0..pixels * op.to.channels)
-                    .map(|at| (at / op.to.channels, at % op.to.channels))
-                    .map(|(pixel, c)| if c < channels { self.inputs[op.input][c * pixels + pixel] } else { 0.0 })
-                    .collect();
-                self.store(op.to, &values);
-            }
+            Op::Import(op) => self.import(program, op),
             Op::Conv(op) => self.conv(op),
             Op::Depthwise(op) => self.depthwise(op),
             Op::Block(op) => {
+                op.import.iter().for_each(|import| self.import(program, import));
                 self.conv(&op.expand);
                 self.depthwise(&op.depthwise);
                 self.conv(&op.project);
+                if let Some((last, export)) = &op.export {
+                    self.conv(last);
+                    self.export(export);
+                }
             }
             Op::Upsample(op) => self.upsample(op),
             Op::Pointwise(op) => self.pointwise(op),
-            Op::Export(op) => {
-                let pixels = op.from.pixels();
-                for (at, out) in (0..self.output.len())
-                    .map(|at| (at, self.at(op.from, at % pixels, at / pixels)))
-                    .collect::<Vec<_>>()
-                {
-                    self.output[at] = out;
-                }
-            }
+            Op::Export(op) => self.export(op),
         }
+    }
+
+    fn import(&mut self, program: &Program, op: &Import) {
+        let (pixels, channels) = (op.to.pixels(), program.inputs[op.input].item[0]);
+        let values: Vec<f32> = (0..pixels * op.to.channels)
+            .map(|at| (at / op.to.channels, at % op.to.channels))
+            .map(|(pixel, c)| if c < channels { self.inputs[op.input][c * pixels + pixel] } else { 0.0 })
+            .collect();
+        self.store(op.to, &values);
+    }
+
+    fn export(&mut self, op: &Export) {
+        let pixels = op.from.pixels();
+        self.output = (0..self.output.len()).map(|at| self.at(op.from, at % pixels, at / pixels)).collect();
     }
 
     /// The value of channel `c` of the view's pixel.

@@ -4,7 +4,7 @@ use half::f16;
 use lipsyncd::backend::cuda::native::block_tiles;
 use lipsyncd::backend::cuda::native::lower::Choice;
 use lipsyncd::backend::cuda::native::program::{
-    Activation, Block, Conv, Depthwise, Doubling, Edge, Op, Program, Upsample, View,
+    Activation, Block, Conv, Depthwise, Doubling, Edge, Export, Import, Op, Program, Upsample, View,
 };
 use lipsyncd::backend::cuda::native::tiles::TILES;
 use lipsyncd::onnxruntime::Element;
@@ -171,13 +171,54 @@ pub fn blocks() -> Vec<Case> {
             bias,
             activation: Activation::Relu,
         };
-        let block = Block { expand, depthwise, project };
+        let block = Block { import: None, expand, depthwise, project, export: None };
         let tile = |channels: usize| (0..TILES.len()).find(|&tile| TILES[tile].fits(channels)).unwrap();
         let mut choices: Vec<_> = block_tiles::fitting(&block).map(Choice::Whole).collect();
         assert!(!choices.is_empty(), "{inputs}>{wide}>{outputs} / {stride}");
         choices.push(Choice::Apart(tile(wide), tile(outputs)));
         let name = format!("block {height}x{width} {inputs}>{wide}>{outputs} / {stride}");
         builder.case(name, Op::Block(Box::new(block)), choices)
+    };
+    all.into_iter().enumerate().map(case).collect()
+}
+
+/// Inverted residuals at the network's edges: from planes of its input, or through its last convolution to planes of its output.
+pub fn edge_blocks() -> Vec<Case> {
+    // Height, width, planes, wide, out; whether the planes are the output's.
+    let all =
+        [(19, 21, 6, 16, 32, false), (18, 16, 6, 16, 16, false), (17, 33, 3, 32, 16, true), (20, 18, 4, 16, 8, true)];
+    type Sizes = (usize, usize, usize, usize, usize, bool);
+    let case = |(seed, (height, width, planes, wide, outputs, out)): (usize, Sizes)| {
+        let mut builder = Builder::new(400 + seed as u64);
+        let from = builder.view(height, width, if out { outputs } else { 8 });
+        let between = [builder.view(height, width, wide), builder.view(height, width, wide)];
+        let to = builder.view(height, width, outputs);
+        let expand = builder.conv(from, between[0], [1, 1], [1, 1], [0, 0], Activation::Relu, false);
+        let mut project = builder.conv(between[1], to, [1, 1], [1, 1], [0, 0], Activation::None, false);
+        project.residual = out.then_some(from);
+        let weights = (0..9 * wide).map(|_| builder.signed(0.5)).collect();
+        let bias = (0..wide).map(|_| builder.signed(0.5)).collect();
+        let (stride, pads, activation) = ([1, 1], [1, 1], Activation::Relu);
+        let depthwise = Depthwise { from: between[0], to: between[1], stride, pads, weights, bias, activation };
+        let last = builder.view(height, width, 8);
+        let last = builder.conv(to, last, [1, 1], [1, 1], [0, 0], Activation::Sigmoid, false);
+        let export = Export { from: last.to };
+        let import = (!out).then_some(Import { input: 0, to: from });
+        let block = Block { import, expand, depthwise, project, export: out.then_some((last, export)) };
+        let tile = |channels: usize| (0..TILES.len()).find(|&tile| TILES[tile].fits(channels)).unwrap();
+        let mut choices: Vec<_> = block_tiles::fitting(&block).map(Choice::Whole).collect();
+        assert!(!choices.is_empty(), "{planes} {wide} {outputs}");
+        choices.push(Choice::Apart(tile(wide), tile(outputs)));
+        let edge = Edge { name: "edge".to_owned(), item: [planes, height, width], element: Element::F16 };
+        let name =
+            format!("block {height}x{width} {wide}>{outputs} at {planes} planes {}", if out { "out" } else { "in" });
+        let mut case = builder.case(name, Op::Block(Box::new(block)), choices);
+        if out {
+            case.program.output = edge;
+        } else {
+            case.program.inputs.push(edge);
+        }
+        case
     };
     all.into_iter().enumerate().map(case).collect()
 }
@@ -197,6 +238,27 @@ pub fn upsampling() -> Vec<Case> {
         )
     };
     all.into_iter().enumerate().map(case).collect()
+}
+
+/// Random values for the program's inputs: of each, all items one after the other.
+pub fn inputs(program: &Program, batch: usize) -> Vec<Vec<f32>> {
+    let mut random = Random::new(78);
+    let value = |random: &mut Random| f16::from_f32(random.unit()).to_f32();
+    program.inputs.iter().map(|edge| (0..batch * edge.len()).map(|_| value(&mut random)).collect()).collect()
+}
+
+/// Item `item` of each input.
+pub fn item_of<'i>(program: &Program, inputs: &'i [Vec<f32>], item: usize) -> Vec<&'i [f32]> {
+    let edges = program.inputs.iter().zip(inputs);
+    edges.map(|(edge, values)| &values[item * edge.len()..][..edge.len()]).collect()
+}
+
+/// Compares an item of the output.
+pub fn compare_output(name: &str, expected: &[f32], found: &[f32]) {
+    assert_eq!(expected.len(), found.len());
+    for (at, (expected, found)) in expected.iter().zip(found).enumerate() {
+        assert!((expected - found).abs() <= 2e-3, "{name}: value {at}: expected {expected}, found {found}");
+    }
 }
 
 /// Random activations for the buffers that an operation reads, item by item; what it does not read stays NaN.

@@ -8,10 +8,16 @@ use std::sync::OnceLock;
 use half::f16;
 use libloading::Library;
 use lipsyncd::backend::cuda::native::arena::Arena;
+use lipsyncd::backend::cuda::native::branch::Branch;
 use lipsyncd::backend::cuda::native::lower::{Addresses, Choice, Launch, Lowering};
 use lipsyncd::backend::cuda::native::pack::Weights;
 use lipsyncd::backend::cuda::native::program::{Op, Program, Target};
 use lipsyncd::onnxruntime::Element;
+
+/// What `emulate_memory` of `host.cc` lets kernels do.
+const WEIGHTS: u32 = 0;
+const READ: u32 = 1;
+const WRITTEN: u32 = 2;
 
 /// What memory holds before anything is written: a NaN in float16 and in float32.
 const POISON: u8 = 0xFF;
@@ -97,7 +103,8 @@ impl<'p> Device<'p> {
     /// `inputs` are the items of each input, one after the other. With `apart`, no two buffers share a place.
     pub fn new(program: &'p Program, batch: usize, inputs: &[Vec<f32>], apart: bool) -> Self {
         let weights = Weights::new(program);
-        let mut arena = Arena::new(program, |_| true);
+        let branch = Branch::find(program);
+        let mut arena = Arena::new(program, branch.as_ref(), |_| true);
         if apart {
             arena.bytes = 0;
             for (offset, len) in arena.offsets.iter_mut().zip(&program.buffers) {
@@ -140,24 +147,28 @@ impl<'p> Device<'p> {
     /// Lets the next kernel touch what the operation reads and writes, and nothing else.
     fn expose(&self, op: &Op) {
         call!(b"emulate_reset_memory", unsafe extern "C" fn(),);
-        let expose = |address: u64, bytes: usize, writable: bool| {
-            call!(b"emulate_memory", unsafe extern "C" fn(u64, u64, u32), address, bytes as u64, u32::from(writable));
+        let expose = |address: u64, bytes: usize, kind: u32| {
+            call!(b"emulate_memory", unsafe extern "C" fn(u64, u64, u32), address, bytes as u64, kind);
         };
-        expose(self.packed.address(), self.packed.1, false);
+        let memory = |memory: &Memory, kind| expose(memory.address(), memory.1, kind);
+        memory(&self.packed, WEIGHTS);
         let (mut reads, mut writes) = (op.views().0, Vec::from_iter(op.views().1));
         match op {
-            Op::Import(op) => expose(self.inputs[op.input].address(), self.inputs[op.input].1, false),
-            Op::Block(block) => writes.extend([block.expand.to, block.depthwise.to]),
-            Op::Export(_) => expose(self.output.address(), self.output.1, true),
-            Op::Pointwise(op) if op.target == Target::Output => expose(self.output.address(), self.output.1, true),
+            Op::Import(op) => memory(&self.inputs[op.input], READ),
+            Op::Block(block) => {
+                writes.extend(block.inside());
+                block.import.iter().for_each(|import| memory(&self.inputs[import.input], READ));
+                block.export.iter().for_each(|_| memory(&self.output, WRITTEN));
+            }
+            Op::Export(_) => memory(&self.output, WRITTEN),
+            Op::Pointwise(op) if op.target == Target::Output => memory(&self.output, WRITTEN),
             _ => {}
         }
         reads.retain(|view| !writes.iter().any(|other| other.buffer == view.buffer));
-        for (view, writable) in
-            reads.into_iter().map(|view| (view, false)).chain(writes.into_iter().map(|view| (view, true)))
-        {
+        let reads = reads.into_iter().map(|view| (view, READ));
+        for (view, kind) in reads.chain(writes.into_iter().map(|view| (view, WRITTEN))) {
             let start = self.memory.address() + (self.arena.offsets[view.buffer] * self.batch) as u64;
-            expose(start, 2 * self.program.buffers[view.buffer] * self.batch, writable);
+            expose(start, 2 * self.program.buffers[view.buffer] * self.batch, kind);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use lipsyncd::backend::cuda::native::branch::Branch;
 use lipsyncd::backend::cuda::native::program::Program;
 use lipsyncd::onnxruntime::Element;
 
@@ -19,7 +20,10 @@ fn check(path: &Path, element: Element, batch: usize) {
     let inputs: Vec<Vec<f32>> =
         program.inputs.iter().map(|edge| (0..batch * edge.len()).map(|_| random.unit()).collect()).collect();
     let device = Device::new(&program, batch, &inputs, false);
-    for (index, op) in program.ops.iter().enumerate() {
+    // Operations beside the others first, as on a GPU that is quick to start them.
+    let beside = Branch::find(&program).map_or_else(|| vec![false; program.ops.len()], |branch| branch.beside);
+    let (first, then): (Vec<_>, Vec<_>) = program.ops.iter().enumerate().partition(|(index, _)| beside[*index]);
+    for (index, op) in first.into_iter().chain(then) {
         // As on a GPU of few multiprocessors, so that large tiles are taken.
         let choice = op.usual_choice(batch, 4, |_| true);
         device.run(index, choice, batch);
@@ -64,4 +68,18 @@ fn demo_generator() {
 #[test]
 fn demo_encoder() {
     check(&repository("avatars/demo/audio_encoder.onnx"), Element::F32, 2);
+}
+
+/// What `python engines/networks/build.py` makes, in the folder named by `LIPSYNCD_NETWORKS`: one folder for each network.
+#[test]
+#[ignore = "takes minutes, and needs the networks of engines/networks/build.py: see `make native-test`"]
+fn built_networks() {
+    let folder = std::env::var_os("LIPSYNCD_NETWORKS").expect("LIPSYNCD_NETWORKS names no folder");
+    let mut folders: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    assert!(!folders.is_empty());
+    for folder in folders {
+        check(&folder.join("generator.onnx"), Element::F16, 1);
+        check(&folder.join("audio_encoder.onnx"), Element::F32, 1);
+    }
 }

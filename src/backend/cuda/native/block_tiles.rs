@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::program::Block;
+use super::program::{Block, VECTOR};
 
 /// One of `block.cu`'s variants.
 #[derive(Debug, PartialEq, Eq)]
@@ -17,6 +17,19 @@ pub struct BlockTile {
     pub rows: usize,
     /// Wide channels it works on at a time, in sixteens.
     pub planes: usize,
+    /// At which of the network's edges it stands.
+    pub edge: Edge,
+}
+
+/// Whether a block stands at one of the network's edges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edge {
+    /// At neither.
+    None,
+    /// It reads the planes of the network's input.
+    In,
+    /// It ends in the network's last convolution, and writes the planes of its output.
+    Out,
 }
 
 /// Warps of a block, each with some rows of the output.
@@ -29,10 +42,10 @@ const WIDTH: usize = 16;
 pub const THREADS: u32 = 128;
 
 macro_rules! tile {
-    ($steps:literal, $tiles:literal, $stride:literal, $rows:literal, $planes:literal) => {
+    ($name:literal, $edge:expr, $steps:literal, $tiles:literal, $stride:literal, $rows:literal, $planes:literal) => {
         BlockTile {
             kernel: match CStr::from_bytes_with_nul(
-                concat!("block_", $steps, "_", $tiles, "_", $stride, "_", $rows, "_", $planes, "\0").as_bytes(),
+                concat!($name, "_", $steps, "_", $tiles, "_", $stride, "_", $rows, "_", $planes, "\0").as_bytes(),
             ) {
                 Ok(name) => name,
                 Err(_) => panic!("a name holds a zero"),
@@ -42,12 +55,16 @@ macro_rules! tile {
             stride: $stride,
             rows: $rows,
             planes: $planes,
+            edge: $edge,
         }
+    };
+    ($steps:literal, $tiles:literal, $stride:literal, $rows:literal, $planes:literal) => {
+        tile!("block", Edge::None, $steps, $tiles, $stride, $rows, $planes)
     };
 }
 
 /// As `block.cu` lists them.
-pub static BLOCK_TILES: [BlockTile; 20] = [
+pub static BLOCK_TILES: [BlockTile; 23] = [
     tile!(1, 2, 1, 4, 1),
     tile!(1, 4, 1, 4, 1),
     tile!(2, 2, 1, 4, 1),
@@ -68,6 +85,9 @@ pub static BLOCK_TILES: [BlockTile; 20] = [
     tile!(2, 8, 2, 1, 1),
     tile!(4, 8, 2, 1, 1),
     tile!(4, 16, 2, 1, 1),
+    tile!("block_in", Edge::In, 1, 2, 1, 4, 1),
+    tile!("block_in", Edge::In, 1, 4, 1, 4, 1),
+    tile!("block_out", Edge::Out, 1, 2, 1, 4, 1),
 ];
 
 impl BlockTile {
@@ -106,7 +126,14 @@ impl BlockTile {
         let (from, to) = (block.expand.from, block.project.to);
         let snug = |room: usize, needed: usize, least: usize| room == needed.next_power_of_two().max(least);
         let adds = block.project.residual.is_none_or(|residual| residual == from && self.stride == 1);
-        block.depthwise.stride == [self.stride; 2]
+        let edge = match (&block.import, &block.export) {
+            (None, None) => self.edge == Edge::None,
+            // Planes of one vector.
+            (Some(_), None) => self.edge == Edge::In && from.channels == VECTOR,
+            (None, Some(_)) => self.edge == Edge::Out,
+            (Some(_), Some(_)) => false,
+        };
+        edge && block.depthwise.stride == [self.stride; 2]
             && adds
             && snug(self.steps, from.channels.div_ceil(16), 1)
             && snug(self.tiles, to.channels.div_ceil(8), 2)

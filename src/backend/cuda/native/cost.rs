@@ -20,10 +20,16 @@ impl Program {
         let cost = |op: &Op| {
             let (reads, write) = op.views();
             let stored: usize = reads.iter().chain(&write).map(super::program::View::bytes).sum();
+            let input = |input: usize| self.inputs[input].len() * self.inputs[input].element.bytes();
+            let output = self.output.len() * self.output.element.bytes();
             let edge = match op {
-                Op::Import(op) => self.inputs[op.input].len() * self.inputs[op.input].element.bytes(),
-                Op::Export(_) => self.output.len() * self.output.element.bytes(),
-                Op::Pointwise(op) if op.target == Target::Output => self.output.len() * self.output.element.bytes(),
+                Op::Import(op) => input(op.input),
+                Op::Block(op) => {
+                    op.import.as_ref().map_or(0, |import| input(import.input))
+                        + if op.export.is_some() { output } else { 0 }
+                }
+                Op::Export(_) => output,
+                Op::Pointwise(op) if op.target == Target::Output => output,
                 _ => 0,
             };
             Cost { name: op.to_string(), bytes: stored + edge, flops: flops(op) }
@@ -38,7 +44,8 @@ fn flops(op: &Op) -> usize {
         Op::Conv(op) => conv(op),
         Op::Depthwise(op) => 18 * op.to.pixels() * op.to.channels,
         Op::Block(op) => {
-            conv(&op.expand) + 18 * op.depthwise.to.pixels() * op.depthwise.to.channels + conv(&op.project)
+            let last = op.export.as_ref().map_or(0, |(last, _)| conv(last));
+            conv(&op.expand) + 18 * op.depthwise.to.pixels() * op.depthwise.to.channels + conv(&op.project) + last
         }
         Op::Upsample(op) => 6 * op.to.pixels() * op.to.channels,
         Op::Pointwise(op) => op.steps.len() * op.item.iter().product::<usize>(),
@@ -61,7 +68,9 @@ impl std::fmt::Display for Op {
             Self::Block(op) => {
                 let (from, wide, to) = (op.expand.from, op.expand.to.channels, op.project.to.channels);
                 let (stride, height) = (op.depthwise.stride[0], from.height);
-                write!(f, "block/{stride} {height}x{} {}>{wide}>{to}", from.width, from.channels)
+                let import = if op.import.is_some() { "import+" } else { "" };
+                write!(f, "{import}block/{stride} {height}x{} {}>{wide}>{to}", from.width, from.channels)?;
+                op.export.as_ref().map_or(Ok(()), |(last, _)| write!(f, ">{}+export", last.to.channels))
             }
             Self::Upsample(op) => write!(f, "upsample {}x{} {}", op.from.height, op.from.width, op.from.channels),
             Self::Pointwise(op) => write!(f, "pointwise {}x{} {}", op.item[1], op.item[2], op.item[0]),

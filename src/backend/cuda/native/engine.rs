@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::kernels::NativeKernels;
-use super::model::{NativeModel, NativeNetwork, Ways};
+use super::model::{NativeModel, Ways};
+use super::network::NativeNetwork;
 use super::{CompileError, NativeError};
 use crate::backend::BackendError;
 use crate::backend::cuda::engine::{Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Ports};

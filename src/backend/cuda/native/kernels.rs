@@ -82,21 +82,33 @@ impl NativeKernels {
         self.driver
     }
 
-    /// Enqueues one launch.
+    /// Whether a kernel can begin before the one before it has ended.
+    #[must_use]
+    pub fn can_overlap(&self) -> bool {
+        self.context.gpu().sm >= 90
+    }
+
+    /// Enqueues one launch; `early` if it may begin before the one before it has ended, which must be one of these kernels.
     ///
     /// # Safety
     /// As [`Function::launch`]: what the parameters name must be alive and used by nothing else until `stream` has passed it.
     ///
     /// # Errors
     /// [`CudaError`].
-    pub unsafe fn enqueue(&self, launch: &Launch, stream: &Stream) -> Result<(), CudaError> {
+    pub unsafe fn enqueue(&self, launch: &Launch, early: bool, stream: &Stream) -> Result<(), CudaError> {
         let Some(function) = self.functions.get(launch.kernel) else {
             let missing = cudarc::driver::sys::CUresult::CUDA_ERROR_NOT_FOUND;
             return Err(CudaError::new("cuModuleGetFunction", missing));
         };
         let grid = Grid { blocks: launch.blocks, threads: [launch.threads, 1, 1], shared_bytes: launch.shared_bytes };
         let (params, _) = launch.params.raw();
-        // SAFETY: the kernel takes this structure (a test compares their sizes), the rest is promised by the caller.
-        unsafe { function.launch(stream, grid, &mut [params.cast_mut()]) }
+        let params = &mut [params.cast_mut()];
+        match early && self.can_overlap() {
+            // SAFETY: the kernel takes this structure (a test compares their sizes) and waits for the one before; the rest is
+            // promised by the caller.
+            true => unsafe { function.launch_early(stream, grid, params) },
+            // SAFETY: as above.
+            false => unsafe { function.launch(stream, grid, params) },
+        }
     }
 }

@@ -1,21 +1,19 @@
-//! A compiled network on one GPU, and its contexts.
+//! A compiled network on one GPU.
 
 use std::sync::{Arc, OnceLock};
 
 use super::NativeError;
 use super::arena::Arena;
+use super::branch::Branch;
 use super::kernels::NativeKernels;
-use super::lower::{Addresses, Choice, Lowering};
+use super::lower::{Addresses, Choice};
+use super::network::NativeNetwork;
 use super::pack::Weights;
-use super::program::{Op, Program};
-use super::tiles::usual;
+use super::program::Program;
 use super::tune::Tuned;
 use crate::backend::cuda::engine::BUCKETS;
-use crate::cuda::{CudaError, DeviceBuf, DevicePtr, Stream};
+use crate::cuda::{CudaError, DeviceBuf, DevicePtr};
 use crate::onnxruntime::Element;
-
-/// Columns of a picture from which on an inverted residual usually runs as one kernel.
-const LEAST_WIDTH: usize = 40;
 
 /// Values that the kernels can number in one buffer.
 const MOST_VALUES: usize = i32::MAX as usize;
@@ -28,6 +26,7 @@ pub struct NativeModel {
     weights: Weights,
     uploaded: DeviceBuf,
     kernels: Arc<NativeKernels>,
+    branch: Option<Branch>,
     tuned: OnceLock<Tuned>,
 }
 
@@ -38,16 +37,6 @@ pub enum Ways {
     Chosen,
     /// In any.
     All,
-}
-
-/// A context: a model bound to buffers, with memory of its own for what lies between.
-#[derive(Debug)]
-pub struct NativeNetwork {
-    model: Arc<NativeModel>,
-    arena: Arena,
-    addresses: Addresses,
-    slab: Arc<DeviceBuf>,
-    ways: Ways,
 }
 
 impl NativeModel {
@@ -64,16 +53,27 @@ impl NativeModel {
     /// # Errors
     /// [`CudaError`].
     pub fn new(kernels: &Arc<NativeKernels>, program: Program) -> Result<Arc<Self>, CudaError> {
+        let branch = Branch::find(&program);
         let mut weights = Weights::new(&program);
         let uploaded = DeviceBuf::from_slice(kernels.context(), &weights.bytes)?;
         weights.bytes = Vec::new();
-        Ok(Arc::new(Self { program, weights, uploaded, kernels: Arc::clone(kernels), tuned: OnceLock::new() }))
+        Ok(Arc::new(Self { program, weights, uploaded, kernels: Arc::clone(kernels), branch, tuned: OnceLock::new() }))
     }
 
     /// The network as it was compiled.
     #[must_use]
     pub fn program(&self) -> &Program {
         &self.program
+    }
+
+    /// Where its weights lie.
+    pub(super) fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// What runs beside the rest of it.
+    pub(super) fn branch(&self) -> Option<&Branch> {
+        self.branch.as_ref()
     }
 
     /// The kernels it runs.
@@ -92,6 +92,12 @@ impl NativeModel {
     pub fn choice(&self, index: usize, batch: usize) -> Choice {
         let tuned = self.tuned.get().and_then(|tuned| tuned.choice(index, batch));
         tuned.unwrap_or_else(|| self.usual_choice(index, batch))
+    }
+
+    /// Whether kernels begin before the ones before them have ended: where that was measured to be faster.
+    #[must_use]
+    pub fn overlaps(&self) -> bool {
+        self.tuned.get().is_some_and(|tuned| tuned.overlap)
     }
 
     /// How an operation runs where nothing was measured.
@@ -133,7 +139,7 @@ impl NativeModel {
     /// As [`Self::bind`], and whatever else is in `slab` must be used at other times.
     ///
     /// # Errors
-    /// [`NativeError::TooLarge`].
+    /// [`NativeError::TooLarge`], [`NativeError::Cuda`].
     pub unsafe fn bind_in(
         self: &Arc<Self>,
         (inputs, output): (&[DevicePtr], DevicePtr),
@@ -150,7 +156,7 @@ impl NativeModel {
             max_batch,
         };
         let arena = self.arena(max_batch, ways);
-        Ok(NativeNetwork { model: Arc::clone(self), arena, addresses, slab, ways })
+        Ok(NativeNetwork::new(self, arena, addresses, slab, ways)?)
     }
 
     /// Bytes of what lies between the layers of `max_batch` items.
@@ -160,7 +166,8 @@ impl NativeModel {
     }
 
     fn arena(&self, max_batch: usize, ways: Ways) -> Arena {
-        Arena::new(&self.program, |index| ways == Ways::All || self.is_apart(index, max_batch))
+        let is_apart = |index| ways == Ways::All || self.is_apart(index, max_batch);
+        Arena::new(&self.program, self.branch.as_ref(), is_apart)
     }
 
     fn check_size(&self, max_batch: usize) -> Result<(), NativeError> {
@@ -169,118 +176,6 @@ impl NativeModel {
         match largest.checked_mul(max_batch) {
             Some(0..=MOST_VALUES) => Ok(()),
             _ => Err(NativeError::TooLarge { values: largest, batch: max_batch }),
-        }
-    }
-}
-
-impl NativeNetwork {
-    /// Enqueues a run over the first `batch` items: launches only, so that it may be captured.
-    ///
-    /// # Safety
-    /// Until `stream` has passed the run, the bound buffers must be used by nothing else, and `self` must not run on another stream.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub unsafe fn enqueue(&mut self, batch: usize, stream: &Stream) -> Result<(), CudaError> {
-        for index in 0..self.model.program.ops.len() {
-            // SAFETY: promised by the caller.
-            unsafe { self.launch(index, self.model.choice(index, batch), batch, stream) }?;
-        }
-        Ok(())
-    }
-
-    /// Enqueues one operation, the way it is told to: for measurements and tests.
-    ///
-    /// # Safety
-    /// As [`Self::enqueue`].
-    ///
-    /// # Panics
-    /// When the context was not bound for all ways.
-    ///
-    /// # Errors
-    /// [`CudaError`].
-    pub unsafe fn enqueue_op(
-        &mut self,
-        index: usize,
-        choice: Choice,
-        batch: usize,
-        stream: &Stream,
-    ) -> Result<(), CudaError> {
-        assert_eq!(self.ways, Ways::All);
-        // SAFETY: promised by the caller.
-        unsafe { self.launch(index, choice, batch, stream) }
-    }
-
-    /// # Safety
-    /// As [`Self::enqueue`].
-    unsafe fn launch(&mut self, index: usize, choice: Choice, batch: usize, stream: &Stream) -> Result<(), CudaError> {
-        let batch = batch.min(self.addresses.max_batch);
-        let NativeModel { program, weights, kernels, .. } = &*self.model;
-        let lowering = Lowering { program, weights, arena: &self.arena, addresses: &self.addresses };
-        for launch in lowering.launches(index, choice, batch).iter().flatten() {
-            // SAFETY: promised by the caller; what lies between is this context's own.
-            unsafe { kernels.enqueue(launch, stream) }?;
-        }
-        Ok(())
-    }
-
-    /// How an operation runs where nothing was measured.
-    #[must_use]
-    pub fn usual_choice(&self, index: usize, batch: usize) -> Choice {
-        self.model.usual_choice(index, batch)
-    }
-
-    /// All the ways in which an operation may run on this GPU.
-    #[must_use]
-    pub fn choices(&self, index: usize) -> Vec<Choice> {
-        let mut choices = self.model.program.ops[index].choices();
-        choices.retain(|&choice| self.model.kernels.can(choice));
-        choices
-    }
-
-    /// The network it runs.
-    #[must_use]
-    pub fn program(&self) -> &Program {
-        &self.model.program
-    }
-
-    /// The memory that the context has for itself, and where each buffer starts in it once multiplied by its batch.
-    #[must_use]
-    pub fn memory(&self) -> (&DeviceBuf, &Arena) {
-        (&self.slab, &self.arena)
-    }
-}
-
-impl Op {
-    /// How it runs over `batch` items on a GPU of so many multiprocessors, where nothing was measured; `can` says what runs there.
-    #[must_use]
-    pub fn usual_choice(&self, batch: usize, multiprocessors: usize, can: impl Fn(Choice) -> bool) -> Choice {
-        let tile = |conv: &super::program::Conv| usual(batch * conv.to.pixels(), conv.to.channels, multiprocessors);
-        match self {
-            Self::Conv(op) => Choice::Conv(tile(op)),
-            Self::Block(op) => {
-                // The kernel that takes it whole cuts pictures 16 columns wide: small ones would be mostly padding.
-                let large = op.project.to.width >= LEAST_WIDTH;
-                let whole = super::block_tiles::fitting(op).map(Choice::Whole).filter(|&choice| large && can(choice));
-                whole.last().unwrap_or_else(|| Choice::Apart(tile(&op.expand), tile(&op.project)))
-            }
-            _ => Choice::Plain,
-        }
-    }
-
-    /// All the ways in which it may run.
-    #[must_use]
-    pub fn choices(&self) -> Vec<Choice> {
-        let fitting = |channels: usize| super::tiles::fitting(channels);
-        match self {
-            Self::Conv(op) => fitting(op.to.channels).map(Choice::Conv).collect(),
-            Self::Block(op) => {
-                let lasts = || fitting(op.project.to.channels);
-                let apart = fitting(op.expand.to.channels)
-                    .flat_map(|first| lasts().map(move |last| Choice::Apart(first, last)));
-                super::block_tiles::fitting(op).map(Choice::Whole).chain(apart).collect()
-            }
-            _ => vec![Choice::Plain],
         }
     }
 }

@@ -40,6 +40,8 @@ pub struct PackedBlock {
     pub expand: PackedConv,
     pub depthwise: PackedDepthwise,
     pub project: PackedConv,
+    /// The network's last convolution by itself, and for a kernel that takes all at once.
+    pub last: Option<(PackedConv, usize)>,
     pub whole: Vec<PackedWhole>,
 }
 
@@ -84,6 +86,10 @@ impl Weights {
                     expand: weights.conv(&op.expand),
                     depthwise: weights.depthwise(&op.depthwise),
                     project: weights.conv(&op.project),
+                    last: op
+                        .export
+                        .as_ref()
+                        .map(|(conv, _)| (weights.conv(conv), weights.floats(&pack_block::last(conv)))),
                     whole: fitting(op).map(|tile| weights.whole(op, tile)).collect(),
                 }),
                 Op::Pointwise(op) => Packed::Pointwise(op.steps.iter().map(|step| weights.step(step)).collect()),

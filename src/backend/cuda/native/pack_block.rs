@@ -4,7 +4,7 @@ use half::f16;
 
 use super::block_tiles::BlockTile;
 use super::pack::{FRAGMENT, channel_of, put_fragment};
-use super::program::Block;
+use super::program::{Block, Conv};
 
 /// Wide channels of a plane.
 const PLANE: usize = FRAGMENT;
@@ -33,6 +33,18 @@ pub fn bias(block: &Block, tile: &BlockTile) -> Vec<f32> {
     let mut bias = block.project.bias.clone();
     bias.resize(tile.tiles * 8, 0.0);
     bias
+}
+
+/// The network's last convolution for a `block_out` kernel: `[4][16]`, then its bias, `[4]`.
+#[must_use]
+pub fn last(conv: &Conv) -> Vec<f32> {
+    const PLANES: usize = 4;
+    let value = |plane: usize, channel: usize| {
+        let inside = plane < conv.to.channels && channel < conv.from.channels;
+        if inside { conv.weights[plane * conv.from.channels + channel].to_f32() } else { 0.0 }
+    };
+    let weights = (0..PLANES * FRAGMENT).map(|at| value(at / FRAGMENT, at % FRAGMENT));
+    weights.chain((0..PLANES).map(|plane| conv.bias.get(plane).copied().unwrap_or(0.0))).collect()
 }
 
 /// Weights of wide channels `first` to `first + 15`.

@@ -74,6 +74,9 @@ pub struct BlockParams {
     pub from_size: [i32; 2],
     pub to_size: [i32; 2],
     pub add_input: i32,
+    pub planes: i32,
+    pub activation: i32,
+    pub last: Address,
 }
 
 /// `upsample_*`.

@@ -206,12 +206,26 @@ pub struct Export {
 }
 
 /// An inverted residual: 1x1 to more channels, depthwise 3x3, 1x1 to fewer. What lies between is used by nothing else, so that the
-/// three may run as one kernel.
+/// three may run as one kernel, and with them what is before or after them at the network's edges.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Block {
+    /// The input that is expanded, when nothing else reads it.
+    pub import: Option<Import>,
     pub expand: Conv,
     pub depthwise: Depthwise,
     pub project: Conv,
+    /// The network's last convolution, 1x1, when nothing else reads what is projected.
+    pub export: Option<(Conv, Export)>,
+}
+
+impl Block {
+    /// What lies between its parts.
+    #[must_use]
+    pub fn inside(&self) -> Vec<View> {
+        let import = self.import.iter().map(|import| import.to);
+        let export = self.export.iter().flat_map(|(conv, _)| [self.project.to, conv.to]);
+        import.chain([self.expand.to, self.depthwise.to]).chain(export).collect()
+    }
 }
 
 /// One operation.
@@ -227,14 +241,20 @@ pub enum Op {
 }
 
 impl Op {
-    /// What it reads and writes of the buffers, those inside a block left out.
+    /// What it reads and writes of the buffers, what lies inside a block left out.
     #[must_use]
     pub fn views(&self) -> (Vec<View>, Option<View>) {
         match self {
             Self::Import(op) => (Vec::new(), Some(op.to)),
             Self::Conv(op) => ([op.from].into_iter().chain(op.residual).collect(), Some(op.to)),
             Self::Depthwise(op) => (vec![op.from], Some(op.to)),
-            Self::Block(op) => ([op.expand.from].into_iter().chain(op.project.residual).collect(), Some(op.project.to)),
+            Self::Block(op) => {
+                let mut reads: Vec<_> = [op.expand.from].into_iter().chain(op.project.residual).collect();
+                if op.import.is_some() {
+                    reads.clear();
+                }
+                (reads, op.export.is_none().then_some(op.project.to))
+            }
             Self::Upsample(op) => (vec![op.from], Some(op.to)),
             Self::Pointwise(op) => {
                 let loads = op.steps.iter().filter_map(|step| match step {

@@ -5,6 +5,8 @@ use std::ffi::CStr;
 /// One of `conv.cu`'s variants.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConvTile {
+    /// What it is called.
+    pub name: &'static str,
     /// For 1x1 windows.
     pub pixel: &'static CStr,
     /// For any others.
@@ -24,6 +26,7 @@ pub struct ConvTile {
 macro_rules! tile {
     ($name:literal, $rows:literal, $columns:literal, $threads:literal, $slices:literal, $stages:literal) => {
         ConvTile {
+            name: $name,
             pixel: match CStr::from_bytes_with_nul(concat!("conv_pixel_", $name, "\0").as_bytes()) {
                 Ok(name) => name,
                 Err(_) => panic!("a name holds a zero"),
@@ -42,8 +45,9 @@ macro_rules! tile {
 }
 
 /// As `conv.cu` lists them.
-pub static TILES: [ConvTile; 8] = [
-    tile!("128x128", 128, 128, 256, 1, 3),
+pub static TILES: [ConvTile; 9] = [
+    tile!("128x128", 128, 128, 128, 1, 3),
+    tile!("128x128_8", 128, 128, 256, 1, 3),
     tile!("128x64", 128, 64, 128, 1, 4),
     tile!("64x64", 64, 64, 128, 1, 4),
     tile!("128x32", 128, 32, 128, 1, 4),

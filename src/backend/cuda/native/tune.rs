@@ -4,12 +4,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use half::f16;
+
 use super::NativeError;
 use super::lower::Choice;
-use super::model::{NativeModel, NativeNetwork, Ways};
-use super::program::Op;
+use super::model::{NativeModel, Ways};
+use super::network::NativeNetwork;
+use super::program::{Edge, Op};
 use super::tune_file;
 use crate::cuda::{Context, CudaError, DeviceBuf, Event, Priority, Stream, Timing};
+use crate::onnxruntime::Element;
 
 /// Batches that are measured: for one viewer, for a few, and for all larger ones, which are alike.
 pub const MEASURED: [usize; 3] = [1, 4, 16];
@@ -22,6 +26,8 @@ const RUNS: u32 = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tuned {
     pub batches: [Vec<Choice>; MEASURED.len()],
+    /// Whether kernels begin before the ones before them have ended.
+    pub overlap: bool,
 }
 
 impl Tuned {
@@ -53,7 +59,8 @@ impl NativeModel {
         for (choices, batch) in batches.iter_mut().zip(MEASURED) {
             *choices = measure(self, batch)?;
         }
-        let tuned = Tuned { batches };
+        let overlap = self.kernels().can_overlap() && overlap_pays(self, &batches)?;
+        let tuned = Tuned { batches, overlap };
         tracing::info!(
             seconds = begin.elapsed().as_secs_f32(),
             "measured how the network runs fastest on {}",
@@ -69,27 +76,72 @@ impl NativeModel {
 
 /// The fastest way of each operation over `batch` items.
 fn measure(model: &Arc<NativeModel>, batch: usize) -> Result<Vec<Choice>, NativeError> {
-    let context = Arc::clone(model.kernels().context());
-    let program = model.program();
-    let edge = |edge: &super::program::Edge| DeviceBuf::new(&context, batch * edge.len() * edge.element.bytes());
-    let inputs = program.inputs.iter().map(edge).collect::<Result<Vec<_>, _>>()?;
-    let output = edge(&program.output)?;
-    let addresses: Vec<_> = inputs.iter().map(DeviceBuf::ptr).collect();
-    // SAFETY: the buffers have the edges' sizes and outlive the network.
-    let network = unsafe { model.bind(&addresses, output.ptr(), batch, Ways::All) }?;
-    let mut bench = Bench { network, stream: Stream::new(&context, Priority::Normal)?, context, batch };
-    program.ops.iter().enumerate().map(|(index, op)| Ok(bench.fastest(index, op)?)).collect()
+    let mut bench = Bench::new(model, batch)?;
+    model.program().ops.iter().enumerate().map(|(index, op)| Ok(bench.fastest(index, op)?)).collect()
+}
+
+/// Whether a whole run, captured as a graph, is faster when kernels begin early; not when such a graph cannot be made, nor when it leaves
+/// another output: a kernel that does not wait for all it reads is wrong on some days only.
+fn overlap_pays(model: &Arc<NativeModel>, batches: &[Vec<Choice>]) -> Result<bool, NativeError> {
+    let (batch, choices) = (MEASURED[MEASURED.len() - 1], &batches[MEASURED.len() - 1]);
+    let mut bench = Bench::new(model, batch)?;
+    let mut times = [Duration::MAX; 2];
+    let mut outputs = [(); 2].map(|()| vec![0_u8; bench.output.bytes()]);
+    for ((time, output), overlap) in times.iter_mut().zip(&mut outputs).zip([false, true]) {
+        bench.network.set_overlap(overlap);
+        let Bench { stream, network, .. } = &mut bench;
+        // SAFETY: the buffers are alive, and one stream runs one thing after the other.
+        match stream.capture(|| unsafe { network.enqueue_as(choices, batch, stream) }) {
+            Ok(mut graph) => {
+                // SAFETY: as above.
+                *time = bench.median(|bench| unsafe { graph.launch(&bench.stream) })?;
+                bench.output.read(output)?;
+            }
+            Err(error) if overlap => tracing::debug!("kernels cannot begin early in a graph: {error}"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let [plain, early] = times;
+    if early < plain && outputs[0] != outputs[1] {
+        tracing::warn!("kernels that begin early leave another picture on {}; they do not", bench.context.gpu().name);
+        return Ok(false);
+    }
+    Ok(early < plain)
+}
+
+/// Values from 0 to 1 for an input of `batch` items.
+fn noise(context: &Arc<Context>, edge: &Edge, batch: usize) -> Result<DeviceBuf, CudaError> {
+    let values = (0..batch * edge.len()).map(|at| (at * 40503 % 1021) as f32 / 1021.0);
+    match edge.element {
+        Element::F16 => DeviceBuf::from_slice(context, &values.map(f16::from_f32).collect::<Vec<_>>()),
+        Element::F32 => DeviceBuf::from_slice(context, &values.collect::<Vec<_>>()),
+    }
 }
 
 struct Bench {
     // Declared first: what it has enqueued is done before it goes.
     stream: Stream,
     network: NativeNetwork,
+    _inputs: Vec<DeviceBuf>,
+    output: DeviceBuf,
     context: Arc<Context>,
     batch: usize,
 }
 
 impl Bench {
+    fn new(model: &Arc<NativeModel>, batch: usize) -> Result<Self, NativeError> {
+        let context = Arc::clone(model.kernels().context());
+        let inputs = model.program().inputs.iter().map(|edge| noise(&context, edge, batch));
+        let inputs = inputs.collect::<Result<Vec<_>, _>>()?;
+        let output = &model.program().output;
+        let output = DeviceBuf::new(&context, batch * output.len() * output.element.bytes())?;
+        let addresses: Vec<_> = inputs.iter().map(DeviceBuf::ptr).collect();
+        // SAFETY: the buffers have the edges' sizes and outlive the network.
+        let network = unsafe { model.bind(&addresses, output.ptr(), batch, Ways::All) }?;
+        let stream = Stream::new(&context, Priority::Normal)?;
+        Ok(Self { stream, network, _inputs: inputs, output, context, batch })
+    }
+
     /// Tries the ways of an operation; of a block as three kernels not every pair of tiles, but each tile beside the best of the other.
     fn fastest(&mut self, index: usize, op: &Op) -> Result<Choice, CudaError> {
         let mut best = (Duration::MAX, self.network.usual_choice(index, self.batch));
@@ -125,15 +177,20 @@ impl Bench {
         Ok(())
     }
 
-    /// Median time of one run.
+    /// Median time of one operation.
     fn time(&mut self, index: usize, choice: Choice) -> Result<Duration, CudaError> {
-        self.run(index, choice)?;
+        self.median(|bench| bench.run(index, choice))
+    }
+
+    /// Median time of what `run` enqueues on the stream.
+    fn median(&mut self, mut run: impl FnMut(&mut Self) -> Result<(), CudaError>) -> Result<Duration, CudaError> {
+        run(self)?;
         let mut times = [Duration::MAX; REPEATS];
         for time in &mut times {
             let (begin, end) = (Event::new(&self.context, Timing::On)?, Event::new(&self.context, Timing::On)?);
             begin.record(&self.stream)?;
             for _ in 0..RUNS {
-                self.run(index, choice)?;
+                run(self)?;
             }
             end.record(&self.stream)?;
             end.synchronize()?;

@@ -20,6 +20,8 @@ struct File {
     operations: Vec<String>,
     /// The words, for each of [`MEASURED`].
     batches: [Vec<String>; MEASURED.len()],
+    /// See [`Tuned::overlap`].
+    overlap: bool,
 }
 
 /// Where the measurements of a program on `target`, a GPU and its driver, are kept in `folder`.
@@ -51,7 +53,7 @@ pub fn read(path: &Path, model: &NativeModel) -> Option<Tuned> {
             *choices = parse(&model.program().ops, words)?;
             choices.iter().all(can).then_some(())?;
         }
-        Some(Tuned { batches })
+        Some(Tuned { batches, overlap: file.overlap && model.kernels().can_overlap() })
     });
     if tuned.is_none() {
         tracing::warn!("{} is damaged; it is measured again", path.display());
@@ -63,7 +65,7 @@ pub fn read(path: &Path, model: &NativeModel) -> Option<Tuned> {
 pub fn write(path: &Path, program: &Program, tuned: &Tuned) {
     let words = |choices: &Vec<Choice>| choices.iter().map(Choice::to_string).collect();
     let operations = program.ops.iter().map(Op::to_string).collect();
-    let file = File { operations, batches: tuned.batches.each_ref().map(words) };
+    let file = File { operations, batches: tuned.batches.each_ref().map(words), overlap: tuned.overlap };
     let write = || {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder)?;
