@@ -64,7 +64,7 @@ impl Wanted {
         }
     }
 
-    /// Opens the GPUs, or the CPU where there is none and none was insisted on, which is said in one line.
+    /// Opens the GPUs, or the CPU where none can be used and none was insisted on, which is said in one line.
     pub(super) fn open(&self) -> Result<Devices, CommandError> {
         if self.backend == BackendChoice::Cpu {
             return self.open_cpu();
@@ -92,15 +92,26 @@ impl Wanted {
         Ok(vec![(Arc::new(backend), EngineOptions { slots, limits })])
     }
 
+    /// The GPUs that were named, all of them; without names all that are visible and can be used, at least one.
     fn open_gpus(&self) -> Result<Devices, BackendError> {
-        let gpus = match &*self.gpus {
-            [] => {
-                let driver = Driver::load().map_err(CudaUnavailable::from).map_err(Box::new)?;
-                (0..driver.gpus()).collect()
+        if !self.gpus.is_empty() {
+            return self.gpus.iter().map(|&gpu| self.open_gpu(gpu)).collect();
+        }
+        let driver = Driver::load().map_err(CudaUnavailable::from).map_err(Box::new)?;
+        let (mut devices, mut refused) = (Vec::new(), None);
+        for gpu in 0..driver.gpus() {
+            match self.open_gpu(gpu) {
+                Ok(device) => devices.push(device),
+                Err(error) => {
+                    tracing::warn!("GPU {gpu} is left out: {error}");
+                    refused = Some(error);
+                }
             }
-            named => named.to_vec(),
-        };
-        gpus.into_iter().map(|gpu| self.open_gpu(gpu)).collect()
+        }
+        match refused {
+            Some(error) if devices.is_empty() => Err(error),
+            _ => Ok(devices),
+        }
     }
 
     fn open_gpu(&self, gpu: u32) -> Result<(Arc<dyn Backend>, EngineOptions), BackendError> {
@@ -140,6 +151,16 @@ pub(super) struct DeviceArgs {
     /// Where to draw: cpu, cuda, or auto for the best that is there
     #[arg(long, value_enum, default_value_t = BackendArg::Cpu)]
     backend: BackendArg,
+    /// Threads that one slot's networks use on the CPU
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads_per_slot: u16,
+    #[command(flatten)]
+    gpu: GpuArgs,
+}
+
+/// Options of a command that works on one GPU.
+#[derive(Debug, ClapArgs)]
+pub(super) struct GpuArgs {
     /// The GPU's number
     #[arg(long, default_value_t = 0, value_name = "N")]
     gpu: u32,
@@ -152,13 +173,10 @@ pub(super) struct DeviceArgs {
     /// What makes JPEGs of the frames a GPU draws
     #[arg(long, value_enum, default_value_t = JpegChoice::Auto)]
     jpeg: JpegChoice,
-    /// Batches in flight [default: one per core, at least 2; 3 on a GPU]
+    /// Batches in flight [default: 4 on a GPU; on the CPU one per core, at least 2]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     slots: Option<u16>,
-    /// Threads that one slot's networks use on the CPU
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads_per_slot: u16,
-    /// Most frames of a batch [default: 1; 32 on a GPU]
+    /// Most frames of a batch [default: 32 on a GPU; 1 on the CPU]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     max_batch: Option<u16>,
     /// The folder that holds TensorRT's libraries
@@ -180,11 +198,6 @@ enum BackendArg {
 }
 
 impl DeviceArgs {
-    /// How the GPU that is named is opened.
-    pub(super) fn cuda(&self) -> CudaOptions {
-        self.wanted().cuda(self.gpu)
-    }
-
     pub(super) fn wanted(&self) -> Wanted {
         Wanted {
             backend: match self.backend {
@@ -192,6 +205,21 @@ impl DeviceArgs {
                 BackendArg::Cpu => BackendChoice::Cpu,
                 BackendArg::Cuda => BackendChoice::Cuda,
             },
+            threads_per_slot: self.threads_per_slot.into(),
+            ..self.gpu.wanted()
+        }
+    }
+}
+
+impl GpuArgs {
+    /// Opens the GPU that is named.
+    pub(super) fn open(&self) -> Result<Arc<CudaBackend>, CommandError> {
+        CudaBackend::open(&self.wanted().cuda(self.gpu)).map(Arc::new).map_err(CommandError::failed)
+    }
+
+    pub(super) fn wanted(&self) -> Wanted {
+        Wanted {
+            backend: BackendChoice::Cuda,
             gpus: vec![self.gpu],
             engine: self.gpu_engine,
             precision: self.gpu_precision,
@@ -200,7 +228,7 @@ impl DeviceArgs {
             tensorrt: self.tensorrt.clone(),
             plans: self.plans.clone(),
             onnxruntime: self.onnxruntime.clone(),
-            threads_per_slot: self.threads_per_slot.into(),
+            threads_per_slot: 1,
             slots: self.slots.map(usize::from),
             max_batch: self.max_batch.map(usize::from),
         }

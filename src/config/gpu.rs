@@ -28,19 +28,11 @@ pub struct GpuConfig {
 
 impl GpuConfig {
     pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
-        let engines = [
-            ("auto", EngineChoice::Auto),
-            ("tensorrt", EngineChoice::TensorRt),
-            ("native", EngineChoice::Native),
-            ("onnxruntime", EngineChoice::OnnxRuntime),
-        ];
-        let precisions = [("fp16", Precision::Fp16), ("fp32", Precision::Fp32)];
-        let jpegs = [("auto", JpegChoice::Auto), ("splice", JpegChoice::Splice), ("nvjpeg", JpegChoice::NvJpeg)];
         Ok(Self {
-            jpeg: values.choice("jpeg", &jpegs)?.unwrap_or_default(),
+            jpeg: values.word("jpeg")?.unwrap_or_default(),
             gpus: values.numbers("gpus", "a list of GPU numbers such as [0, 1]")?,
-            engine: values.choice("gpu_engine", &engines)?.unwrap_or_default(),
-            precision: values.choice("gpu_precision", &precisions)?.unwrap_or(Precision::Fp16),
+            engine: values.word("gpu_engine")?.unwrap_or_default(),
+            precision: values.word("gpu_precision")?.unwrap_or(Precision::Fp16),
             max_device_bytes: values.number("max_device_bytes", 1..=i64::MAX as u64)?,
             tensorrt: values.text("tensorrt")?.map(PathBuf::from),
             plans: values.text("plans")?.map(PathBuf::from),

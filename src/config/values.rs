@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::str::FromStr;
 
+use clap::ValueEnum;
 use toml::Value;
 
 use super::error::{ConfigError, Origin, Place};
@@ -108,6 +109,14 @@ impl Values {
             let word = value.as_str()?;
             options.iter().find(|(option, _)| *option == word).map(|(_, choice)| *choice)
         })
+    }
+
+    /// One of the words that the command line takes for the same.
+    pub(super) fn word<T: ValueEnum + Copy>(&self, key: &'static str) -> Result<Option<T>, ConfigError> {
+        let names: Vec<_> =
+            T::value_variants().iter().filter_map(|&value| Some((value.to_possible_value()?, value))).collect();
+        let options: Vec<_> = names.iter().map(|(name, value)| (name.get_name(), *value)).collect();
+        self.choice(key, &options)
     }
 
     /// A list of texts; the environment writes it with commas.

@@ -15,23 +15,23 @@ use crate::cuda::{Context, CudaError, Driver, DriverMissing};
 use crate::onnxruntime::OnnxRuntime;
 
 /// The engine asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum EngineChoice {
     /// The fastest that is there and knows this GPU.
     #[default]
     Auto,
     /// TensorRT.
+    #[value(name = "tensorrt")]
     TensorRt,
     /// Our own, for the networks it knows.
     Native,
     /// ONNX Runtime's CUDA provider.
+    #[value(name = "onnxruntime")]
     OnnxRuntime,
 }
 
 /// What makes JPEGs of the frames a GPU draws.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum JpegChoice {
     /// Splicing, which is many times faster; nvJPEG where it is there and frames cannot be spliced.
     #[default]

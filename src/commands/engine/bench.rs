@@ -13,7 +13,7 @@ use crate::backend::cuda::CudaBackend;
 use crate::backend::cuda::measure::StageTimes;
 use crate::backend::{Backend, FrameFormat};
 use crate::batch::{Engine, EngineOptions};
-use crate::commands::devices::DeviceArgs;
+use crate::commands::devices::GpuArgs;
 use crate::commands::{CommandError, progress};
 use crate::load::voice::voice;
 use crate::picture::Quality;
@@ -42,7 +42,7 @@ pub(in crate::commands) struct Args {
     #[arg(long, default_value_t = 3.0)]
     seconds: f64,
     #[command(flatten)]
-    devices: DeviceArgs,
+    gpu: GpuArgs,
 }
 
 /// Frames a second of the generator alone.
@@ -90,8 +90,8 @@ struct Report {
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
-    let wanted = args.devices.wanted();
-    let backend = Arc::new(CudaBackend::open(&args.devices.cuda()).map_err(CommandError::failed)?);
+    let wanted = args.gpu.wanted();
+    let backend = args.gpu.open()?;
     let avatar = load(&bundle, &backend)?;
     println!("{}", backend.info());
     let bare = bare(args, &backend, &avatar)?;

@@ -10,7 +10,7 @@ use crate::avatar::Bundle;
 use crate::backend::cuda::CudaBackend;
 use crate::backend::{Backend, CpuBackend};
 use crate::commands::CommandError;
-use crate::commands::devices::DeviceArgs;
+use crate::commands::devices::GpuArgs;
 
 /// What `lipsyncd engine check` takes.
 #[derive(Debug, ClapArgs)]
@@ -22,14 +22,12 @@ pub(in crate::commands) struct Args {
     #[arg(long, default_value_t = 40.0, value_name = "DB")]
     min_psnr: f64,
     #[command(flatten)]
-    devices: DeviceArgs,
+    gpu: GpuArgs,
 }
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
-    let gpu = Arc::new(CudaBackend::open(&args.devices.cuda()).map_err(CommandError::failed)?);
-    let onnxruntime = args.devices.wanted().onnxruntime;
-    println!("{}", compare(&bundle, gpu, onnxruntime, args.min_psnr)?);
+    println!("{}", compare(&bundle, args.gpu.open()?, args.gpu.wanted().onnxruntime, args.min_psnr)?);
     Ok(())
 }
 
