@@ -12,7 +12,7 @@ bin=$here/out/gpu-check
 export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
 nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null) &&
     export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
-steps=${*:-doctor kernels nvjpeg native conformance frames faults sanitizer allocations soak busy bench}
+steps=${*:-doctor kernels nvjpeg native conformance frames faults sanitizer allocations soak busy jpeg bench}
 failed=
 
 say() { printf '%s\n' "$*" >>"$report"; }
@@ -63,6 +63,13 @@ for name in $steps; do
         for engine in ${ENGINES:-native onnxruntime}; do
             # shellcheck disable=SC2086 # Options, split on purpose.
             step "bench-$engine" "$bin/lipsyncd" engine bench --gpu-engine "$engine" --avatar "$full" ${BENCH:-}
+        done
+        ;;
+    jpeg)
+        # What `jpeg = "auto"` rests on: the same pipeline with strips spliced on the host, and with whole frames by nvJPEG.
+        for jpeg in splice nvjpeg; do
+            # shellcheck disable=SC2086 # Options, split on purpose.
+            step "jpeg-$jpeg" "$bin/lipsyncd" engine bench --jpeg "$jpeg" --avatar "$full" --batches 8,32 --contexts 1 ${BENCH:-}
         done
         ;;
     busy)
