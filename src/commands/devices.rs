@@ -10,7 +10,7 @@ use crate::backend::cuda::plan::Precision;
 use crate::backend::cuda::{CudaBackend, CudaOptions, CudaUnavailable, EngineChoice, JpegChoice};
 use crate::backend::{Backend, BackendError, CpuBackend};
 use crate::batch::{EngineOptions, Limits};
-use crate::config::{BackendChoice, Config};
+use crate::config::{BackendChoice, Config, GpuConfig};
 use crate::cuda::Driver;
 
 /// Every device, and how its engine is started; at least one.
@@ -32,14 +32,7 @@ const GPU_SLOTS: usize = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
     pub backend: BackendChoice,
-    /// CUDA ordinals; none for all.
-    pub gpus: Vec<u32>,
-    pub engine: EngineChoice,
-    pub precision: Precision,
-    pub jpeg: JpegChoice,
-    pub max_device_bytes: Option<u64>,
-    pub tensorrt: Option<PathBuf>,
-    pub plans: Option<PathBuf>,
+    pub gpu: GpuConfig,
     pub onnxruntime: Option<PathBuf>,
     pub threads_per_slot: usize,
     pub slots: Option<usize>,
@@ -50,13 +43,7 @@ impl Wanted {
     pub(super) fn by(config: &Config) -> Self {
         Self {
             backend: config.backend,
-            gpus: config.gpu.gpus.clone(),
-            engine: config.gpu.engine,
-            precision: config.gpu.precision,
-            jpeg: config.gpu.jpeg,
-            max_device_bytes: config.gpu.max_device_bytes,
-            tensorrt: config.gpu.tensorrt.clone(),
-            plans: config.gpu.plans.clone(),
+            gpu: config.gpu.clone(),
             onnxruntime: config.onnxruntime.clone(),
             threads_per_slot: config.threads_per_slot,
             slots: config.slots,
@@ -94,8 +81,8 @@ impl Wanted {
 
     /// The GPUs that were named, all of them; without names all that are visible and can be used, at least one.
     fn open_gpus(&self) -> Result<Devices, BackendError> {
-        if !self.gpus.is_empty() {
-            return self.gpus.iter().map(|&gpu| self.open_gpu(gpu)).collect();
+        if !self.gpu.gpus.is_empty() {
+            return self.gpu.gpus.iter().map(|&gpu| self.open_gpu(gpu)).collect();
         }
         let driver = Driver::load().map_err(CudaUnavailable::from).map_err(Box::new)?;
         let (mut devices, mut refused) = (Vec::new(), None);
@@ -127,14 +114,14 @@ impl Wanted {
         let limits = self.gpu_engine().limits;
         CudaOptions {
             gpu,
-            engine: self.engine,
-            precision: self.precision,
+            engine: self.gpu.engine,
+            precision: self.gpu.precision,
             max_batch: limits.max_frames.max(limits.max_windows),
-            jpeg: self.jpeg,
-            max_device_bytes: self.max_device_bytes,
+            jpeg: self.gpu.jpeg,
+            max_device_bytes: self.gpu.max_device_bytes,
             onnxruntime: self.onnxruntime.clone(),
-            tensorrt: self.tensorrt.clone(),
-            plans: self.plans.clone(),
+            tensorrt: self.gpu.tensorrt.clone(),
+            plans: self.gpu.plans.clone(),
         }
     }
 
@@ -220,13 +207,15 @@ impl GpuArgs {
     pub(super) fn wanted(&self) -> Wanted {
         Wanted {
             backend: BackendChoice::Cuda,
-            gpus: vec![self.gpu],
-            engine: self.gpu_engine,
-            precision: self.gpu_precision,
-            jpeg: self.jpeg,
-            max_device_bytes: None,
-            tensorrt: self.tensorrt.clone(),
-            plans: self.plans.clone(),
+            gpu: GpuConfig {
+                gpus: vec![self.gpu],
+                engine: self.gpu_engine,
+                precision: self.gpu_precision,
+                jpeg: self.jpeg,
+                max_device_bytes: None,
+                tensorrt: self.tensorrt.clone(),
+                plans: self.plans.clone(),
+            },
             onnxruntime: self.onnxruntime.clone(),
             threads_per_slot: 1,
             slots: self.slots.map(usize::from),
