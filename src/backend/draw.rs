@@ -6,7 +6,7 @@ use crate::avatar::frame_store::Pictures;
 use crate::backend::{BackendError, FrameFormat};
 use crate::batch::PooledBuf;
 use crate::picture::template::{
-    PatchEncoder, PatchError, SpliceError, StripCompositor, StripLayout, Template, TemplateSet, splice,
+    PatchEncoder, PatchError, SpliceError, StripCompositor, StripLayout, Template, TemplateSet, splice, splice_segments,
 };
 use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, ViewMut, YuvPlanes};
 
@@ -127,7 +127,7 @@ impl Easel {
         };
         match format {
             FrameFormat::PatchJpeg(_) => out.fill(|bytes| put_all(patch.jpeg(), bytes))?,
-            FrameFormat::PatchSegments(_) => out.fill(|bytes| patch.write_segments(layout, bytes))?,
+            FrameFormat::PatchSegments(_) => out.fill(|bytes| splice_segments(template, &patch, bytes))?,
             FrameFormat::Jpeg(_) | FrameFormat::Bgr => out.fill(|bytes| splice(template, &patch, bytes))?,
         }
         Ok(())
