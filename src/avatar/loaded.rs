@@ -13,7 +13,7 @@ use crate::audio::{Context, FrameClock, MelPlan, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::{BackendError, Device, DeviceId, ModelLease, Models};
 use crate::batch::BufferPool;
-use crate::picture::{Compositor, DecodeError, Image, JpegEncoder, PictureInput, Rect};
+use crate::picture::{Compositor, DecodeError, Image, JpegEncoder, PackError, PictureInput, Rect, Unpacker};
 
 /// Most mel bands a bundle may ask for; slots are sized for it.
 pub const MAX_MELS: usize = 128;
@@ -178,10 +178,12 @@ impl LoadedAvatar {
         self.frames.pixels(index)
     }
 
-    /// The crop of picture `index`.
-    #[must_use]
-    pub fn crop(&self, index: usize) -> &[u8] {
-        self.frames.crop(index)
+    /// The crop of picture `index`, which `unpacker` lends where it is kept packed.
+    ///
+    /// # Errors
+    /// [`PackError`] when a cache file held something else.
+    pub fn crop<'a>(&'a self, index: usize, unpacker: &'a mut Unpacker) -> Result<&'a [u8], PackError> {
+        self.frames.crop(index, unpacker)
     }
 
     /// The box of picture `index`.

@@ -23,8 +23,8 @@ pub(super) struct Easel {
 /// What a frame is drawn from.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
-    /// The generator's picture, `[3, size, size]`.
-    Generated(&'a [f32]),
+    /// The generator's picture, `[3, size, size]`, and the crop that it was made of.
+    Generated { picture: &'a [f32], crop: &'a [u8] },
     /// The strip with that picture in it, where [`takes_planes`] says so.
     Planes(YuvPlanes<'a>),
 }
@@ -68,7 +68,7 @@ impl Easel {
         (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
         let pixels = || match source {
-            Source::Generated(generated) => Ok(generated),
+            Source::Generated { picture, crop } => Ok((picture, crop)),
             Source::Planes(_) => Err(BackendError::Patch(PatchError::Planes)),
         };
         match (format.quality(), avatar.pictures()) {
@@ -76,13 +76,13 @@ impl Easel {
                 let patcher = patchers.at(set, quality)?;
                 if quality == set.settings().quality {
                     let template = set.template(index).ok_or(BackendError::Unloaded)?;
-                    return self.patch(avatar, &template, patcher, index, source, (format, out));
+                    return self.patch(avatar, &template, patcher, source, (format, out));
                 }
                 let decode = || avatar.pixels(index).map(std::borrow::Cow::into_owned);
                 let own = on_demand.get_or_build(set, index, quality, decode).map_err(Box::new)?;
                 let own = own.ok_or(BackendError::Unloaded)?;
                 let template = own.template(0).ok_or(BackendError::Unloaded)?;
-                self.patch(avatar, &template, patcher, index, source, (format, out))
+                self.patch(avatar, &template, patcher, source, (format, out))
             }
             (Some(_), Pictures::Pixels(_)) if matches!(format, FrameFormat::PatchSegments(_)) => {
                 Err(BackendError::NoSegments)
@@ -111,18 +111,17 @@ impl Easel {
         avatar: &LoadedAvatar,
         template: &Template<'_>,
         patcher: &mut PatchEncoder,
-        index: usize,
         source: Source<'_>,
         (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
-        let (layout, crop) = (template.layout(), avatar.crop(index));
+        let layout = template.layout();
         let patch = match source {
             Source::Planes(planes) => patcher.encode_planes(layout, planes)?,
-            Source::Generated(generated) if layout.planes_are_exact() => {
-                patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), generated, crop)?)?
+            Source::Generated { picture, crop } if layout.planes_are_exact() => {
+                patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), picture, crop)?)?
             }
-            Source::Generated(generated) => {
-                patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), generated, crop)?)?
+            Source::Generated { picture, crop } => {
+                patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), picture, crop)?)?
             }
         };
         match format {
@@ -154,7 +153,7 @@ impl Patchers {
 fn composite<'f>(
     avatar: &LoadedAvatar,
     index: usize,
-    generated: &[f32],
+    (picture, crop): (&[f32], &[u8]),
     scratch: &mut CompositeScratch,
     frame: &'f mut [u8],
 ) -> Result<ViewMut<'f>, BackendError> {
@@ -163,8 +162,7 @@ fn composite<'f>(
     let pixels = &mut frame[..avatar.bgr_bytes()];
     let mut view = ViewMut::packed(width_px, height_px, pixels)?;
     view.copy_from(source.view())?;
-    let (crop, area) = (avatar.crop(index), avatar.face_box(index));
-    avatar.compositor().paste(generated, crop, area, view.reborrow(), scratch)?;
+    avatar.compositor().paste(picture, crop, avatar.face_box(index), view.reborrow(), scratch)?;
     Ok(view)
 }
 

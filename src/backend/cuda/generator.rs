@@ -40,6 +40,8 @@ pub(super) struct BoundGenerator {
     model: Arc<Generator>,
     readback: Readback,
     patchers: Patchers,
+    /// For the frames that the host pastes.
+    crops: Unpacker,
     override_room: Option<OverrideRoom>,
     /// Of avatars whose whole frames are on the GPU.
     nvjpeg: Option<WholeFrames>,
@@ -102,6 +104,7 @@ impl GeneratorPool {
             model,
             readback,
             patchers: Patchers::default(),
+            crops: Unpacker::new(),
             override_room: None,
             nvjpeg,
         });
@@ -273,7 +276,8 @@ impl BoundGenerator {
             if let (FrameFormat::Jpeg(quality), Some(nvjpeg)) = (format, &mut self.nvjpeg) {
                 nvjpeg.encode(index, quality, slot.output_mut(index))?;
             } else if !self.has_planes(&avatar, picture, format) {
-                let source = Source::Generated(self.readback.generated(index));
+                let crop = avatar.crop(picture, &mut self.crops)?;
+                let source = Source::Generated { picture: self.readback.generated(index), crop };
                 easel.draw(&avatar, &mut self.patchers, picture, source, (format, slot.output_mut(index)))?;
             }
         }
