@@ -8,7 +8,8 @@ use super::frame_loader::Loader;
 use super::{Bundle, FaceBox};
 use crate::picture::template::{BuildError, OnDemandTemplates, TemplatePlan, TemplateSet};
 use crate::picture::{
-    CropError, DecodeError, GeneratorGeometry, Image, JpegError, PackError, Quality, Rect, Unpacker, decode_file,
+    CropError, DecodeError, GeneratorGeometry, Image, JpegEncoder, JpegError, PackError, Quality, Rect, Unpacker,
+    decode_file,
 };
 
 /// Why a frame cannot be used.
@@ -179,6 +180,15 @@ impl FrameStore {
     #[must_use]
     pub fn boxes(&self) -> &[Rect] {
         &self.boxes
+    }
+
+    /// Bytes that hold any frame as a JPEG, at the quality the pictures are kept for.
+    #[must_use]
+    pub fn max_jpeg_len(&self) -> usize {
+        match &self.pictures {
+            Pictures::Templates { set, .. } => set.max_frame_len(),
+            Pictures::Pixels(_) => JpegEncoder::max_len(self.size_px.0, self.size_px.1),
+        }
     }
 
     /// Bytes of the pictures and crops.

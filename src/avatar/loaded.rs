@@ -13,7 +13,7 @@ use crate::audio::{Context, FrameClock, MelPlan, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::{BackendError, Device, DeviceId, ModelLease, Models};
 use crate::batch::BufferPool;
-use crate::picture::{Compositor, DecodeError, Image, JpegEncoder, PackError, PictureInput, Rect, Unpacker};
+use crate::picture::{Compositor, DecodeError, Image, PackError, PictureInput, Rect, Unpacker};
 
 /// Most mel bands a bundle may ask for; slots are sized for it.
 pub const MAX_MELS: usize = 128;
@@ -59,16 +59,15 @@ impl LoadedAvatar {
         let lease = ModelLease::load(backend, bundle)?;
         let frames = FrameStore::load(bundle, &geometry, keep, progress)?;
         let compositor = Compositor::new(geometry, frames.boxes())?;
-        let (width_px, height_px) = frames.size_px();
         let avatar = Self {
             id,
             name: manifest.name.clone(),
             fps: manifest.fps,
             order: manifest.frames.order,
+            jpeg_pool: BufferPool::new(frames.max_jpeg_len()),
             frames: Arc::new(frames),
             compositor: Arc::new(compositor),
             recipe,
-            jpeg_pool: BufferPool::new(JpegEncoder::max_len(width_px, height_px)),
             lease,
             device,
             loaded_at_ns: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos(),
@@ -274,7 +273,7 @@ impl LoadedAvatar {
         self.device
     }
 
-    /// Buffers for JPEGs of its size.
+    /// Buffers for its frames as JPEGs at the quality they are kept for.
     #[must_use]
     pub fn jpeg_pool(&self) -> &Arc<BufferPool> {
         &self.jpeg_pool

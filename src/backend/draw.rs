@@ -82,6 +82,7 @@ impl Easel {
                 let own = on_demand.get_or_build(set, index, quality, decode).map_err(Box::new)?;
                 let own = own.ok_or(BackendError::Unloaded)?;
                 let template = own.template(0).ok_or(BackendError::Unloaded)?;
+                out.make_room(own.max_frame_len());
                 self.patch(avatar, &template, patcher, source, (format, out))
             }
             (Some(_), Pictures::Pixels(_)) if matches!(format, FrameFormat::PatchSegments(_)) => {

@@ -22,6 +22,8 @@ const MAGIC: &[u8; 8] = b"LSTMPL03";
 const KEY_LEN: usize = 32;
 const CHECKSUM_LEN: usize = 32;
 const RECORD_LEN: usize = 12;
+/// Six DC differences of 20 bits at most, all of whose bytes may be stuffed, and the padding.
+const MAX_JOINTS_LEN: usize = 32;
 const HEAD_LEN: usize = MAGIC.len() + KEY_LEN + 4;
 
 /// Why a cache file is not used, or could not be written.
@@ -68,6 +70,8 @@ pub(super) struct Record {
     pub ends: Vec<u32>,
     /// One for each segment that the strip touches.
     pub seams: Vec<Seam>,
+    /// Bytes of those segments, and of the joints in them at most.
+    pub touched_len: usize,
 }
 
 /// What a cache file holds.
@@ -186,6 +190,7 @@ fn find_seams(
         let parts: Vec<Part> = layout.parts().collect();
         let seam = |k: usize| {
             let bytes = segment(jpeg, record.scan, &record.ends, layout.frame_segment(k));
+            record.touched_len += bytes.len() + MAX_JOINTS_LEN;
             Seam::find(bytes, codes, &parts[k % parts.len()], &mut plain)
         };
         let seams = (0..layout.segments()).map(seam).collect::<Result<_, _>>();
@@ -215,6 +220,6 @@ impl Reader<'_> {
         let mut ends = Vec::with_capacity(layout.frame_segments());
         let scan = index_segments(&self.content[jpeg.clone()], layout.frame_segments(), &mut ends)
             .map_err(|source| CacheError::Segments { frame, source })?;
-        Ok(Record { jpeg, margin, beside, scan, ends, seams: Vec::new() })
+        Ok(Record { jpeg, margin, beside, scan, ends, seams: Vec::new(), touched_len: 0 })
     }
 }

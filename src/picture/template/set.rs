@@ -90,10 +90,16 @@ impl TemplateSet {
         self.records.get(frame).map_or(&[], |record| &self.store.bytes()[record.beside.clone()])
     }
 
-    /// Bytes that hold any frame spliced from these templates: the size of a pooled output buffer.
+    /// Bytes that hold any frame spliced from these templates, and any patch: the size of a pooled output buffer.
+    ///
+    /// The background's JPEG, the longest that the strip can be, and as much again as the touched segments have, since each of
+    /// their bytes may need stuffing once it is shifted.
     pub fn max_frame_len(&self) -> usize {
-        let (width_px, height_px) = self.plan.frame_px();
-        JpegEncoder::max_len(width_px, height_px)
+        let frame = |(record, layout): (&Record, &StripLayout)| {
+            let (width_px, height_px) = layout.strip_px();
+            record.jpeg.len() + JpegEncoder::max_len(width_px, height_px) + record.touched_len
+        };
+        self.records.iter().zip(self.plan.layouts()).map(frame).max().unwrap_or(0)
     }
 
     /// Bytes of backgrounds, margins, what is kept beside them, and indices; mapped ones count as if they were all in memory.
