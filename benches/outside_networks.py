@@ -17,6 +17,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests/python"), str(ROOT / "engines/networks"), str(ROOT / "benches")]
@@ -62,11 +63,15 @@ def of_synth(bundle: pathlib.Path, wav: pathlib.Path, folder: pathlib.Path) -> d
 def of_daemon(bundle: pathlib.Path, seconds: float, folder: pathlib.Path) -> dict[str, float]:
     recording = folder / "daemon.data"
     with daemon.Daemon(bundle.parent, LIPSYNCD_PRELOAD=bundle.name, LIPSYNCD_UTILISATION_PERCENT="0") as served:
-        perf = subprocess.Popen([*RECORD, "--output", recording, "--pid", str(served.process.pid)])
-        daemon.run("bench", "--target", f"http://{served.address}", "--streams", 4, "--seconds", seconds,
-                   timeout=seconds + 120)
-        perf.send_signal(2)
-        perf.wait()
+        load = ["bench", "--target", f"http://{served.address}", "--streams", "4", "--seconds", str(seconds + 60)]
+        bench = subprocess.Popen([daemon.binary(), *load], env=daemon.environment(), stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL)
+        # Its first frames come once all streams have sent enough sound.
+        time.sleep(5)
+        perf = [*RECORD, "--output", recording, "--pid", str(served.process.pid), "sleep", str(seconds)]
+        subprocess.run(perf, check=True)
+        bench.kill()
+        bench.wait()
     return shares(recording)
 
 
