@@ -55,7 +55,7 @@ impl Loader<'_> {
         if let Some(problem) = cache_problem {
             tracing::warn!("template cache: {}", crate::chain::sentence(&problem));
         }
-        Ok(Some(Pictures::Templates { set, on_demand: Arc::clone(&options.on_demand) }))
+        Ok(Some(Pictures::Templates { set: Box::new(set), on_demand: Arc::clone(&options.on_demand) }))
     }
 
     /// The plan the cache has, or else the one that suits these frames.

@@ -84,7 +84,7 @@ pub enum Pictures {
     /// Encoded once; a frame's patch is spliced in.
     Templates {
         /// At the avatar's own quality.
-        set: TemplateSet,
+        set: Box<TemplateSet>,
         /// At other qualities.
         on_demand: Arc<OnDemandTemplates>,
     },

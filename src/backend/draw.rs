@@ -8,7 +8,7 @@ use crate::batch::PooledBuf;
 use crate::picture::template::{
     PatchEncoder, PatchError, SpliceError, StripCompositor, StripLayout, Template, TemplateSet, splice, splice_segments,
 };
-use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, ViewMut, YuvPlanes};
+use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, Unpacker, ViewMut, YuvPlanes};
 
 /// One thread's scratch for the pixels of every avatar it has met.
 #[derive(Default)]
@@ -18,6 +18,7 @@ pub(super) struct Easel {
     /// A whole frame being composited, BGR.
     frame: Vec<u8>,
     jpeg: Vec<(Quality, JpegEncoder)>,
+    crops: Unpacker,
 }
 
 /// What a frame is drawn from.
@@ -104,6 +105,25 @@ impl Easel {
                 })
             }
         }
+    }
+
+    /// Draws the generator's `picture` as [`Self::draw`] does, for whoever has not unpacked the crop already.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub(super) fn draw_generated(
+        &mut self,
+        avatar: &LoadedAvatar,
+        patchers: &mut Patchers,
+        index: usize,
+        picture: &[f32],
+        to: (FrameFormat, &mut PooledBuf),
+    ) -> Result<(), BackendError> {
+        let mut crops = std::mem::take(&mut self.crops);
+        let crop = avatar.crop(index, &mut crops).map_err(BackendError::from);
+        let drawn = crop.and_then(|crop| self.draw(avatar, patchers, index, Source::Generated { picture, crop }, to));
+        self.crops = crops;
+        drawn
     }
 
     /// Encodes the strip under the face and writes it, or the frame it makes, as `format`.

@@ -15,7 +15,7 @@ use super::shared::{Generator, Shared};
 use super::whole::WholeFrames;
 use crate::avatar::LoadedAvatar;
 use crate::avatar::onnx::FEATURE_LEN;
-use crate::backend::draw::{Easel, Patchers, Source, takes_planes};
+use crate::backend::draw::{Easel, Patchers, takes_planes};
 use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::batch::slot::FrameJob;
 use crate::batch::{InFlight, PooledBuf, Slot};
@@ -40,8 +40,6 @@ pub(super) struct BoundGenerator {
     model: Arc<Generator>,
     readback: Readback,
     patchers: Patchers,
-    /// For the frames that the host pastes.
-    crops: Unpacker,
     override_room: Option<OverrideRoom>,
     /// Of avatars whose whole frames are on the GPU.
     nvjpeg: Option<WholeFrames>,
@@ -104,7 +102,6 @@ impl GeneratorPool {
             model,
             readback,
             patchers: Patchers::default(),
-            crops: Unpacker::new(),
             override_room: None,
             nvjpeg,
         });
@@ -276,9 +273,8 @@ impl BoundGenerator {
             if let (FrameFormat::Jpeg(quality), Some(nvjpeg)) = (format, &mut self.nvjpeg) {
                 nvjpeg.encode(index, quality, slot.output_mut(index))?;
             } else if !self.has_planes(&avatar, picture, format) {
-                let crop = avatar.crop(picture, &mut self.crops)?;
-                let source = Source::Generated { picture: self.readback.generated(index), crop };
-                easel.draw(&avatar, &mut self.patchers, picture, source, (format, slot.output_mut(index)))?;
+                let (generated, to) = (self.readback.generated(index), (format, slot.output_mut(index)));
+                easel.draw_generated(&avatar, &mut self.patchers, picture, generated, to)?;
             }
         }
         let Some((planes, stride)) = self.readback.planes() else { return Ok(()) };

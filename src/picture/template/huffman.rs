@@ -225,10 +225,10 @@ mod tests {
     fn the_usual_codes_of_dc_differences() {
         let coding = luma_dc();
         assert_eq!(coding.dc_bits(0), Some((0b00, 2)));
-        assert_eq!(coding.dc_bits(1), Some((0b010_1, 4)));
-        assert_eq!(coding.dc_bits(-1), Some((0b010_0, 4)));
-        assert_eq!(coding.dc_bits(-3), Some((0b011_00, 5)));
-        assert_eq!(coding.dc_bits(5), Some((0b100_101, 6)));
+        assert_eq!(coding.dc_bits(1), Some((0b0101, 4)));
+        assert_eq!(coding.dc_bits(-1), Some((0b0100, 4)));
+        assert_eq!(coding.dc_bits(-3), Some((0b0_1100, 5)));
+        assert_eq!(coding.dc_bits(5), Some((0b10_0101, 6)));
         assert_eq!(coding.dc_bits(2047), Some((0b1_1111_1110 << 11 | 2047, 20)));
         assert_eq!(coding.dc_bits(2048), None);
         assert_eq!(coding.dc_bits(i32::MIN), None);
