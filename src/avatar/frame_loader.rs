@@ -31,6 +31,14 @@ impl Loader<'_> {
         Ok((Pictures::Pixels(images), crops))
     }
 
+    /// What is wrong with the pictures, in their order.
+    pub fn faults(&self, progress: &(dyn Fn(usize) + Sync)) -> Vec<FrameStoreError> {
+        match self.each(|index| Ok(self.picture_and_crop(index).err()), progress) {
+            Ok(faults) => faults.into_iter().flatten().collect(),
+            Err(error) => vec![error],
+        }
+    }
+
     /// Templates of every picture, with their packed crops beside them; none where splicing does not pay. What the cache has is not
     /// decoded.
     pub fn templates(

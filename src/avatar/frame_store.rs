@@ -128,6 +128,17 @@ impl FrameStore {
         Ok(Self { pictures, crops, boxes, paths: bundle.frames.clone(), size_px, crop_side_px })
     }
 
+    /// What is wrong with the pictures of `bundle`, each decoded and cut, none kept.
+    pub(super) fn faults(
+        bundle: &Bundle,
+        geometry: &GeneratorGeometry,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Vec<FrameStoreError> {
+        let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
+        let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
+        Loader { bundle, boxes: &boxes, size_px, geometry }.faults(progress)
+    }
+
     /// Number of pictures.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -8,7 +8,8 @@
 //! import: datasets and model folders of other tools ─▶ a bundle
 //! ```
 //!
-//! Checking a bundle decodes no picture and runs no network; [`loaded`] does, once.
+//! Checking a bundle decodes no picture and runs no network; [`loaded`] does, once, and [`trial`] without
+//! keeping anything.
 
 pub mod eviction;
 pub mod frame_store;
@@ -36,6 +37,7 @@ mod probe;
 mod recipe;
 mod registry_error;
 mod residents;
+mod trial;
 mod usage;
 
 pub use backgrounds::BackgroundsVersion;
@@ -57,4 +59,5 @@ pub use path::{BundlePath, PathError};
 pub use probe::{MAX_FRAME_SIDE_PX, PictureSize, ProbeError, probe, probe_file};
 pub use registry::{Acquired, LoadCounts, Registry, ResidencyLimits};
 pub use registry_error::RegistryError;
+pub use trial::trial;
 pub use usage::AvatarUse;
