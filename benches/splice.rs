@@ -145,7 +145,8 @@ fn per_frame(name: &str, frame_px: (usize, usize), area: Rect) {
     println!("  BGR: strip {strip} ms, patch and splice {patch} ms");
     println!("  planes: strip {strip_planes} ms, patch and splice {planes} ms");
     println!("  encode: {}x from BGR, {}x from planes", patch / whole, planes / whole);
-    println!("  with compositing on both sides: {}x", (strip + patch) / (paste + whole));
+    let (from_bgr, from_planes) = ((strip + patch) / (paste + whole), (strip_planes + planes) / (paste + whole));
+    println!("  with compositing on both sides: {from_bgr}x from BGR, {from_planes}x from planes");
     let growth = (spliced_len as f64 / full_len as f64 - 1.0) * 100.0;
     println!("  bytes: full {full_len}, spliced {spliced_len} (+{growth:.2} %), patch alone {patch_len}");
     let raw = frame.data().len();
