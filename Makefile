@@ -113,7 +113,13 @@ bench-avatar: $(VENV)/requirements ## Make out/avatars/full: the full-size netwo
 bench: build onnxruntime $(VENV)/requirements bench-avatar ## Side-by-side figures: networks alone, lipsyncd, Python
 	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) $(VENV)/bin/python benches/compare.py
 	LIPSYNCD_BIN=$(CURDIR)/$(BIN) $(VENV)/bin/python benches/mel_vs_librosa.py
+	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) $(VENV)/bin/python benches/avatar_memory.py
+	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) $(VENV)/bin/python benches/wire_bytes.py
 	$(CARGO) bench --locked
+
+bench-perf: build onnxruntime $(VENV)/requirements ## The processor time that is not the networks' (wants Linux perf's permissions)
+	@scripts/system-packages.sh linux-perf
+	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) $(VENV)/bin/python benches/outside_networks.py
 
 clean: ## Remove what make made here
 	rm -rf target $(OUT) .cache

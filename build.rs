@@ -17,6 +17,8 @@ fn protocol() -> Result<(), Box<dyn std::error::Error>> {
     let out = std::path::PathBuf::from(std::env::var("OUT_DIR")?);
     // Kept for reflection.
     std::fs::write(out.join("descriptors.bin"), prost::Message::encode_to_vec(&descriptors))?;
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    // By an absolute path: the tests generate clients of their own in crates of their own.
+    let codec = "::lipsyncd::rpc::FrameCodec";
+    tonic_prost_build::configure().bytes(".").codec_path(codec).compile_fds(descriptors)?;
     Ok(())
 }

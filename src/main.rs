@@ -7,7 +7,7 @@ use lipsyncd::commands::{self, Cli};
 use lipsyncd::telemetry::heap::CountingAllocator;
 
 /// Network buffers and JPEGs of every size come and go on many threads; the system's allocator hands
-/// blocks of this size back to the kernel each time (FACTS, H2). Counting costs a nanosecond or two each.
+/// blocks of this size back to the kernel each time. Counting costs a nanosecond or two each.
 #[global_allocator]
 static ALLOCATOR: CountingAllocator<mimalloc::MiMalloc> = CountingAllocator(mimalloc::MiMalloc);
 

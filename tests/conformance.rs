@@ -16,7 +16,7 @@ use lipsyncd::backend::cuda::plan::Precision;
 use lipsyncd::backend::{Backend, FrameFormat};
 use lipsyncd::batch::BatchKey;
 use lipsyncd::onnxruntime::{BoundNetwork, Network, OnnxRuntime, TensorSpec};
-use lipsyncd::picture::{CompositeScratch, ViewMut};
+use lipsyncd::picture::{CompositeScratch, Unpacker, ViewMut};
 use lipsyncd::session::SessionOptions;
 
 /// How far a backend's frames may lie apart.
@@ -302,7 +302,8 @@ impl Reference {
         let (width_px, height_px) = avatar.size_px();
         let frame = ViewMut::packed(width_px, height_px, &mut pixels).unwrap();
         self.scratch.fit(avatar.compositor());
-        let (crop, area) = (avatar.crop(index), avatar.face_box(index));
+        let mut unpacker = Unpacker::new();
+        let (crop, area) = (avatar.crop(index, &mut unpacker).unwrap(), avatar.face_box(index));
         avatar.compositor().paste(self.generator.output(0), crop, area, frame, &mut self.scratch).unwrap();
         pixels
     }
@@ -311,7 +312,9 @@ impl Reference {
 /// The generator's picture input for picture `index` of the avatar.
 fn picture_of(avatar: &LoadedAvatar, index: usize) -> Vec<f32> {
     let mut picture = vec![0.0; avatar.picture_len()];
-    avatar.picture_input().fill(avatar.crop(index), &mut picture).unwrap();
+    let mut unpacker = Unpacker::new();
+    let crop = avatar.crop(index, &mut unpacker).unwrap();
+    avatar.picture_input().fill(crop, &mut picture).unwrap();
     picture
 }
 

@@ -10,7 +10,7 @@ use super::frame_store::{FrameStoreError, Pictures, TemplateOptions};
 use crate::picture::template::{
     ContentDigest, Job, Loaded, Source, TemplatePlan, content_digest, is_cached, load_or_build,
 };
-use crate::picture::{GeneratorGeometry, Image, Rect, cut_crop, decode_file};
+use crate::picture::{GeneratorGeometry, Image, Rect, cut_crop, decode_file, pack};
 
 /// Frames whose bytes decide on the restart interval.
 const SAMPLES: usize = 3;
@@ -31,7 +31,15 @@ impl Loader<'_> {
         Ok((Pictures::Pixels(images), crops))
     }
 
-    /// Templates of every picture, with their crops beside them; none where splicing does not pay. What the cache has is not
+    /// What is wrong with the pictures, in their order.
+    pub fn faults(&self, progress: &(dyn Fn(usize) + Sync)) -> Vec<FrameStoreError> {
+        match self.each(|index| Ok(self.picture_and_crop(index).err()), progress) {
+            Ok(faults) => faults.into_iter().flatten().collect(),
+            Err(error) => vec![error],
+        }
+    }
+
+    /// Templates of every picture, with their packed crops beside them; none where splicing does not pay. What the cache has is not
     /// decoded.
     pub fn templates(
         &self,
@@ -47,14 +55,15 @@ impl Loader<'_> {
         let Some(plan) = self.plan(candidates, &contents, cache_dir)? else { return Ok(None) };
         let frame = |index: usize| {
             let (image, crop) = self.picture_and_crop(index)?;
-            Ok(Source { image, beside: crop.data().to_vec() })
+            let beside = pack(crop.data(), crop.width_px())?;
+            Ok(Source { image, beside })
         };
         let job = Job { plan, contents: &contents, cache_dir, threads: threads() };
         let Loaded { set, cache_problem, .. } = load_or_build(job, frame, progress).map_err(Box::new)?;
         if let Some(problem) = cache_problem {
             tracing::warn!("template cache: {}", crate::chain::sentence(&problem));
         }
-        Ok(Some(Pictures::Templates { set, on_demand: Arc::clone(&options.on_demand) }))
+        Ok(Some(Pictures::Templates { set: Box::new(set), on_demand: Arc::clone(&options.on_demand) }))
     }
 
     /// The plan the cache has, or else the one that suits these frames.

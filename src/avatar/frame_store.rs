@@ -7,7 +7,10 @@ use std::sync::Arc;
 use super::frame_loader::Loader;
 use super::{Bundle, FaceBox};
 use crate::picture::template::{BuildError, OnDemandTemplates, TemplatePlan, TemplateSet};
-use crate::picture::{CropError, DecodeError, GeneratorGeometry, Image, JpegError, Quality, Rect, decode_file};
+use crate::picture::{
+    CropError, DecodeError, GeneratorGeometry, Image, JpegEncoder, JpegError, PackError, Quality, Rect, Unpacker,
+    decode_file,
+};
 
 /// Why a frame cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,9 @@ pub enum FrameStoreError {
     /// A frame cannot be encoded.
     #[error(transparent)]
     Jpeg(#[from] JpegError),
+    /// A crop cannot be packed.
+    #[error(transparent)]
+    Pack(#[from] PackError),
     /// The templates could not be made.
     #[error(transparent)]
     Templates(#[from] Box<BuildError<FrameStoreError>>),
@@ -78,7 +84,7 @@ pub enum Pictures {
     /// Encoded once; a frame's patch is spliced in.
     Templates {
         /// At the avatar's own quality.
-        set: TemplateSet,
+        set: Box<TemplateSet>,
         /// At other qualities.
         on_demand: Arc<OnDemandTemplates>,
     },
@@ -87,11 +93,12 @@ pub enum Pictures {
 /// Every picture of an avatar with its crop and box.
 pub struct FrameStore {
     pictures: Pictures,
-    /// Of pictures kept as pixels; templates keep theirs beside them.
+    /// Of pictures kept as pixels; templates keep theirs beside them, packed.
     crops: Vec<Image>,
     boxes: Vec<Rect>,
     paths: Vec<PathBuf>,
     size_px: (usize, usize),
+    crop_side_px: usize,
 }
 
 impl FrameStore {
@@ -117,7 +124,19 @@ impl FrameStore {
             None => loader.pixels(progress)?,
             Some(pictures) => (pictures, Vec::new()),
         };
-        Ok(Self { pictures, crops, boxes, paths: bundle.frames.clone(), size_px })
+        let crop_side_px = geometry.crop_side_px();
+        Ok(Self { pictures, crops, boxes, paths: bundle.frames.clone(), size_px, crop_side_px })
+    }
+
+    /// What is wrong with the pictures of `bundle`, each decoded and cut, none kept.
+    pub(super) fn faults(
+        bundle: &Bundle,
+        geometry: &GeneratorGeometry,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Vec<FrameStoreError> {
+        let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
+        let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
+        Loader { bundle, boxes: &boxes, size_px, geometry }.faults(progress)
     }
 
     /// Number of pictures.
@@ -155,12 +174,16 @@ impl FrameStore {
         }
     }
 
-    /// The crop of picture `index`.
-    #[must_use]
-    pub fn crop(&self, index: usize) -> &[u8] {
+    /// The crop of picture `index`, which `unpacker` lends where it is kept packed.
+    ///
+    /// # Errors
+    /// [`PackError`] when a cache file held something else.
+    pub fn crop<'a>(&'a self, index: usize, unpacker: &'a mut Unpacker) -> Result<&'a [u8], PackError> {
         match &self.pictures {
-            Pictures::Pixels(_) => self.crops[index].data(),
-            Pictures::Templates { set, .. } => set.beside(index),
+            Pictures::Pixels(_) => Ok(self.crops[index].data()),
+            Pictures::Templates { set, .. } => {
+                unpacker.unpack(set.beside(index), (self.crop_side_px, self.crop_side_px))
+            }
         }
     }
 
@@ -168,6 +191,15 @@ impl FrameStore {
     #[must_use]
     pub fn boxes(&self) -> &[Rect] {
         &self.boxes
+    }
+
+    /// Bytes that hold any frame as a JPEG, at the quality the pictures are kept for.
+    #[must_use]
+    pub fn max_jpeg_len(&self) -> usize {
+        match &self.pictures {
+            Pictures::Templates { set, .. } => set.max_frame_len(),
+            Pictures::Pixels(_) => JpegEncoder::max_len(self.size_px.0, self.size_px.1),
+        }
     }
 
     /// Bytes of the pictures and crops.
@@ -192,10 +224,12 @@ pub fn predicted_bytes(bundle: &Bundle, keep: &Keep) -> u64 {
         Keep::Pixels => false,
         Keep::Templates(options) => TemplatePlan::choose(size_px, &boxes, options.quality).is_some(),
     };
-    // Measured: a photograph's template at quality 75 is a nineteenth of its pixels, at 90 an eleventh.
-    let picture = if spliced { pixels / 12 } else { pixels };
     let side = u64::from(bundle.manifest.generator.crop_px());
-    bundle.frames.len() as u64 * (picture + side * side * 3)
+    let crop = side * side * 3;
+    // Measured: a photograph's template at quality 75 is a nineteenth of its pixels, at 90 an eleventh, and a packed crop less than
+    // half of its own.
+    let frame = if spliced { pixels / 12 + crop / 2 } else { pixels + crop };
+    bundle.frames.len() as u64 * frame
 }
 
 fn rect(face: &FaceBox) -> Rect {

@@ -8,7 +8,8 @@
 //! import: datasets and model folders of other tools ─▶ a bundle
 //! ```
 //!
-//! Nothing here decodes a picture or runs a network.
+//! Checking a bundle decodes no picture and runs no network; [`loaded`] does, once, and [`trial`] without
+//! keeping anything.
 
 pub mod eviction;
 pub mod frame_store;
@@ -27,13 +28,17 @@ mod fault;
 mod frame_loader;
 mod frames;
 mod id;
+mod load_error;
 mod manifest;
 mod network;
 mod order;
 mod path;
 mod probe;
+mod recipe;
 mod registry_error;
 mod residents;
+mod trial;
+mod usage;
 
 pub use backgrounds::BackgroundsVersion;
 pub use boxes::{FaceBox, MIN_BOX_SIDE_PX};
@@ -43,7 +48,8 @@ pub use eviction::EvictPolicy;
 pub use fault::{Fault, Warning};
 pub use frame_store::{FrameStore, FrameStoreError, Keep, TemplateOptions};
 pub use id::{AvatarId, IdError, MAX_ID_CHARS};
-pub use loaded::{AvatarUse, LoadError, LoadedAvatar, MAX_CONTEXT, MAX_MELS};
+pub use load_error::LoadError;
+pub use loaded::{LoadedAvatar, MAX_CONTEXT, MAX_MELS};
 pub use manifest::{
     AudioSettings, BUNDLE_FORMAT, Channels, EncoderSettings, FrameSettings, GeneratorSettings, MANIFEST_FILE, Manifest,
     Mask, Resize,
@@ -53,3 +59,5 @@ pub use path::{BundlePath, PathError};
 pub use probe::{MAX_FRAME_SIDE_PX, PictureSize, ProbeError, probe, probe_file};
 pub use registry::{Acquired, LoadCounts, Registry, ResidencyLimits};
 pub use registry_error::RegistryError;
+pub use trial::trial;
+pub use usage::AvatarUse;

@@ -6,9 +6,9 @@ use crate::avatar::frame_store::Pictures;
 use crate::backend::{BackendError, FrameFormat};
 use crate::batch::PooledBuf;
 use crate::picture::template::{
-    PatchEncoder, PatchError, SpliceError, StripCompositor, StripLayout, Template, TemplateSet, splice,
+    PatchEncoder, PatchError, SpliceError, StripCompositor, StripLayout, Template, TemplateSet, splice, splice_segments,
 };
-use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, ViewMut, YuvPlanes};
+use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, Unpacker, ViewMut, YuvPlanes};
 
 /// One thread's scratch for the pixels of every avatar it has met.
 #[derive(Default)]
@@ -18,13 +18,14 @@ pub(super) struct Easel {
     /// A whole frame being composited, BGR.
     frame: Vec<u8>,
     jpeg: Vec<(Quality, JpegEncoder)>,
+    crops: Unpacker,
 }
 
 /// What a frame is drawn from.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
-    /// The generator's picture, `[3, size, size]`.
-    Generated(&'a [f32]),
+    /// The generator's picture, `[3, size, size]`, and the crop that it was made of.
+    Generated { picture: &'a [f32], crop: &'a [u8] },
     /// The strip with that picture in it, where [`takes_planes`] says so.
     Planes(YuvPlanes<'a>),
 }
@@ -68,7 +69,7 @@ impl Easel {
         (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
         let pixels = || match source {
-            Source::Generated(generated) => Ok(generated),
+            Source::Generated { picture, crop } => Ok((picture, crop)),
             Source::Planes(_) => Err(BackendError::Patch(PatchError::Planes)),
         };
         match (format.quality(), avatar.pictures()) {
@@ -76,13 +77,14 @@ impl Easel {
                 let patcher = patchers.at(set, quality)?;
                 if quality == set.settings().quality {
                     let template = set.template(index).ok_or(BackendError::Unloaded)?;
-                    return self.patch(avatar, &template, patcher, index, source, (format, out));
+                    return self.patch(avatar, &template, patcher, source, (format, out));
                 }
                 let decode = || avatar.pixels(index).map(std::borrow::Cow::into_owned);
                 let own = on_demand.get_or_build(set, index, quality, decode).map_err(Box::new)?;
                 let own = own.ok_or(BackendError::Unloaded)?;
                 let template = own.template(0).ok_or(BackendError::Unloaded)?;
-                self.patch(avatar, &template, patcher, index, source, (format, out))
+                out.make_room(own.max_frame_len());
+                self.patch(avatar, &template, patcher, source, (format, out))
             }
             (Some(_), Pictures::Pixels(_)) if matches!(format, FrameFormat::PatchSegments(_)) => {
                 Err(BackendError::NoSegments)
@@ -105,29 +107,47 @@ impl Easel {
         }
     }
 
+    /// Draws the generator's `picture` as [`Self::draw`] does, for whoever has not unpacked the crop already.
+    ///
+    /// # Errors
+    /// As [`Self::draw`].
+    pub(super) fn draw_generated(
+        &mut self,
+        avatar: &LoadedAvatar,
+        patchers: &mut Patchers,
+        index: usize,
+        picture: &[f32],
+        to: (FrameFormat, &mut PooledBuf),
+    ) -> Result<(), BackendError> {
+        let mut crops = std::mem::take(&mut self.crops);
+        let crop = avatar.crop(index, &mut crops).map_err(BackendError::from);
+        let drawn = crop.and_then(|crop| self.draw(avatar, patchers, index, Source::Generated { picture, crop }, to));
+        self.crops = crops;
+        drawn
+    }
+
     /// Encodes the strip under the face and writes it, or the frame it makes, as `format`.
     fn patch(
         &mut self,
         avatar: &LoadedAvatar,
         template: &Template<'_>,
         patcher: &mut PatchEncoder,
-        index: usize,
         source: Source<'_>,
         (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
-        let (layout, crop) = (template.layout(), avatar.crop(index));
+        let layout = template.layout();
         let patch = match source {
             Source::Planes(planes) => patcher.encode_planes(layout, planes)?,
-            Source::Generated(generated) if layout.planes_are_exact() => {
-                patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), generated, crop)?)?
+            Source::Generated { picture, crop } if layout.planes_are_exact() => {
+                patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), picture, crop)?)?
             }
-            Source::Generated(generated) => {
-                patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), generated, crop)?)?
+            Source::Generated { picture, crop } => {
+                patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), picture, crop)?)?
             }
         };
         match format {
             FrameFormat::PatchJpeg(_) => out.fill(|bytes| put_all(patch.jpeg(), bytes))?,
-            FrameFormat::PatchSegments(_) => out.fill(|bytes| patch.write_segments(layout, bytes))?,
+            FrameFormat::PatchSegments(_) => out.fill(|bytes| splice_segments(template, &patch, bytes))?,
             FrameFormat::Jpeg(_) | FrameFormat::Bgr => out.fill(|bytes| splice(template, &patch, bytes))?,
         }
         Ok(())
@@ -154,7 +174,7 @@ impl Patchers {
 fn composite<'f>(
     avatar: &LoadedAvatar,
     index: usize,
-    generated: &[f32],
+    (picture, crop): (&[f32], &[u8]),
     scratch: &mut CompositeScratch,
     frame: &'f mut [u8],
 ) -> Result<ViewMut<'f>, BackendError> {
@@ -163,8 +183,7 @@ fn composite<'f>(
     let pixels = &mut frame[..avatar.bgr_bytes()];
     let mut view = ViewMut::packed(width_px, height_px, pixels)?;
     view.copy_from(source.view())?;
-    let (crop, area) = (avatar.crop(index), avatar.face_box(index));
-    avatar.compositor().paste(generated, crop, area, view.reborrow(), scratch)?;
+    avatar.compositor().paste(picture, crop, avatar.face_box(index), view.reborrow(), scratch)?;
     Ok(view)
 }
 

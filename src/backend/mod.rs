@@ -25,7 +25,7 @@ use crate::batch::{Filled, InFlight, Ready, Slot};
 use crate::cuda::{CudaError, Severity};
 use crate::onnxruntime::OnnxError;
 use crate::picture::template::{BuildError, PatchError, SpliceError, StripError};
-use crate::picture::{CompositeError, DecodeError, GeometryError, ImageError, JpegError, Quality};
+use crate::picture::{CompositeError, DecodeError, GeometryError, ImageError, JpegError, PackError, Quality};
 
 /// A network as a backend knows it: the same id, the same file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -121,6 +121,9 @@ pub enum BackendError {
     /// A picture could not be decoded again.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// The picture's crop could not be unpacked.
+    #[error(transparent)]
+    Pack(#[from] PackError),
     /// The strip under the box could not be drawn.
     #[error(transparent)]
     Strip(#[from] StripError),

@@ -3,8 +3,8 @@
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Equal buffers for one kind of picture, so that no frame allocates. Room is reserved per session,
-/// when it opens; a fresh buffer is zero pages of the system, which cost memory only where written.
+/// Equal buffers for one kind of picture, so that no frame allocates. Room is reserved per session, when it opens. A fresh buffer
+/// is zeroed, which takes its whole memory unless the system has untouched pages for it: make them no larger than needed.
 pub struct BufferPool {
     buffer_bytes: usize,
     state: Mutex<State>,
@@ -104,6 +104,14 @@ pub struct PooledBuf {
 }
 
 impl PooledBuf {
+    /// Makes sure that it holds `bytes`, for a picture of another kind than the pool is for. It is empty then, and stays so large.
+    pub fn make_room(&mut self, bytes: usize) {
+        if self.data.len() < bytes {
+            self.len = 0;
+            self.data = vec![0; bytes].into_boxed_slice();
+        }
+    }
+
     /// Lets `write` fill the whole buffer and keeps the length it returns.
     ///
     /// # Errors
@@ -164,6 +172,20 @@ mod tests {
         drop(reservation);
         drop(out);
         assert_eq!(pool.usage(), (0, 0));
+    }
+
+    #[test]
+    fn a_buffer_that_was_made_larger_stays_so() {
+        let pool = BufferPool::new(4);
+        let _reservation = pool.reserve(1);
+        let mut buffer = pool.take();
+        buffer.make_room(3);
+        assert_eq!(buffer.data.len(), 4);
+        buffer.make_room(9);
+        buffer.fill(|bytes| Ok::<_, ()>(bytes.len())).unwrap();
+        assert_eq!(buffer.len(), 9);
+        drop(buffer);
+        assert_eq!(pool.take().data.len(), 9);
     }
 
     #[test]

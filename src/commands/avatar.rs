@@ -7,8 +7,9 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::{CommandError, progress};
 use crate::avatar::import::{ImportOptions, ImportSource, import};
-use crate::avatar::{Bundle, Keep, LoadedAvatar, check};
+use crate::avatar::{Bundle, check, trial};
 use crate::backend::{Backend, CpuBackend};
+use crate::chain::sentence;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -90,25 +91,31 @@ fn run_check(args: &CheckArgs) -> Result<(), CommandError> {
         let faults = report.faults.len();
         return Err(CommandError::input(format!("{}: faults found: {faults}", args.dir.display())));
     }
-    if args.quick { Ok(()) } else { load_it(&args.dir, args.onnxruntime.as_deref()) }
+    if args.quick { Ok(()) } else { try_it(&args.dir, args.onnxruntime.as_deref()) }
 }
 
 /// Finds what headers cannot tell: pictures that do not decode, networks that do not run.
-fn load_it(dir: &Path, onnxruntime: Option<&Path>) -> Result<(), CommandError> {
-    let backend: Arc<dyn Backend> = match CpuBackend::new(onnxruntime, 1) {
-        Ok(backend) => Arc::new(backend),
+fn try_it(dir: &Path, onnxruntime: Option<&Path>) -> Result<(), CommandError> {
+    let backend = match CpuBackend::new(onnxruntime, 1) {
+        Ok(backend) => Some(Arc::new(backend) as Arc<dyn Backend>),
         Err(error) => {
-            eprintln!("lipsyncd: the frames were not decoded and the networks not run: {error}");
-            return Ok(());
+            eprintln!("lipsyncd: the networks were not run: {error}");
+            None
         }
     };
     let bundle = Bundle::open(dir).map_err(CommandError::input)?;
     let bar = progress::bar("checking", bundle.frames.len());
-    let id = "checked".parse().map_err(CommandError::failed)?;
-    LoadedAvatar::load(id, &bundle, backend, &Keep::Pixels, &|done| bar.set_position(done as u64))
-        .map_err(CommandError::input)?;
+    let mut faults = trial(&bundle, backend, &|done| bar.set_position(done as u64));
     bar.finish_and_clear();
-    Ok(())
+    let Some(last) = faults.pop() else { return Ok(()) };
+    if faults.is_empty() {
+        return Err(CommandError::input(last));
+    }
+    faults.push(last);
+    for fault in &faults {
+        println!("{}", sentence(fault));
+    }
+    Err(CommandError::input(format!("{}: faults found: {}", dir.display(), faults.len())))
 }
 
 fn run_import(command: &ImportCommand) -> Result<(), CommandError> {

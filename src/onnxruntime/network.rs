@@ -40,7 +40,7 @@ pub struct Network {
 
 impl Network {
     /// Loads `path` with every optimisation of the CPU provider. With `threads` = 1 a run stays on the
-    /// calling thread, so that N callers use N cores: the fastest arrangement measured (FACTS, H3).
+    /// calling thread, so that N callers use N cores: the fastest arrangement measured (decision 0004).
     ///
     /// # Errors
     /// [`OnnxError::Load`] with ONNX Runtime's own words.

@@ -46,8 +46,7 @@ impl PictureInput {
         check_len("generator's picture input", self.geometry.input_len(), input.len())?;
         let (open, masked) = input.split_at_mut(CHANNELS * self.geometry.plane_len());
         self.fill_open(crop, open);
-        masked.copy_from_slice(open);
-        self.paint_mask(masked);
+        self.fill_masked(open, masked);
         Ok(())
     }
 
@@ -67,12 +66,17 @@ impl PictureInput {
         }
     }
 
-    fn paint_mask(&self, planes: &mut [f32]) {
+    /// The mask is most of the picture: what it covers is not copied first.
+    fn fill_masked(&self, open: &[f32], masked: &mut [f32]) {
         let [x, y, width, height] = self.mask;
         let size = self.geometry.size_px();
-        for plane in planes.chunks_exact_mut(self.geometry.plane_len()) {
-            for row in plane.chunks_exact_mut(size).skip(y).take(height) {
-                row[x..x + width].fill(0.0);
+        for (row, (open, masked)) in open.chunks_exact(size).zip(masked.chunks_exact_mut(size)).enumerate() {
+            if (y..y + height).contains(&(row % size)) {
+                masked[..x].copy_from_slice(&open[..x]);
+                masked[x..x + width].fill(0.0);
+                masked[x + width..].copy_from_slice(&open[x + width..]);
+            } else {
+                masked.copy_from_slice(open);
             }
         }
     }

@@ -56,7 +56,8 @@ impl FrameMessages {
         Self { avatar, format, rate, version }
     }
 
-    /// The message of `frame`. Its bytes are not copied: the message holds the pool's buffer until it has been written out.
+    /// The message of `frame`. Its bytes are not copied: the message holds the pool's buffer, which goes to the socket as it is
+    /// ([`super::uncopied`]).
     pub fn of(&self, frame: OutFrame) -> Frame {
         let index = usize::try_from(frame.index).unwrap_or(usize::MAX);
         let data = Bytes::from_owner(frame.data);

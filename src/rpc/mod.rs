@@ -6,6 +6,7 @@
 //! | [`doors`] | places: of all, of one client, of whole files |
 //! | [`status`] | errors to status codes, in one place |
 //! | `frames` | a finished frame as a message |
+//! | `frame_codec`, `uncopied` | that message to the socket without a copy of its JPEG |
 //! | `lipsync` | `lipsync.v1.LipSync`: the calls about avatars, and the way into the three below |
 //! | `backgrounds` | the avatar's own frames, for clients that keep them and take patches |
 //! | `synthesize` | whole audio in, a stream of frames out |
@@ -25,14 +26,17 @@ pub mod status;
 mod activity;
 mod backgrounds;
 mod converse;
+mod frame_codec;
 mod frames;
 mod lease;
 mod lipsync;
 mod monolithic;
 mod synthesize;
+mod uncopied;
 
 pub use daemon::{Daemon, DaemonOptions};
 pub use doors::DoorOptions;
+pub use frame_codec::FrameCodec;
 pub use server::{ServerError, ServerOptions, run};
 
 /// The generated messages and services.

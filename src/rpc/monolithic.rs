@@ -243,7 +243,13 @@ fn floats(name: &'static str, bytes: &Bytes, expected: usize) -> Result<Vec<f32>
         return Err(field(name, &got, &format!("this batch and avatar need {needed} ({expected} float32)")));
     }
     let mut values = Vec::with_capacity(expected);
-    decode_pcm(PcmFormat::F32Le, bytes, &mut values).map_err(|source| RpcError::Pcm { field: name, source })?;
+    for value in bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)) {
+        if !value.is_finite() {
+            let got = format!("{value} at float32 {}", values.len());
+            return Err(field(name, &got, "every value must be a finite number"));
+        }
+        values.push(value);
+    }
     Ok(values)
 }
 

@@ -20,6 +20,7 @@ use super::monolithic::Monolithic;
 use super::proto::DESCRIPTORS;
 use super::proto::lipsync::lip_sync_server::LipSyncServer;
 use super::proto::monolithic::monolithic_service_server::MonolithicServiceServer;
+use super::uncopied::Uncopied;
 
 /// Calls one connection may have open; more wait in the client.
 const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -90,7 +91,7 @@ pub async fn run(
         .add_service(reflection().build_v1()?)
         // Older clients, Python's among them, still ask by this name.
         .add_service(reflection().build_v1alpha()?)
-        .add_service(lipsync)
+        .add_service(Uncopied::new(lipsync, most))
         .add_service(monolithic)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
             // A dropped sender also means that it is time to end.

@@ -25,6 +25,7 @@ BUNDLES = {
     "large-box": dict(seed=14, frame_size=(720, 810), n_frames=2, box_sizes=(400, 700), channels="rgb",
                       border=0, resize="bilinear", batch="1", digits=1, first=1),
     "single": dict(seed=15, frame_size=(171, 64), n_frames=1, box_sizes=(40, 40), fmt="png"),
+    "close-up": dict(seed=16, frame_size=(171, 150), n_frames=2, box_sizes=(140, 140), fmt="png"),
 }
 
 

@@ -19,7 +19,8 @@ CHANNEL = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_leng
 
 
 def binary() -> str:
-    return os.environ.get("LIPSYNCD_BIN", str(ROOT / "target/release/lipsyncd"))
+    # Absolute: the daemon is started in another folder.
+    return os.path.abspath(os.environ.get("LIPSYNCD_BIN", ROOT / "target/release/lipsyncd"))
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -39,6 +39,17 @@ def test_all_faults_at_once(avatars, tmp_path):
         assert faults.FAULTS[name][1] in said, name
 
 
+def test_every_picture_that_does_not_decode_is_named(avatars, tmp_path):
+    """Their headers are sound, so only decoding tells."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(avatars / "plain", bundle)
+    for at in (1, 3):
+        faults.halve(faults.frame(bundle, at))
+    said = daemon.run("avatar", "check", bundle, expect=2).output
+    assert "000001" in said and "000003" in said and "000002" not in said
+    daemon.run("avatar", "check", "--quick", bundle)
+
+
 def test_a_folder_that_is_none(tmp_path):
     assert "nowhere" in daemon.run("avatar", "check", tmp_path / "nowhere", expect=2).output
     (tmp_path / "file").write_text("x")

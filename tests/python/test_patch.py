@@ -8,8 +8,8 @@ import pytest
 import talk
 from stubs import lipsync
 
-# The strip of "single" is almost all of its frame: that is encoded whole.
-SPLICED = ["plain", "odd", "large-box"]
+# The strip of "close-up" is most of its frame: that is encoded whole.
+SPLICED = ["plain", "odd", "large-box", "single"]
 
 RST = range(0xD0, 0xD8)
 
@@ -119,16 +119,16 @@ def test_backgrounds_are_the_avatars_frames(name, client, judge):
 
 
 def test_where_nothing_can_be_cut_the_patch_is_the_frame(client, voice):
-    head, frames = backgrounds(client, "single")
+    head, frames = backgrounds(client, "close-up")
     assert head.restart_interval == 0 and len(frames) == head.frames
-    whole = talk.synthesize(client, "single", talk.f32(voice[:3000]))
-    patches = talk.synthesize(client, "single", talk.f32(voice[:3000]), output="OUTPUT_PATCH_JPEG")
+    whole = talk.synthesize(client, "close-up", talk.f32(voice[:3000]))
+    patches = talk.synthesize(client, "close-up", talk.f32(voice[:3000]), output="OUTPUT_PATCH_JPEG")
     for full, patch in zip(whole, patches, strict=True):
         p = patch.patch
         assert (p.x, p.y, p.width, p.height) == (0, 0, head.width, head.height)
         assert p.jpeg == full.jpeg
     with pytest.raises(grpc.RpcError) as refused:
-        talk.synthesize(client, "single", talk.f32(voice[:3000]), output="OUTPUT_PATCH_SEGMENTS")
+        talk.synthesize(client, "close-up", talk.f32(voice[:3000]), output="OUTPUT_PATCH_SEGMENTS")
     assert refused.value.code() == grpc.StatusCode.FAILED_PRECONDITION
     assert "OUTPUT_PATCH_JPEG" in refused.value.details()
 

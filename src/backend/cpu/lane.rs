@@ -11,6 +11,7 @@ use crate::batch::policy::BatchKey;
 use crate::batch::slot::StageTimes;
 use crate::batch::{Filled, InFlight, Ready, Slot};
 use crate::onnxruntime::BoundNetwork;
+use crate::picture::Unpacker;
 
 /// Buffers for one encoder, kept while it is loaded.
 struct BoundEncoder {
@@ -31,12 +32,20 @@ pub(super) struct CpuLane {
     encoders: Vec<BoundEncoder>,
     generators: Vec<BoundGenerator>,
     easel: Easel,
+    crops: Unpacker,
 }
 
 impl CpuLane {
     pub(super) fn new(table: Arc<Table>) -> Self {
         let epoch = table.epoch();
-        Self { table, epoch, encoders: Vec::new(), generators: Vec::new(), easel: Easel::default() }
+        Self {
+            table,
+            epoch,
+            encoders: Vec::new(),
+            generators: Vec::new(),
+            easel: Easel::default(),
+            crops: Unpacker::new(),
+        }
     }
 
     /// Lets go of networks that were unloaded since the last batch.
@@ -83,12 +92,13 @@ impl CpuLane {
         let mut times = StageTimes::default();
         for index in 0..slot.len() {
             let start = Instant::now();
-            stage_inputs(network, &avatar, slot, index)?;
+            let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
+            let crop = avatar.crop(avatar_frame, &mut self.crops)?;
+            stage_inputs(network, (&avatar, crop), slot, index)?;
             network.run()?;
             let generated = Instant::now();
             times.network += generated - start;
-            let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
-            let source = Source::Generated(network.output(0));
+            let source = Source::Generated { picture: network.output(0), crop };
             self.easel.draw(&avatar, patchers, avatar_frame, source, (format, slot.output_mut(index)))?;
             times.composite += generated.elapsed();
         }
@@ -117,7 +127,7 @@ impl Lane for CpuLane {
 
 fn stage_inputs(
     network: &mut BoundNetwork,
-    avatar: &LoadedAvatar,
+    (avatar, crop): (&LoadedAvatar, &[u8]),
     slot: &Slot<InFlight>,
     index: usize,
 ) -> Result<(), BackendError> {
@@ -125,7 +135,7 @@ fn stage_inputs(
     let picture = network.input_mut(GeneratorModel::PICTURE);
     match &job.picture {
         Some(client) => picture.copy_from_slice(client.as_slice()),
-        None => avatar.picture_input().fill(avatar.crop(job.avatar_frame), picture)?,
+        None => avatar.picture_input().fill(crop, picture)?,
     }
     network.input_mut(GeneratorModel::CONTEXT).copy_from_slice(slot.staged(index));
     Ok(())

@@ -1,6 +1,6 @@
 //! The CPU backend: ONNX Runtime, our compositor and libjpeg-turbo, one thread per slot.
 //!
-//! Every run is of batch 1, whatever the slot holds. Batching gains nothing here (FACTS, H3), and batch 1
+//! Every run is of batch 1, whatever the slot holds. Batching gains nothing here (decision 0004), and batch 1
 //! keeps the bits of a frame independent of what happened to share its batch. Threads do not share a run
 //! either: N lanes with single-threaded runs carry more frames than one lane with N threads.
 

@@ -11,7 +11,7 @@ use crate::avatar::frame_store::Pictures;
 use crate::backend::BackendError;
 use crate::cuda::{DeviceBuf, Plain, Stream};
 use crate::picture::template::packed_len;
-use crate::picture::{CHANNELS, Rect, ViewMut};
+use crate::picture::{CHANNELS, Rect, Unpacker, ViewMut};
 
 /// Addresses of crops and strips are multiples of this, so that they are read in whole words.
 const ALIGN: usize = 16;
@@ -103,9 +103,10 @@ impl DeviceAvatar {
         let pixels = DeviceBuf::on_stream(loader, pixels_len)?;
         let tables = DeviceBuf::on_stream(loader, size_of_val(&*taps))?;
         tables.write(0, &taps, loader)?;
+        let mut unpacker = Unpacker::new();
         let (mut at, mut strip, mut frames) = (0, Vec::new(), Vec::with_capacity(places.len()));
         for (index, place) in places.iter().enumerate() {
-            pixels.write(at, avatar.crop(index), loader)?;
+            pixels.write(at, avatar.crop(index, &mut unpacker)?, loader)?;
             place.fetch(avatar, index, &mut strip)?;
             pixels.write(at + crop_len, &strip, loader)?;
             let area = avatar.face_box(index);

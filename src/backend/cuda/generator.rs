@@ -15,7 +15,7 @@ use super::shared::{Generator, Shared};
 use super::whole::WholeFrames;
 use crate::avatar::LoadedAvatar;
 use crate::avatar::onnx::FEATURE_LEN;
-use crate::backend::draw::{Easel, Patchers, Source, takes_planes};
+use crate::backend::draw::{Easel, Patchers, takes_planes};
 use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::batch::slot::FrameJob;
 use crate::batch::{InFlight, PooledBuf, Slot};
@@ -273,8 +273,8 @@ impl BoundGenerator {
             if let (FrameFormat::Jpeg(quality), Some(nvjpeg)) = (format, &mut self.nvjpeg) {
                 nvjpeg.encode(index, quality, slot.output_mut(index))?;
             } else if !self.has_planes(&avatar, picture, format) {
-                let source = Source::Generated(self.readback.generated(index));
-                easel.draw(&avatar, &mut self.patchers, picture, source, (format, slot.output_mut(index)))?;
+                let (generated, to) = (self.readback.generated(index), (format, slot.output_mut(index)));
+                easel.draw_generated(&avatar, &mut self.patchers, picture, generated, to)?;
             }
         }
         let Some((planes, stride)) = self.readback.planes() else { return Ok(()) };

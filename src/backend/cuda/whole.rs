@@ -67,6 +67,7 @@ impl WholeFrames {
         // SAFETY: the batch that wrote the planes has been waited for, and the next does not start before this returns.
         unsafe { encoder.encode(planes) }?;
         let len = encoder.retrieve(&mut self.down)?;
+        out.make_room(len);
         out.fill(|bytes| {
             let room = SpliceError::Buffer { len: bytes.len() };
             bytes.get_mut(..len).ok_or(room)?.copy_from_slice(&self.down[..len]);

@@ -166,7 +166,6 @@ impl<'a> YuvPlanes<'a> {
 /// Encoding makes no Rust allocation; libjpeg-turbo takes and returns its own few working buffers by `malloc`.
 pub struct JpegEncoder {
     handle: Handle,
-    settings: JpegSettings,
 }
 
 impl JpegEncoder {
@@ -175,17 +174,24 @@ impl JpegEncoder {
     /// # Errors
     /// [`JpegError::Library`] when libjpeg-turbo has no memory.
     pub fn new(settings: JpegSettings) -> Result<Self, JpegError> {
+        Self::with(settings.quality, Param::RestartBlocks, i32::from(settings.restart_interval_mcus))
+    }
+
+    /// A compressor that writes a restart marker after each row of MCUs, however wide the picture.
+    ///
+    /// # Errors
+    /// [`JpegError::Library`] when libjpeg-turbo has no memory.
+    pub fn with_marker_per_row(quality: Quality) -> Result<Self, JpegError> {
+        Self::with(quality, Param::RestartRows, 1)
+    }
+
+    fn with(quality: Quality, restart: Param, interval: i32) -> Result<Self, JpegError> {
         let mut handle = Handle::compressor()?;
         handle.set(Param::NoRealloc, 1)?;
         handle.set(Param::Subsampling, SUBSAMPLING_420)?;
-        handle.set(Param::Quality, i32::from(settings.quality.get()))?;
-        handle.set(Param::RestartBlocks, i32::from(settings.restart_interval_mcus))?;
-        Ok(Self { handle, settings })
-    }
-
-    /// What it was made with.
-    pub fn settings(&self) -> JpegSettings {
-        self.settings
+        handle.set(Param::Quality, i32::from(quality.get()))?;
+        handle.set(restart, interval)?;
+        Ok(Self { handle })
     }
 
     /// Bytes that always hold a picture of this size, whatever the quality and the restart interval.

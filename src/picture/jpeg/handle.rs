@@ -37,6 +37,8 @@ pub enum Param {
     Subsampling = tj::TJPARAM_TJPARAM_SUBSAMP as isize,
     /// MCUs between restart markers, 0 for none.
     RestartBlocks = tj::TJPARAM_TJPARAM_RESTARTBLOCKS as isize,
+    /// Rows of MCUs between restart markers, 0 for none.
+    RestartRows = tj::TJPARAM_TJPARAM_RESTARTROWS as isize,
     /// Scans of a progressive file that are still read.
     ScanLimit = tj::TJPARAM_TJPARAM_SCANLIMIT as isize,
     /// Largest `width * height` that is decoded.

@@ -1,15 +1,16 @@
 //! Templates from the cache, or from the frames: in parallel, once.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
 use std::io::Write;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::cache::{CacheError, Parts, assemble};
+use super::cache::{Assembly, CacheError, Parts};
 use super::key::{CacheKey, ContentDigest};
 use super::mapped::MappedFile;
 use super::margin::collect_margin;
@@ -135,8 +136,7 @@ pub fn load_or_build<E: Error + Send + 'static, S: Into<Source>>(
             Err(error) => cache_problem = Some(error),
         }
     }
-    let parts = build(&job.plan, job.threads, frame, progress)?;
-    let bytes = assemble(&key, parts).map_err(BuildError::Unusable)?;
+    let bytes = build(&job.plan, &key, job.threads, frame, progress)?;
     if let Some(path) = &path {
         match write(path, &bytes).and_then(|()| open(path, &job.plan, &key)) {
             // Mapped pages can be dropped when memory is short; those just built cannot.
@@ -176,62 +176,94 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
     Ok(())
 }
 
-/// Encodes every frame; threads take the next one as they get free.
+/// The bytes of a cache file: every frame encoded; threads take the next one as they get free.
 fn build<E: Error + Send + 'static, S: Into<Source>>(
     plan: &TemplatePlan,
+    key: &CacheKey,
     threads: NonZero<usize>,
     frame: impl Fn(usize) -> Result<S, E> + Sync,
     progress: impl Fn(usize) + Sync,
-) -> Result<Vec<Parts>, BuildError<E>> {
+) -> Result<Vec<u8>, BuildError<E>> {
+    let count = plan.layouts().len();
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let done = Mutex::new(0);
+    let assembly = Assembly::new(key, count).map_err(BuildError::Unusable)?;
+    let queue = Mutex::new(InOrder { assembly, early: BTreeMap::new(), done: 0 });
     let work = || {
-        let mut encoder = JpegEncoder::new(plan.settings())?;
-        let mut built = Vec::new();
+        let mut builder = Builder::new(plan)?;
         while !failed.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= plan.layouts().len() {
+            if index >= count {
                 break;
             }
-            let parts = build_one(plan, index, &frame, &mut encoder);
-            built.push((index, parts.inspect_err(|_| failed.store(true, Ordering::Relaxed))?));
-            // Counted under a lock, so that the reports come in order; a panic in one has nothing to spoil here.
-            let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            *done += 1;
-            progress(*done);
+            let parts = builder.build(index, &frame).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
+            // Counted under the lock, so that the reports come in order; a panic in one has nothing to spoil here.
+            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.add(index, parts).map_err(BuildError::Unusable)?;
+            progress(queue.done);
         }
-        Ok::<_, BuildError<E>>(built)
+        Ok::<_, BuildError<E>>(())
     };
-    let results = thread::scope(|scope| {
+    thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(work)).collect();
         let join = |worker: thread::ScopedJoinHandle<'_, _>| {
             worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         };
-        workers.into_iter().map(join).collect::<Result<Vec<_>, _>>()
+        workers.into_iter().try_for_each(join)
     })?;
-    let mut frames: Vec<(usize, Parts)> = results.into_iter().flatten().collect();
-    frames.sort_unstable_by_key(|(index, _)| *index);
-    Ok(frames.into_iter().map(|(_, parts)| parts).collect())
+    Ok(queue.into_inner().unwrap_or_else(PoisonError::into_inner).assembly.finish())
 }
 
-fn build_one<E: Error + 'static, S: Into<Source>>(
-    plan: &TemplatePlan,
-    index: usize,
-    frame: impl Fn(usize) -> Result<S, E>,
-    encoder: &mut JpegEncoder,
-) -> Result<Parts, BuildError<E>> {
-    let Source { image, beside } = frame(index).map_err(|source| BuildError::Frame { frame: index, source })?.into();
-    let (expected, got) = (plan.frame_px(), (image.width_px(), image.height_px()));
-    if expected != got {
-        return Err(BuildError::Size { frame: index, expected, got });
+/// Frames that are done, put together in their order.
+struct InOrder {
+    assembly: Assembly,
+    /// Those that are done before one that comes before them.
+    early: BTreeMap<usize, Parts>,
+    done: usize,
+}
+
+impl InOrder {
+    fn add(&mut self, index: usize, parts: Parts) -> Result<(), CacheError> {
+        self.done += 1;
+        self.early.insert(index, parts);
+        while let Some(first) = self.early.first_entry().filter(|first| *first.key() == self.assembly.len()) {
+            self.assembly.push(&first.remove())?;
+        }
+        Ok(())
     }
-    let layout = &plan.layouts()[index];
-    let mut jpeg = Vec::new();
-    encoder.encode_to_vec(image.view(), &mut jpeg)?;
-    jpeg.shrink_to_fit();
-    let mut margin = Vec::with_capacity(layout.margin_len());
-    collect_margin(image.view(), layout, &mut margin)?;
-    Ok(Parts { jpeg, margin, beside })
+}
+
+/// One thread's encoder.
+struct Builder<'a> {
+    plan: &'a TemplatePlan,
+    encoder: JpegEncoder,
+    /// Room for the longest JPEG.
+    jpeg: Vec<u8>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(plan: &'a TemplatePlan) -> Result<Self, JpegError> {
+        let (width_px, height_px) = plan.frame_px();
+        let jpeg = vec![0; JpegEncoder::max_len(width_px, height_px)];
+        Ok(Self { plan, encoder: JpegEncoder::new(plan.settings())?, jpeg })
+    }
+
+    fn build<E: Error + 'static, S: Into<Source>>(
+        &mut self,
+        index: usize,
+        frame: impl Fn(usize) -> Result<S, E>,
+    ) -> Result<Parts, BuildError<E>> {
+        let Source { image, beside } =
+            frame(index).map_err(|source| BuildError::Frame { frame: index, source })?.into();
+        let (expected, got) = (self.plan.frame_px(), (image.width_px(), image.height_px()));
+        if expected != got {
+            return Err(BuildError::Size { frame: index, expected, got });
+        }
+        let layout = &self.plan.layouts()[index];
+        let len = self.encoder.encode(image.view(), &mut self.jpeg)?;
+        let mut margin = Vec::with_capacity(layout.margin_len());
+        collect_margin(image.view(), layout, &mut margin)?;
+        Ok(Parts { jpeg: self.jpeg[..len].to_vec(), margin, beside })
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 use super::layout::StripLayout;
 use super::segments::{SegmentError, index_segments};
 use super::set::Template;
-use super::splice::{SpliceError, splice_segments};
+use super::splice::{SpliceError, exchange};
 
-/// The entropy-coded bytes of a strip's segments, one after the other, without markers: about a tenth of the frame.
+/// The entropy-coded bytes of the segments that a strip touches, one after the other, without markers: a tenth to a third of the frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptStrip {
     bytes: Box<[u8]>,
@@ -37,12 +37,11 @@ impl KeptStrip {
     /// # Errors
     /// [`SpliceError`] for a template of another layout, or a buffer that is too short.
     pub fn splice(&self, template: &Template<'_>, out: &mut [u8]) -> Result<usize, SpliceError> {
-        let (expected, got) = (template.layout().segments(), self.ends.len());
-        if expected != got {
-            return Err(SpliceError::Segments { expected, got });
+        if template.layout().segments() != self.ends.len() {
+            return Err(SpliceError::Layout);
         }
         let start = |k: usize| k.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        splice_segments(template, |k| &self.bytes[start(k)..self.ends[k] as usize], out)
+        exchange(template, out, |k, _, out| out.put(&self.bytes[start(k)..self.ends[k] as usize]))
     }
 
     /// Bytes it holds.

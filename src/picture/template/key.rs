@@ -7,7 +7,7 @@ use crate::picture::jpeg::{JpegEncoder, JpegError};
 use crate::picture::view::View;
 
 /// Raised whenever the cache file's layout or the meaning of its content changes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// SHA-256 of one frame's content.
 pub type ContentDigest = [u8; 32];

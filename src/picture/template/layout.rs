@@ -1,4 +1,6 @@
-//! Which restart segments of a frame a box touches, and the strip of pixels they cover.
+//! Which restart segments of a frame a box touches, and the strip of macroblocks that is encoded for them.
+
+use std::ops::Range;
 
 use crate::picture::image::CHANNELS;
 use crate::picture::rect::Rect;
@@ -31,20 +33,32 @@ pub enum LayoutError {
 
 /// Where the box of one frame lies among the frame's restart segments.
 ///
-/// Segments are runs of `interval` MCUs; a row holds a whole number of them. The strip is the smallest rectangle of whole
-/// segments around the box, cut at the frame's right and bottom edge: encoded on its own with the same interval, its
-/// segments have the same bits as in the whole frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Segments are runs of `interval` MCUs; a row holds a whole number of them. The strip is the smallest rectangle of whole MCUs
+/// around the box, cut at the frame's right and bottom edge. Encoded on its own its MCUs have the coefficients they have in
+/// the whole frame; what else the segments hold comes from the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StripLayout {
     frame_px: (usize, usize),
     area: Rect,
     strip: Rect,
+    interval: usize,
     segments_per_row: usize,
     frame_rows: usize,
     first_column: usize,
     columns: usize,
     first_row: usize,
     rows: usize,
+}
+
+/// What a segment of the frame has of the strip, in MCUs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Part {
+    /// MCUs of the background before the strip's.
+    pub before: usize,
+    /// Those of a row of the strip; at least one.
+    pub strip: Range<usize>,
+    /// MCUs of the background after them.
+    pub after: usize,
 }
 
 impl StripLayout {
@@ -66,15 +80,16 @@ impl StripLayout {
         let (first_column, end_column) = (area.x0 / segment_px, area.x1.div_ceil(segment_px));
         let (first_row, end_row) = (area.y0 / MCU_PX, area.y1.div_ceil(MCU_PX));
         let strip = Rect::new(
-            first_column * segment_px,
+            area.x0 / MCU_PX * MCU_PX,
             first_row * MCU_PX,
-            (end_column * segment_px).min(width_px),
+            area.x1.next_multiple_of(MCU_PX).min(width_px),
             (end_row * MCU_PX).min(height_px),
         );
         Ok(Self {
             frame_px,
             area,
             strip,
+            interval,
             segments_per_row: row_mcus / interval,
             frame_rows: height_px.div_ceil(MCU_PX),
             first_column,
@@ -110,14 +125,39 @@ impl StripLayout {
         Rect::new(self.area.x0 - dx, self.area.y0 - dy, self.area.x1 - dx, self.area.y1 - dy)
     }
 
-    /// Restart segments of the strip.
+    /// Restart segments of the frame that the strip touches.
     pub fn segments(&self) -> usize {
         self.columns * self.rows
     }
 
-    /// Segments of one row of MCUs of the strip.
+    /// Of them, those in one row of MCUs.
     pub fn columns(&self) -> usize {
         self.columns
+    }
+
+    /// MCUs of the segments that the strip touches.
+    pub(super) fn touched_mcus(&self) -> usize {
+        self.segments() * self.interval
+    }
+
+    /// Whether a row of the strip is a segment of the frame, as it is where the box happens to lie so.
+    pub(super) fn rows_are_segments(&self) -> bool {
+        self.columns == 1 && self.parts().all(|part| part.before == 0 && part.after == 0)
+    }
+
+    /// What the segments of a row have of the strip: the same in every row.
+    pub(super) fn parts(&self) -> impl ExactSizeIterator<Item = Part> {
+        let (first, end) = (self.strip.x0 / MCU_PX, self.strip.x1.div_ceil(MCU_PX));
+        let interval = self.interval;
+        (self.first_column..self.first_column + self.columns).map(move |column| {
+            let segment = column * interval..(column + 1) * interval;
+            let strip = segment.start.max(first)..segment.end.min(end);
+            Part {
+                before: strip.start - segment.start,
+                strip: strip.start - first..strip.end - first,
+                after: segment.end - strip.end,
+            }
+        })
     }
 
     /// Rows of MCUs of the strip.
@@ -135,7 +175,7 @@ impl StripLayout {
         self.segments_per_row * self.frame_rows
     }
 
-    /// The frame's number of the strip's segment `k`.
+    /// The frame's number of the segment `k` of those that the strip touches.
     pub fn frame_segment(&self, k: usize) -> usize {
         let (row, column) = (k / self.columns, k % self.columns);
         (self.first_row + row) * self.segments_per_row + self.first_column + column
@@ -171,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unaligned_box_takes_whole_segments() {
+    fn an_unaligned_box_takes_whole_macroblocks() {
         let layout = StripLayout::new((1280, 720), Rect::new(520, 300, 760, 540), 16).unwrap();
         assert_eq!(layout.strip(), Rect::new(512, 288, 768, 544));
         assert_eq!(layout.hole(), Rect::new(8, 12, 248, 252));
@@ -179,14 +219,37 @@ mod tests {
         assert_eq!(layout.frame_segment(0), 18 * 5 + 2);
         assert_eq!(layout.frame_segment(15), 33 * 5 + 2);
         assert_eq!(layout.margin_len(), (256 * 256 - 240 * 240) * 3);
+        assert!(layout.parts().eq([Part { before: 0, strip: 0..16, after: 0 }]));
+        assert!(layout.rows_are_segments());
+    }
+
+    #[test]
+    fn segments_hold_parts_of_the_strip() {
+        // MCUs 32 to 47 of a row.
+        let parts = |interval| {
+            let layout = StripLayout::new((1280, 720), Rect::new(520, 300, 760, 540), interval).unwrap();
+            assert_eq!(layout.strip(), Rect::new(512, 288, 768, 544));
+            assert!(!layout.rows_are_segments());
+            layout.parts().collect::<Vec<_>>()
+        };
+        assert_eq!(parts(80), [Part { before: 32, strip: 0..16, after: 32 }]);
+        assert_eq!(
+            parts(20),
+            [Part { before: 12, strip: 0..8, after: 0 }, Part { before: 0, strip: 8..16, after: 12 }]
+        );
+        assert_eq!(parts(8), [Part { before: 0, strip: 0..8, after: 0 }, Part { before: 0, strip: 8..16, after: 0 }]);
+        assert_eq!(parts(1).len(), 16);
     }
 
     #[test]
     fn strips_end_with_the_frame() {
         let layout = StripLayout::new((1279, 713), Rect::new(1100, 600, 1279, 713), 8).unwrap();
-        assert_eq!(layout.strip(), Rect::new(1024, 592, 1279, 713));
+        assert_eq!(layout.strip(), Rect::new(1088, 592, 1279, 713));
         assert_eq!(layout.segments(), 2 * 8);
+        assert_eq!(layout.touched_mcus(), 2 * 8 * 8);
         assert_eq!(layout.frame_segment(15), layout.frame_segments() - 1);
+        let last = layout.parts().last().unwrap();
+        assert_eq!(last, Part { before: 0, strip: 4..12, after: 0 });
     }
 
     #[test]

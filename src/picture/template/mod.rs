@@ -2,8 +2,9 @@
 //!
 //! Every frame of an avatar equals a picture known since it was loaded, except inside the box. A baseline JPEG with
 //! restart markers is a row of independent, byte-aligned segments, so the background is encoded once with a marker every R
-//! MCUs, and per output frame only the segments that the box touches are encoded (a *strip*) and copied between the stored
-//! ones. The spliced bytes are those of a full encode with the same R.
+//! MCUs. Per output frame only the MCUs that the box touches are encoded (a *strip*). They are put, bit by bit, between the
+//! background's own MCUs of the segments they belong to, and those segments between the stored ones. The spliced bytes are those
+//! of a full encode with the same R.
 //!
 //! ```text
 //! at load:   frames ─ TemplatePlan ─ load_or_build ─▶ TemplateSet            (in parallel; cached, memory-mapped)
@@ -16,16 +17,21 @@
 
 mod build;
 mod cache;
+mod header;
+mod huffman;
 mod interval;
+mod join;
 mod kept;
 mod key;
 mod layout;
+mod macroblocks;
 mod mapped;
 mod margin;
 mod on_demand;
 mod patch;
 mod plan;
 mod planes;
+mod seam;
 mod segments;
 mod set;
 mod splice;
@@ -44,5 +50,5 @@ pub use plan::TemplatePlan;
 pub use planes::{StripPlanes, packed_len, packed_planes};
 pub use segments::{SegmentError, index_segments};
 pub use set::{Template, TemplateSet};
-pub use splice::{SpliceError, splice};
+pub use splice::{SpliceError, splice, splice_segments};
 pub use strip::{StripCompositor, StripError};

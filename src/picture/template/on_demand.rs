@@ -60,7 +60,7 @@ impl OnDemandTemplates {
             return Ok(Some(set));
         }
         let settings = JpegSettings { quality, ..avatar.settings() };
-        let plan = TemplatePlan::from_layouts(layout.frame_px(), settings, vec![layout.clone()]);
+        let plan = TemplatePlan::from_layouts(layout.frame_px(), settings, vec![*layout]);
         // Nothing is cached on the disk, so the content needs no name of its own.
         let contents = [ContentDigest::default()];
         let job = Job { plan, contents: &contents, cache_dir: None, threads: NonZero::<usize>::MIN };

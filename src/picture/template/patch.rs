@@ -1,10 +1,14 @@
 //! The strip of one output frame as JPEG: encoded alone, ready to be spliced or sent by itself.
 
+use super::header::headers_agree;
+use super::huffman::Codes;
+use super::join::join;
 use super::layout::StripLayout;
-use super::segments::{SegmentError, headers_agree, index_segments};
+use super::seam::{Filling, Seam, fillings};
+use super::segments::{SegmentError, index_segments};
 use super::set::TemplateSet;
 use super::splice::{Cursor, SpliceError};
-use crate::picture::jpeg::{JpegEncoder, JpegError, JpegSettings, Quality, YuvPlanes};
+use crate::picture::jpeg::{JpegEncoder, JpegError, Quality, YuvPlanes};
 use crate::picture::view::View;
 
 /// Why a strip gave no patch.
@@ -32,27 +36,32 @@ pub enum PatchError {
     Segments(#[from] SegmentError),
 }
 
-/// The first of the eight restart markers (T.81, table B.1).
-const RST0: u8 = 0xD0;
-
 /// Encodes strips for the templates it was made for. One per thread; encoding makes no Rust allocation.
 pub struct PatchEncoder {
     encoder: JpegEncoder,
+    codes: Codes,
     jpeg: Vec<u8>,
     ends: Vec<u32>,
+    /// One row without stuffing, while it is read.
+    plain: Vec<u8>,
+    fillings: Vec<Filling>,
 }
 
 /// One encoded strip, borrowed from its encoder until the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Patch<'a> {
+    layout: StripLayout,
+    codes: &'a Codes,
     jpeg: &'a [u8],
     scan: usize,
     ends: &'a [u32],
+    fillings: &'a [Filling],
 }
 
 impl<'a> Patch<'a> {
-    /// The strip as a complete JPEG. Drawn at [`StripLayout::strip`]'s corner over the decoded background it makes the
-    /// frame. From planes it may be up to 7 columns wider than the strip where that ends with the frame.
+    /// The strip as a complete JPEG with a restart marker after each row of MCUs. Drawn at [`StripLayout::strip`]'s corner over
+    /// the decoded background it makes the frame. From planes it may be up to 7 columns wider than the strip where that ends
+    /// with the frame.
     pub fn jpeg(&self) -> &'a [u8] {
         self.jpeg
     }
@@ -62,41 +71,31 @@ impl<'a> Patch<'a> {
         &self.jpeg[..self.scan]
     }
 
-    /// How many restart segments it has.
-    pub fn segments(&self) -> usize {
-        self.ends.len()
+    /// Where it belongs.
+    pub fn layout(&self) -> &StripLayout {
+        &self.layout
     }
 
-    /// Entropy-coded bytes of segment `k` without its marker; empty past the last. They stand for the frame's segment
-    /// [`StripLayout::frame_segment`]`(k)`.
-    pub fn segment(&self, k: usize) -> &'a [u8] {
-        let start =
-            k.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(self.scan, |&end| end as usize + 2);
-        self.ends.get(k).map_or(&[], |&end| &self.jpeg[start..end as usize])
+    /// Writes segment `k` of those it touches, as it is in the frame, without its marker. `background` is the template's.
+    pub(super) fn write_segment(
+        &self,
+        k: usize,
+        (background, seam): (&[u8], &Seam),
+        out: &mut Cursor<'_>,
+    ) -> Result<(), SpliceError> {
+        let row = segment(self.jpeg, self.scan, self.ends, k / self.layout.columns());
+        if self.layout.rows_are_segments() {
+            return out.put(row);
+        }
+        let filling = self.fillings.get(k).ok_or(SpliceError::Layout)?;
+        join(out, self.codes, (background, seam), (row, filling))
     }
 }
 
-impl Patch<'_> {
-    /// Writes the segments to the start of `out`, each followed by the marker it has in the whole frame, and returns their
-    /// length. They are the bytes that stand, in rows, for those of the background; the frame's last segment has no marker.
-    ///
-    /// # Errors
-    /// [`SpliceError`] for a patch of another layout, or a buffer that is too short.
-    pub fn write_segments(&self, layout: &StripLayout, out: &mut [u8]) -> Result<usize, SpliceError> {
-        let (expected, got) = (layout.segments(), self.segments());
-        if expected != got {
-            return Err(SpliceError::Segments { expected, got });
-        }
-        let mut out = Cursor::new(out);
-        for k in 0..expected {
-            out.put(self.segment(k))?;
-            let segment = layout.frame_segment(k);
-            if segment + 1 < layout.frame_segments() {
-                out.put(&[0xFF, RST0 + (segment % 8) as u8])?;
-            }
-        }
-        Ok(out.len())
-    }
+/// Entropy-coded bytes of one segment of an indexed JPEG, without its marker.
+pub(super) fn segment<'a>(jpeg: &'a [u8], scan: usize, ends: &[u32], index: usize) -> &'a [u8] {
+    let start = index.checked_sub(1).map_or(scan, |before| ends[before] as usize + 2);
+    &jpeg[start..ends[index] as usize]
 }
 
 impl PatchEncoder {
@@ -105,7 +104,7 @@ impl PatchEncoder {
     /// # Errors
     /// [`PatchError::Header`] when it writes other header bytes than the templates have.
     pub fn new(templates: &TemplateSet) -> Result<Self, PatchError> {
-        let mut patcher = Self::unchecked(templates, templates.settings())?;
+        let mut patcher = Self::with_quality(templates, templates.settings().quality)?;
         if let Some(template) = templates.template(0) {
             let layout = template.layout();
             let (width, height) = layout.strip_px();
@@ -124,19 +123,18 @@ impl PatchEncoder {
     /// # Errors
     /// [`PatchError::Jpeg`] when there is no memory for it.
     pub fn with_quality(avatar: &TemplateSet, quality: Quality) -> Result<Self, PatchError> {
-        Self::unchecked(avatar, JpegSettings { quality, ..avatar.settings() })
-    }
-
-    fn unchecked(templates: &TemplateSet, settings: JpegSettings) -> Result<Self, PatchError> {
-        let layouts = || templates.layouts().iter();
-        let room = |layout: &StripLayout| {
+        let most = |of: fn(&StripLayout) -> usize| avatar.layouts().iter().map(of).max().unwrap_or(0);
+        let jpeg = most(|layout| {
             let (width, height) = layout.strip_px();
             JpegEncoder::max_len(width, height)
-        };
+        });
         Ok(Self {
-            encoder: JpegEncoder::new(settings)?,
-            jpeg: vec![0; layouts().map(room).max().unwrap_or(0)],
-            ends: Vec::with_capacity(layouts().map(StripLayout::segments).max().unwrap_or(0)),
+            encoder: JpegEncoder::with_marker_per_row(quality)?,
+            codes: avatar.codes().clone(),
+            jpeg: vec![0; jpeg],
+            ends: Vec::with_capacity(most(StripLayout::rows)),
+            plain: Vec::with_capacity(jpeg),
+            fillings: Vec::with_capacity(most(StripLayout::segments)),
         })
     }
 
@@ -171,8 +169,13 @@ impl PatchEncoder {
     }
 
     fn cut(&mut self, len: usize, layout: &StripLayout) -> Result<Patch<'_>, PatchError> {
-        let jpeg = &self.jpeg[..len];
-        let scan = index_segments(jpeg, layout.segments(), &mut self.ends)?;
-        Ok(Patch { jpeg, scan, ends: &self.ends })
+        let Self { codes, jpeg, ends, plain, fillings: found, .. } = self;
+        let jpeg = &jpeg[..len];
+        let scan = index_segments(jpeg, layout.rows(), ends)?;
+        found.clear();
+        for row in (0..layout.rows()).filter(|_| !layout.rows_are_segments()) {
+            fillings(segment(jpeg, scan, ends, row), codes, layout, plain, found)?;
+        }
+        Ok(Patch { layout: *layout, codes, jpeg, scan, ends, fillings: found })
     }
 }

@@ -18,13 +18,13 @@ pub struct TemplatePlan {
 }
 
 impl TemplatePlan {
-    /// The plan that encodes the fewest pixels again for these boxes, one per avatar frame; `None` where splicing does not
+    /// The plan whose segments under these boxes, one per avatar frame, are the smallest; `None` where splicing does not
     /// pay (see [`super::choose_interval`]) and frames must be encoded whole.
     pub fn choose(frame_px: (usize, usize), boxes: &[Rect], quality: Quality) -> Option<Self> {
         Self::candidates(frame_px, boxes, quality).into_iter().next()
     }
 
-    /// Every plan that pays, the one with the fewest pixels to encode again first.
+    /// Every plan that pays, the one with the smallest segments under the boxes first.
     pub fn candidates(frame_px: (usize, usize), boxes: &[Rect], quality: Quality) -> Vec<Self> {
         let plan =
             |restart_interval_mcus| Self::new(frame_px, boxes, JpegSettings { quality, restart_interval_mcus }).ok();
@@ -111,7 +111,7 @@ mod tests {
             let plan = TemplatePlan::within_growth(candidates(), &[frame(noise)]).unwrap().unwrap();
             plan.settings().restart_interval_mcus
         };
-        assert_eq!(interval(90), 8, "rough: the fewest pixels");
+        assert_eq!(interval(90), 8, "rough: the shortest segments under the box");
         assert!(interval(6) > 8, "smooth: fewer markers");
         assert!(TemplatePlan::within_growth(Vec::new(), &[frame(9)]).unwrap().is_none());
     }

@@ -1,10 +1,15 @@
 //! The restart segments of a baseline JPEG: where each one's entropy-coded bytes end (ITU-T T.81, B.1 and F.1.2.3).
 
-const SOI: u8 = 0xD8;
+use super::header::Header;
+
 const EOI: u8 = 0xD9;
-const SOS: u8 = 0xDA;
-const SOF0: u8 = 0xC0;
+/// The first of the eight restart markers (T.81, table B.1).
 const RST0: u8 = 0xD0;
+
+/// The marker that follows segment `index` of a file, unless it is the last.
+pub(super) fn restart_marker(index: usize) -> u8 {
+    RST0 + (index % 8) as u8
+}
 
 /// Why bytes are no baseline JPEG with restart segments in order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -37,6 +42,9 @@ pub enum SegmentError {
         /// Segments found.
         got: usize,
     },
+    /// Its blocks cannot be read: other tables or sampling than templates have, or damage.
+    #[error("the JPEG's coefficients cannot be read as a baseline scan in 4:2:0; make the templates again")]
+    Coding,
     /// Offsets are kept in 32 bits.
     #[error("a JPEG of {len} bytes is too long for an index")]
     TooLong {
@@ -56,7 +64,7 @@ pub fn index_segments(jpeg: &[u8], expected: usize, ends: &mut Vec<u32>) -> Resu
     if u32::try_from(jpeg.len()).is_err() {
         return Err(SegmentError::TooLong { len: jpeg.len() });
     }
-    let scan = header_len(jpeg)?;
+    let scan = Header::read(jpeg)?.scan;
     let mut at = scan;
     loop {
         at = find_ff(jpeg, at).ok_or(SegmentError::End { len: jpeg.len() })?;
@@ -65,7 +73,7 @@ pub fn index_segments(jpeg: &[u8], expected: usize, ends: &mut Vec<u32>) -> Resu
             if ends.len() == expected {
                 return Err(SegmentError::Count { expected, got: ends.len() + 1 });
             }
-            let restart = RST0 + (ends.len() % 8) as u8;
+            let restart = restart_marker(ends.len());
             ends.push(at as u32);
             if marker == EOI {
                 break;
@@ -85,61 +93,8 @@ pub fn index_segments(jpeg: &[u8], expected: usize, ends: &mut Vec<u32>) -> Resu
     Ok(scan)
 }
 
-/// Whether two headers (everything before the scan) agree in all but the picture's size: same tables, sampling, interval.
-///
-/// # Errors
-/// [`SegmentError::Header`] when one of them is no header.
-pub(super) fn headers_agree(a: &[u8], b: &[u8]) -> Result<bool, SegmentError> {
-    let (size_a, size_b) = (size_field(a)?, size_field(b)?);
-    // Height and width, two bytes each.
-    Ok(a[..size_a] == b[..size_b] && a[size_a + 4..] == b[size_b + 4..])
-}
-
-/// Bytes before the scan.
-fn header_len(jpeg: &[u8]) -> Result<usize, SegmentError> {
-    let (at, len) = marker_segments(jpeg)?.last_sos;
-    Ok(at + 2 + len)
-}
-
-/// Offset of the frame header's height.
-fn size_field(header: &[u8]) -> Result<usize, SegmentError> {
-    marker_segments(header)?.size.ok_or(SegmentError::Header { at: header.len() })
-}
-
-struct Markers {
-    /// Offset and length field of the start-of-scan segment.
-    last_sos: (usize, usize),
-    /// Offset of the height in SOF0.
-    size: Option<usize>,
-}
-
-fn marker_segments(jpeg: &[u8]) -> Result<Markers, SegmentError> {
-    if !jpeg.starts_with(&[0xFF, SOI]) {
-        return Err(SegmentError::Header { at: 0 });
-    }
-    let mut at = 2;
-    let mut size = None;
-    loop {
-        let broken = SegmentError::Header { at };
-        let Some(&[0xFF, marker, high, low]) = jpeg.get(at..at + 4) else { return Err(broken) };
-        let len = usize::from(u16::from_be_bytes([high, low]));
-        if len < 2 || jpeg.len() < at + 2 + len {
-            return Err(broken);
-        }
-        match marker {
-            // Length, precision, then height and width.
-            SOF0 if len >= 8 => size = Some(at + 5),
-            SOS => return Ok(Markers { last_sos: (at, len), size }),
-            // Tables, restart interval, applications' data and comments.
-            0xC4 | 0xDB | 0xDD | 0xE0..=0xEF | 0xFE => {}
-            _ => return Err(broken),
-        }
-        at += 2 + len;
-    }
-}
-
 /// The first byte `FF` at or after `from`. Eight bytes a step: the search reads every byte of every patch.
-fn find_ff(bytes: &[u8], from: usize) -> Option<usize> {
+pub(super) fn find_ff(bytes: &[u8], from: usize) -> Option<usize> {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let (words, tail) = bytes.get(from..)?.as_chunks::<8>();

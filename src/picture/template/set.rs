@@ -2,12 +2,14 @@
 
 use std::ops::Range;
 
-use super::cache::{CacheError, Record, parse};
+use super::cache::{CacheError, Parsed, Record, parse};
+use super::huffman::Codes;
 use super::key::CacheKey;
 use super::layout::StripLayout;
 use super::mapped::MappedFile;
 use super::margin::lay_margin;
 use super::plan::TemplatePlan;
+use super::seam::Seam;
 use crate::picture::image::ImageError;
 use crate::picture::jpeg::{JpegEncoder, JpegSettings};
 use crate::picture::view::ViewMut;
@@ -18,6 +20,7 @@ pub struct TemplateSet {
     plan: TemplatePlan,
     key: CacheKey,
     store: Store,
+    codes: Codes,
     records: Vec<Record>,
 }
 
@@ -40,8 +43,8 @@ impl Store {
 impl TemplateSet {
     /// Takes the bytes of a cache file after checking every one of them.
     pub(super) fn new(plan: TemplatePlan, key: &CacheKey, store: Store) -> Result<Self, CacheError> {
-        let records = parse(store.bytes(), &plan, key)?;
-        Ok(Self { plan, key: *key, store, records })
+        let Parsed { codes, records } = parse(store.bytes(), &plan, key)?;
+        Ok(Self { plan, key: *key, store, codes, records })
     }
 
     /// Avatar frames.
@@ -74,7 +77,12 @@ impl TemplateSet {
         let (record, layout) = (self.records.get(frame)?, self.plan.layouts().get(frame)?);
         let bytes = self.store.bytes();
         let (jpeg, margin) = (&bytes[record.jpeg.clone()], &bytes[record.margin.clone()]);
-        Some(Template { layout, jpeg, margin, scan: record.scan, ends: &record.ends })
+        Some(Template { layout, jpeg, margin, scan: record.scan, ends: &record.ends, seams: &record.seams })
+    }
+
+    /// The Huffman tables of all of them.
+    pub(super) fn codes(&self) -> &Codes {
+        &self.codes
     }
 
     /// What the frames' owner keeps beside the template of `frame`; empty past the last.
@@ -82,18 +90,21 @@ impl TemplateSet {
         self.records.get(frame).map_or(&[], |record| &self.store.bytes()[record.beside.clone()])
     }
 
-    /// Bytes that hold any frame spliced from these templates: the size of a pooled output buffer.
+    /// Bytes that hold any frame spliced from these templates, and any patch: the size of a pooled output buffer.
+    ///
+    /// The background's JPEG, the longest that the strip can be, and as much again as the touched segments have, since each of
+    /// their bytes may need stuffing once it is shifted.
     pub fn max_frame_len(&self) -> usize {
         let frame = |(record, layout): (&Record, &StripLayout)| {
-            let (width, height) = layout.strip_px();
-            record.jpeg.len() + JpegEncoder::max_len(width, height)
+            let (width_px, height_px) = layout.strip_px();
+            record.jpeg.len() + JpegEncoder::max_len(width_px, height_px) + record.touched_len
         };
         self.records.iter().zip(self.plan.layouts()).map(frame).max().unwrap_or(0)
     }
 
     /// Bytes of backgrounds, margins, what is kept beside them, and indices; mapped ones count as if they were all in memory.
     pub fn resident_bytes(&self) -> usize {
-        let index = |record: &Record| record.ends.len() * size_of::<u32>();
+        let index = |record: &Record| size_of_val(&record.ends[..]) + size_of_val(&record.seams[..]);
         self.store.bytes().len() + self.records.iter().map(index).sum::<usize>()
     }
 }
@@ -106,6 +117,7 @@ pub struct Template<'a> {
     margin: &'a [u8],
     scan: usize,
     ends: &'a [u32],
+    seams: &'a [Seam],
 }
 
 impl<'a> Template<'a> {
@@ -131,6 +143,11 @@ impl<'a> Template<'a> {
     pub fn segment_span(&self, segment: usize) -> Range<usize> {
         let start = segment.checked_sub(1).map_or(self.scan, |before| self.ends[before] as usize + 2);
         start..self.ends[segment] as usize
+    }
+
+    /// One for each segment that the strip touches.
+    pub(super) fn seams(&self) -> &'a [Seam] {
+        self.seams
     }
 
     /// Lays the background's pixels around the box of a strip; the box itself is left as it is.

@@ -1,26 +1,22 @@
-//! One pass of copies: the template's background with the patch's segments in their places.
-//!
-//! A client that keeps backgrounds can do the same: for each `k`, [`Patch::segment`]`(k)` replaces the bytes
-//! [`Template::segment_span`]`(`[`frame_segment`](super::StripLayout::frame_segment)`(k))` of the background, in order of `k`.
+//! One pass of copies: the template's background with the patch's MCUs in their places.
 
+use super::header::headers_agree;
 use super::patch::Patch;
-use super::segments::headers_agree;
+use super::segments::restart_marker;
 use super::set::Template;
 
 /// Why a patch and a template do not make a frame.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SpliceError {
-    /// The patch was made for another template.
-    #[error("the patch has {got} restart segments, the template's strip {expected}")]
-    Segments {
-        /// Segments of the template's strip.
-        expected: usize,
-        /// Segments of the patch.
-        got: usize,
-    },
-    /// Patch and template were made with other tables or another interval: their splice would be garbage.
+    /// The patch was made for another place.
+    #[error("the patch was made for another box or frame size than the template's")]
+    Layout,
+    /// Patch and template were made with other tables: their splice would be garbage.
     #[error("the patch was not encoded with the template's settings: their headers differ")]
     Header,
+    /// The template's seams lie outside its segments, or a DC difference has no code.
+    #[error("the template and the patch cannot be joined; build the templates again")]
+    Coding,
     /// The output buffer is too short for this frame.
     #[error("the frame does not fit the buffer of {len} bytes")]
     Buffer {
@@ -35,23 +31,20 @@ pub enum SpliceError {
 /// # Errors
 /// [`SpliceError`] for a patch of another layout or other settings, or a buffer that is too short.
 pub fn splice(template: &Template<'_>, patch: &Patch<'_>, out: &mut [u8]) -> Result<usize, SpliceError> {
-    let layout = template.layout();
-    let (expected, got) = (layout.segments(), patch.segments());
-    if expected != got {
-        return Err(SpliceError::Segments { expected, got });
-    }
-    // Some hundred bytes: nothing beside the patch, and no mix of qualities can ever reach a viewer.
-    if !headers_agree(patch.header(), template.header()).unwrap_or(false) {
-        return Err(SpliceError::Header);
-    }
-    splice_segments(template, |k| patch.segment(k), out)
+    check(template, patch)?;
+    let seams = template.seams();
+    exchange(template, out, |k, background, out| {
+        let seam = seams.get(k).ok_or(SpliceError::Layout)?;
+        patch.write_segment(k, (background, seam), out)
+    })
 }
 
-/// Writes the template's background with segment `k` of its strip replaced by `segment(k)`.
-pub(super) fn splice_segments<'s>(
+/// Writes the template's background with each segment that its strip touches replaced: `replace` gets its number among those, its bytes
+/// without the marker, and where to write the others.
+pub(super) fn exchange(
     template: &Template<'_>,
-    segment: impl Fn(usize) -> &'s [u8],
     out: &mut [u8],
+    replace: impl Fn(usize, &[u8], &mut Cursor<'_>) -> Result<(), SpliceError>,
 ) -> Result<usize, SpliceError> {
     let (layout, background) = (template.layout(), template.jpeg());
     let mut out = Cursor::new(out);
@@ -61,11 +54,40 @@ pub(super) fn splice_segments<'s>(
         // A marker depends on its place in the frame alone, so those of the background stay.
         let span = template.segment_span(layout.frame_segment(k));
         out.put(&background[done..span.start])?;
-        out.put(segment(k))?;
         done = span.end;
+        replace(k, &background[span], &mut out)?;
     }
     out.put(&background[done..])?;
     Ok(out.len())
+}
+
+/// Writes the segments that the patch touches to the start of `out`, each followed by the marker it has in the whole frame, and
+/// returns their length. They are the bytes that stand, in rows, for those of the background; the frame's last segment has no
+/// marker.
+///
+/// # Errors
+/// As [`splice`].
+pub fn splice_segments(template: &Template<'_>, patch: &Patch<'_>, out: &mut [u8]) -> Result<usize, SpliceError> {
+    check(template, patch)?;
+    let layout = template.layout();
+    let mut out = Cursor::new(out);
+    for (k, seam) in template.seams().iter().enumerate() {
+        let segment = layout.frame_segment(k);
+        let background = &template.jpeg()[template.segment_span(segment)];
+        patch.write_segment(k, (background, seam), &mut out)?;
+        if segment + 1 < layout.frame_segments() {
+            out.put(&[0xFF, restart_marker(segment)])?;
+        }
+    }
+    Ok(out.len())
+}
+
+fn check(template: &Template<'_>, patch: &Patch<'_>) -> Result<(), SpliceError> {
+    if patch.layout() != template.layout() {
+        return Err(SpliceError::Layout);
+    }
+    // Some hundred bytes: nothing beside the patch, and no mix of qualities can ever reach a viewer.
+    if headers_agree(patch.header(), template.header()) == Ok(true) { Ok(()) } else { Err(SpliceError::Header) }
 }
 
 /// Writes one part after the other.

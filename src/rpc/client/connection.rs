@@ -6,7 +6,7 @@ use super::ClientError;
 use crate::rpc::proto::lipsync::lip_sync_client::LipSyncClient;
 use crate::rpc::proto::lipsync::{Avatar, GetAvatarRequest, GetStatsRequest, ListAvatarsRequest, LoadAvatarRequest};
 
-/// HTTP/2 frames of a JPEG's size: the default of 16 KiB costs a third more CPU per stream (FACTS, F).
+/// HTTP/2 frames of a JPEG's size: the default of 16 KiB costs a third more CPU per stream.
 const MAX_FRAME_BYTES: u32 = 128 << 10;
 
 /// How a connection is made.

@@ -17,7 +17,7 @@ fn segments_and_markers_make_up_the_whole_file() {
     let jpeg = jpeg(160, 48, 2);
     let mut ends = Vec::new();
     let scan = index_segments(&jpeg, 15, &mut ends).unwrap();
-    assert_eq!(jpeg[..scan].windows(2).filter(|w| *w == [0xFF, SOS]).count(), 1);
+    assert_eq!(jpeg[..scan].windows(2).filter(|w| *w == [0xFF, 0xDA]).count(), 1);
     let mut start = scan;
     for (i, &end) in ends.iter().enumerate() {
         let end = end as usize;
@@ -48,19 +48,6 @@ fn the_search_finds_what_a_plain_one_finds() {
         }
     }
     assert_eq!(find_ff(&[1, 2], 3), None);
-}
-
-#[test]
-fn headers_agree_when_only_the_size_differs() {
-    let header = |jpeg: &[u8]| jpeg[..header_len(jpeg).unwrap()].to_vec();
-    let (a, b) = (header(&jpeg(160, 48, 2)), header(&jpeg(32, 16, 2)));
-    assert!(headers_agree(&a, &b).unwrap());
-    assert!(!headers_agree(&a, &header(&jpeg(160, 48, 5))).unwrap());
-    let mut other_table = b.clone();
-    let quantisation = other_table.windows(2).position(|w| w == [0xFF, 0xDB]).unwrap();
-    other_table[quantisation + 9] ^= 1;
-    assert!(!headers_agree(&a, &other_table).unwrap());
-    assert!(headers_agree(&a, &b[..b.len() - 1]).is_err());
 }
 
 #[test]
