@@ -39,6 +39,7 @@ pub mod commands;
 pub mod config;
 pub mod cuda;
 pub mod load;
+pub mod machine;
 pub mod media;
 pub mod onnxruntime;
 pub mod paths;

@@ -84,6 +84,11 @@ impl<E: ?Sized, G> Table<E, G> {
         self.lock().generators.iter().find(|(known, _)| *known == id).map(|(_, model)| Arc::clone(model))
     }
 
+    /// All generators that are loaded.
+    pub(super) fn generators(&self) -> Vec<Arc<G>> {
+        self.lock().generators.iter().map(|(_, model)| Arc::clone(model)).collect()
+    }
+
     fn share_encoder(&self, hash: &[u8; 32]) -> Option<ModelId> {
         let mut loaded = self.lock();
         let shared = loaded.encoders.iter_mut().find(|shared| &shared.hash == hash)?;

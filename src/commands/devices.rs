@@ -12,6 +12,7 @@ use crate::backend::{Backend, BackendError, CpuBackend};
 use crate::batch::{EngineOptions, Limits};
 use crate::config::{BackendChoice, Config, GpuConfig};
 use crate::cuda::Driver;
+use crate::machine::available_memory;
 
 /// Every device, and how its engine is started; at least one.
 pub(super) type Devices = Vec<(Arc<dyn Backend>, EngineOptions)>;
@@ -35,6 +36,7 @@ pub(super) struct Wanted {
     pub gpu: GpuConfig,
     pub onnxruntime: Option<PathBuf>,
     pub threads_per_slot: usize,
+    pub picture_cache_bytes: u64,
     pub slots: Option<usize>,
     pub max_batch: Option<usize>,
 }
@@ -46,6 +48,7 @@ impl Wanted {
             gpu: config.gpu.clone(),
             onnxruntime: config.onnxruntime.clone(),
             threads_per_slot: config.threads_per_slot,
+            picture_cache_bytes: config.picture_cache_bytes,
             slots: config.slots,
             max_batch: config.max_batch,
         }
@@ -70,7 +73,7 @@ impl Wanted {
 
     fn open_cpu(&self) -> Result<Devices, CommandError> {
         let backend = CpuBackend::new(self.onnxruntime.as_deref(), self.threads_per_slot);
-        let backend = backend.map_err(CommandError::failed)?;
+        let backend = backend.map_err(CommandError::failed)?.keep_pictures(self.picture_cache_bytes);
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let slots = self.slots.unwrap_or(cores.max(2));
         tracing::info!("backend: {}, {slots} slots of {} thread(s)", backend.info(), self.threads_per_slot);
@@ -141,6 +144,9 @@ pub(super) struct DeviceArgs {
     /// Threads that one slot's networks use on the CPU
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads_per_slot: u16,
+    /// Most memory for what the generator makes of each picture before it hears anything, on the CPU [default: a quarter of what is free]
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(..=1 << 30))]
+    picture_cache_mib: Option<u64>,
     #[command(flatten)]
     gpu: GpuArgs,
 }
@@ -193,6 +199,10 @@ impl DeviceArgs {
                 BackendArg::Cuda => BackendChoice::Cuda,
             },
             threads_per_slot: self.threads_per_slot.into(),
+            picture_cache_bytes: match self.picture_cache_mib {
+                Some(mib) => mib << 20,
+                None => available_memory().unwrap_or(0) / 4,
+            },
             ..self.gpu.wanted()
         }
     }
@@ -218,6 +228,7 @@ impl GpuArgs {
             },
             onnxruntime: self.onnxruntime.clone(),
             threads_per_slot: 1,
+            picture_cache_bytes: 0,
             slots: self.slots.map(usize::from),
             max_batch: self.max_batch.map(usize::from),
         }

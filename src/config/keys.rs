@@ -15,6 +15,7 @@ pub const KEYS: &[&str] = &[
     "max_batch",
     "slots",
     "threads_per_slot",
+    "picture_cache_bytes",
     "onnxruntime",
     "gpus",
     "gpu_engine",

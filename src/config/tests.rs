@@ -32,6 +32,7 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
         ("max_batch", "4"),
         ("slots", "3"),
         ("threads_per_slot", "2"),
+        ("picture_cache_bytes", "11"),
         ("onnxruntime", "\"/lib/x.so\""),
         ("gpus", "[0, 3]"),
         ("gpu_engine", "\"onnxruntime\""),

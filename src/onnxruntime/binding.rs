@@ -20,51 +20,84 @@ impl Line {
     const FLOATS: usize = 16;
 }
 
+/// ONNX Runtime's view of memory of ours.
+pub(super) struct Value(pub(super) *mut sys::OrtValue);
+
+// SAFETY: a value has one owner and ONNX Runtime does not tie it to a thread.
+unsafe impl Send for Value {}
+
+impl Value {
+    /// A tensor of `shape` in the `bytes` bytes at `data`, which is stored without being touched.
+    ///
+    /// # Safety
+    /// The memory must outlive every run that uses the value, and nothing else may use it meanwhile.
+    pub(super) unsafe fn over(
+        data: *mut std::ffi::c_void,
+        bytes: usize,
+        shape: &[i64],
+        element: sys::ONNXTensorElementDataType,
+        memory: &MemoryInfo,
+    ) -> ort::Result<Self> {
+        let mut value = ptr::null_mut();
+        // SAFETY: `shape` outlives the call, which copies it; the rest is promised by the caller.
+        unsafe {
+            check((ort::api().CreateTensorWithDataAsOrtValue)(
+                memory.0,
+                data,
+                bytes,
+                shape.as_ptr(),
+                shape.len(),
+                element,
+                &raw mut value,
+            ))?;
+        }
+        Ok(Self(value))
+    }
+
+    /// As [`Self::over`], of float32 on the host.
+    ///
+    /// # Safety
+    /// As [`Self::over`].
+    pub(super) unsafe fn floats(data: *mut f32, spec: &TensorSpec, memory: &MemoryInfo) -> ort::Result<Self> {
+        let element = sys::ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+        // SAFETY: promised by the caller.
+        unsafe { Self::over(data.cast(), spec.elements() * size_of::<f32>(), &spec.shape, element, memory) }
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from CreateTensorWithDataAsOrtValue and is released once.
+        unsafe { (ort::api().ReleaseValue)(self.0) }
+    }
+}
+
 /// One bound tensor: its buffer and ONNX Runtime's view of it.
-struct BoundTensor {
-    value: *mut sys::OrtValue,
+pub(super) struct BoundTensor {
+    // Declared first: released before the memory it refers to.
+    pub(super) value: Value,
     lines: Vec<Line>,
     elements: usize,
 }
 
 impl BoundTensor {
-    fn new(spec: &TensorSpec, memory: *const sys::OrtMemoryInfo) -> ort::Result<Self> {
+    pub(super) fn new(spec: &TensorSpec, memory: &MemoryInfo) -> ort::Result<Self> {
         let elements = spec.elements();
         let mut lines = vec![Line([0.0; Line::FLOATS]); elements.div_ceil(Line::FLOATS).max(1)];
-        let mut value = ptr::null_mut();
-        // SAFETY: `lines` holds at least `elements` floats and is never resized, so the address stays
-        // valid until this tensor drops, which releases `value` first; `shape` outlives the call, which
-        // copies it.
-        unsafe {
-            check((ort::api().CreateTensorWithDataAsOrtValue)(
-                memory,
-                lines.as_mut_ptr().cast(),
-                elements * size_of::<f32>(),
-                spec.shape.as_ptr(),
-                spec.shape.len(),
-                sys::ONNXTensorElementDataType::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
-                &raw mut value,
-            ))?;
-        }
+        // SAFETY: `lines` holds at least `elements` floats and is never resized, so the address stays valid until this tensor drops.
+        let value = unsafe { Value::floats(lines.as_mut_ptr().cast(), spec, memory) }?;
         Ok(Self { value, lines, elements })
     }
 
-    fn as_slice(&self) -> &[f32] {
+    pub(super) fn as_slice(&self) -> &[f32] {
         // SAFETY: `lines` is `elements` floats or more, without padding (`Line` is exactly its array),
         // and ONNX Runtime writes to it only inside `BoundNetwork::run`, which borrows it exclusively.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.elements) }
     }
 
-    fn as_mut_slice(&mut self) -> &mut [f32] {
+    pub(super) fn as_mut_slice(&mut self) -> &mut [f32] {
         // SAFETY: as in `as_slice`, and `&mut self` makes this the only view.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), self.elements) }
-    }
-}
-
-impl Drop for BoundTensor {
-    fn drop(&mut self) {
-        // SAFETY: `value` came from CreateTensorWithDataAsOrtValue and is released once.
-        unsafe { (ort::api().ReleaseValue)(self.value) }
     }
 }
 
@@ -121,27 +154,22 @@ impl BoundNetwork {
         let binding = Binding::new(&network.session).map_err(unnamed)?;
         let mut bound = Self { binding, inputs: Vec::new(), outputs: Vec::new(), network: network.clone() };
         for spec in inputs {
-            let tensor = bound.bind(spec, memory.0, ort::api().BindInput)?;
+            let tensor = bound.bind(spec, &memory, ort::api().BindInput)?;
             bound.inputs.push(tensor);
         }
         for spec in outputs {
-            let tensor = bound.bind(spec, memory.0, ort::api().BindOutput)?;
+            let tensor = bound.bind(spec, &memory, ort::api().BindOutput)?;
             bound.outputs.push(tensor);
         }
         Ok(bound)
     }
 
-    fn bind(
-        &self,
-        spec: &TensorSpec,
-        memory: *const sys::OrtMemoryInfo,
-        bind: BindCall,
-    ) -> Result<BoundTensor, OnnxError> {
+    fn bind(&self, spec: &TensorSpec, memory: &MemoryInfo, bind: BindCall) -> Result<BoundTensor, OnnxError> {
         let tensor = BoundTensor::new(spec, memory).map_err(|error| bind_error(spec, &error))?;
         let name = CString::new(spec.name.as_str()).map_err(|error| bind_error(spec, &error.into()))?;
         // SAFETY: binding, name and value are live; ONNX Runtime copies the name and takes its own
         // reference to the value, whose buffer `self.inputs`/`self.outputs` keep until after the binding.
-        unsafe { check(bind(self.binding.0, name.as_ptr(), tensor.value)) }
+        unsafe { check(bind(self.binding.0, name.as_ptr(), tensor.value.0)) }
             .map_err(|error| bind_error(spec, &error))?;
         Ok(tensor)
     }
@@ -181,7 +209,7 @@ type BindCall = unsafe extern "system" fn(
 pub(super) struct MemoryInfo(pub(super) *mut sys::OrtMemoryInfo);
 
 impl MemoryInfo {
-    fn cpu() -> ort::Result<Self> {
+    pub(super) fn cpu() -> ort::Result<Self> {
         let mut info = ptr::null_mut();
         // SAFETY: a plain constructor writing one pointer.
         unsafe {
@@ -227,6 +255,6 @@ pub(super) unsafe fn check(status: sys::OrtStatusPtr) -> ort::Result<()> {
     unsafe { ort::Error::result_from_status(status) }
 }
 
-fn bind_error(spec: &TensorSpec, error: &ort::Error) -> OnnxError {
+pub(super) fn bind_error(spec: &TensorSpec, error: &ort::Error) -> OnnxError {
     OnnxError::Bind { tensor: spec.name.clone(), shape: spec.shape.clone(), reason: one_line(error) }
 }

@@ -13,7 +13,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::sys;
 
-use super::binding::{Binding, MemoryInfo, check};
+use super::binding::{Binding, MemoryInfo, Value, check};
 use super::network::one_line;
 use super::{OnnxError, OnnxRuntime};
 
@@ -132,7 +132,7 @@ impl DeviceNetwork {
         let sides = [(inputs, ort::api().BindInput), (outputs, ort::api().BindOutput)];
         for (tensors, bind) in sides {
             for tensor in tensors {
-                let value = Value::new(tensor, batch, &memory).map_err(|error| refused(&tensor.name, &error))?;
+                let value = view(tensor, batch, &memory).map_err(|error| refused(&tensor.name, &error))?;
                 let name = CString::new(tensor.name.as_str()).map_err(|error| refused(&tensor.name, &error.into()))?;
                 // SAFETY: binding, name and value are live; ONNX Runtime copies the name and takes its own reference to
                 // the value.
@@ -160,39 +160,16 @@ impl DeviceNetwork {
     }
 }
 
-/// A tensor over memory of ours.
-struct Value(*mut sys::OrtValue);
-
-// SAFETY: the value is owned by one binding and ONNX Runtime does not tie it to a thread.
-unsafe impl Send for Value {}
-
-impl Value {
-    fn new(tensor: &DeviceTensor, batch: usize, memory: &MemoryInfo) -> ort::Result<Self> {
-        let shape: Vec<i64> =
-            std::iter::once(&batch).chain(&tensor.item).map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect();
-        let elements = tensor.item.iter().fold(batch, |elements, &dim| elements.saturating_mul(dim));
-        let mut value = ptr::null_mut();
-        // SAFETY: ONNX Runtime stores the address without touching it, as the memory is a GPU's; `shape` is copied.
-        unsafe {
-            check((ort::api().CreateTensorWithDataAsOrtValue)(
-                memory.0,
-                ptr::with_exposed_provenance_mut(usize::try_from(tensor.address).unwrap_or_default()),
-                elements.saturating_mul(tensor.element.bytes()),
-                shape.as_ptr(),
-                shape.len(),
-                tensor.element.onnx(),
-                &raw mut value,
-            ))?;
-        }
-        Ok(Self(value))
-    }
-}
-
-impl Drop for Value {
-    fn drop(&mut self) {
-        // SAFETY: the pointer came from CreateTensorWithDataAsOrtValue and is released once.
-        unsafe { (ort::api().ReleaseValue)(self.0) }
-    }
+/// A view of the first `batch` items at the tensor's address.
+fn view(tensor: &DeviceTensor, batch: usize, memory: &MemoryInfo) -> ort::Result<Value> {
+    let shape: Vec<i64> =
+        std::iter::once(&batch).chain(&tensor.item).map(|&dim| i64::try_from(dim).unwrap_or(i64::MAX)).collect();
+    let elements = tensor.item.iter().fold(batch, |elements, &dim| elements.saturating_mul(dim));
+    let address = ptr::with_exposed_provenance_mut(usize::try_from(tensor.address).unwrap_or_default());
+    let bytes = elements.saturating_mul(tensor.element.bytes());
+    // SAFETY: the address is a GPU's and never touched here; what is bound there must live as long as the binding is run, which
+    // `enqueue` demands.
+    unsafe { Value::over(address, bytes, &shape, tensor.element.onnx(), memory) }
 }
 
 struct RunOptions(*mut sys::OrtRunOptions);

@@ -6,21 +6,26 @@
 //! | [`runtime`] | the library, loaded once per process |
 //! | [`network`] | an ONNX file as a session that many threads may run |
 //! | [`binding`] | one thread's input and output buffers, bound once to a network |
+//! | [`bank`], [`halves`] | a network in two halves, and what the first makes of each item, kept |
 //! | [`device`] | a network on a GPU's stream, with buffers there |
 //!
 //! Sessions are built through the `ort` crate; the run itself goes through `ort-sys`, because `ort`
 //! collects the outputs of every run into fresh vectors.
 
+pub mod bank;
 pub mod binding;
 pub mod device;
+pub mod halves;
 pub mod locate;
 pub mod network;
 pub mod runtime;
 
 use std::path::PathBuf;
 
+pub use bank::{Bank, Item};
 pub use binding::BoundNetwork;
 pub use device::{DeviceBinding, DeviceNetwork, DeviceTensor, Element};
+pub use halves::{BoundHalves, Halved};
 pub use locate::locate;
 pub use network::{Network, TensorSpec};
 pub use runtime::{OnnxRuntime, RuntimeInfo};
@@ -76,6 +81,14 @@ pub enum OnnxError {
         shape: Vec<i64>,
         /// ONNX Runtime's own words.
         reason: String,
+    },
+    /// Memory for what a network makes could not be had.
+    #[error("{bytes} bytes for what networks make of pictures cannot be had: {source}; lower picture_cache_bytes")]
+    Memory {
+        /// What was asked for.
+        bytes: usize,
+        /// The system's own words.
+        source: std::io::Error,
     },
     /// A run failed.
     #[error("{network}: the network failed to run: {reason}")]

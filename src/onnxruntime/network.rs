@@ -45,12 +45,25 @@ impl Network {
     /// # Errors
     /// [`OnnxError::Load`] with ONNX Runtime's own words.
     pub fn load(runtime: &OnnxRuntime, path: &Path, threads: usize) -> Result<Self, OnnxError> {
-        let load_error =
-            |error: &dyn std::fmt::Display| OnnxError::Load { path: path.to_owned(), reason: one_line(error) };
-        let session = options(runtime, threads)
-            .map_err(|error| load_error(&error))?
-            .commit_from_file(path)
-            .map_err(|error| load_error(&error))?;
+        Self::commit(runtime, path, threads, |mut builder| builder.commit_from_file(path))
+    }
+
+    /// As [`Self::load`], from `content`, which was made of the file at `path`.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_content(runtime: &OnnxRuntime, path: &Path, content: &[u8], threads: usize) -> Result<Self, OnnxError> {
+        Self::commit(runtime, path, threads, |mut builder| builder.commit_from_memory(content))
+    }
+
+    fn commit(
+        runtime: &OnnxRuntime,
+        path: &Path,
+        threads: usize,
+        commit: impl FnOnce(SessionBuilder) -> ort::Result<Session>,
+    ) -> Result<Self, OnnxError> {
+        let session = options(runtime, threads).and_then(commit);
+        let session = session.map_err(|error| OnnxError::Load { path: path.to_owned(), reason: one_line(&error) })?;
         Ok(Self { session: Arc::new(session), path: Arc::new(path.to_owned()) })
     }
 

@@ -48,11 +48,22 @@ pub fn bundle() -> Bundle {
     Bundle::open(&avatars_dir().join(TINY)).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// The demo avatar's bundle.
+pub fn demo() -> Bundle {
+    Bundle::open(&root().join("avatars/demo")).unwrap_or_else(|error| panic!("{error}"))
+}
+
 /// The CPU backend on the ONNX Runtime of this machine; without one the test fails with the sentence that
 /// says where to get it.
 pub fn cpu_backend() -> Arc<dyn Backend> {
+    cpu_backend_that_keeps(0)
+}
+
+/// As [`cpu_backend`], with so many bytes for what generators make of pictures alone.
+pub fn cpu_backend_that_keeps(bytes: u64) -> Arc<CpuBackend> {
     let library = std::env::var_os("LIPSYNCD_ONNXRUNTIME").map(PathBuf::from);
-    Arc::new(CpuBackend::new(library.as_deref(), 1).unwrap_or_else(|error| panic!("{error}")))
+    let backend = CpuBackend::new(library.as_deref(), 1).unwrap_or_else(|error| panic!("{error}"));
+    Arc::new(backend.keep_pictures(bytes))
 }
 
 /// Pictures kept as the daemon keeps them.

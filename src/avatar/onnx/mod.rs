@@ -11,6 +11,7 @@ mod ops;
 mod patch;
 mod rebatch;
 mod role;
+mod split;
 mod tensor;
 mod trace;
 mod value_info;
@@ -26,6 +27,7 @@ pub use role::{
     Batch, EncoderShape, FEATURE_LEN, GeneratorShape, MEL_WINDOW_LEN, Port, RoleError, recognise_encoder,
     recognise_generator,
 };
+pub use split::{Halves, split};
 pub(crate) use tensor::Constant;
 pub(crate) use trace::Node;
 pub use value_info::{Dim, TensorInfo};

@@ -140,6 +140,12 @@ pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
+/// Appends an integer field.
+pub(super) fn put_int(out: &mut Vec<u8>, number: u32, value: i64) {
+    put_varint(out, u64::from(number) << 3);
+    put_varint(out, value as u64);
+}
+
 /// Appends a length-delimited field.
 pub(super) fn put_bytes(out: &mut Vec<u8>, number: u32, payload: &[u8]) {
     put_varint(out, u64::from(number) << 3 | 2);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::models::{GeneratorModel, Table};
+use super::still::BoundStillPart;
 use crate::avatar::LoadedAvatar;
 use crate::backend::draw::{Easel, Patchers, Source};
 use crate::backend::{BackendError, Lane, ModelId};
@@ -23,7 +24,42 @@ struct BoundEncoder {
 struct BoundGenerator {
     id: ModelId,
     network: BoundNetwork,
+    /// The generator itself, with what it keeps of its pictures, and buffers for that.
+    still: Option<(Arc<GeneratorModel>, BoundStillPart)>,
     patchers: Patchers,
+}
+
+impl BoundGenerator {
+    fn new(id: ModelId, model: Arc<GeneratorModel>) -> Result<Self, BackendError> {
+        let network = model.bind()?;
+        let still = model.still.as_ref().map(|part| part.bind()).transpose()?;
+        Ok(Self { id, network, still: still.map(|bound| (model, bound)), patchers: Patchers::default() })
+    }
+}
+
+/// The generator's buffers, and those for what it keeps of pictures.
+type Networks<'a> = (&'a mut BoundNetwork, &'a mut Option<(Arc<GeneratorModel>, BoundStillPart)>);
+
+/// The generated picture of frame `index`, by what is kept of the avatar's picture or by the whole network.
+fn generate<'a>(
+    (network, still): Networks<'a>,
+    (avatar, crop): (&LoadedAvatar, &[u8]),
+    slot: &Slot<InFlight>,
+    index: usize,
+) -> Result<&'a [f32], BackendError> {
+    let job = slot.frame(index);
+    if let Some((model, bound)) = still
+        && let Some(part) = &model.still
+        && job.picture.is_none()
+    {
+        let fill = |picture: &mut [f32]| Ok(avatar.picture_input().fill(crop, picture)?);
+        if let Some(picture) = bound.draw(part, job.avatar_frame, slot.staged(index), fill)? {
+            return Ok(picture);
+        }
+    }
+    stage_inputs(network, (avatar, crop), slot, index)?;
+    network.run()?;
+    Ok(network.output(0))
 }
 
 pub(super) struct CpuLane {
@@ -82,23 +118,22 @@ impl CpuLane {
         let at = match self.generators.iter().position(|bound| bound.id == id) {
             Some(at) => at,
             None => {
-                let network = self.table.find_generator(id).ok_or(BackendError::Unloaded)?.bind()?;
+                let model = self.table.find_generator(id).ok_or(BackendError::Unloaded)?;
                 self.easel.fit(&avatar);
-                self.generators.push(BoundGenerator { id, network, patchers: Patchers::default() });
+                self.generators.push(BoundGenerator::new(id, model)?);
                 self.generators.len() - 1
             }
         };
-        let BoundGenerator { network, patchers, .. } = &mut self.generators[at];
+        let BoundGenerator { network, still, patchers, .. } = &mut self.generators[at];
         let mut times = StageTimes::default();
         for index in 0..slot.len() {
             let start = Instant::now();
             let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
             let crop = avatar.crop(avatar_frame, &mut self.crops)?;
-            stage_inputs(network, (&avatar, crop), slot, index)?;
-            network.run()?;
+            let picture = generate((network, still), (&avatar, crop), slot, index)?;
             let generated = Instant::now();
             times.network += generated - start;
-            let source = Source::Generated { picture: network.output(0), crop };
+            let source = Source::Generated { picture, crop };
             self.easel.draw(&avatar, patchers, avatar_frame, source, (format, slot.output_mut(index)))?;
             times.composite += generated.elapsed();
         }

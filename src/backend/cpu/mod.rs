@@ -6,6 +6,7 @@
 
 mod lane;
 mod models;
+mod still;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use models::{EncoderModel, GeneratorModel};
 
 use self::lane::CpuLane;
 use self::models::{Loader, Table};
+use self::still::{Allowance, StillPart};
 use super::{Backend, BackendError, BackendInfo, Lane, Models};
 use crate::avatar::Bundle;
 use crate::batch::slot::SlotShape;
@@ -34,8 +36,22 @@ impl CpuBackend {
     pub fn new(library: Option<&Path>, threads_per_slot: usize) -> Result<Self, BackendError> {
         let runtime = OnnxRuntime::load(library)?;
         let info = runtime.info().clone();
-        let loader = Loader { runtime, threads: threads_per_slot.max(1) };
+        let loader = Loader { runtime, threads: threads_per_slot.max(1), still_allowance: Allowance::new(0) };
         Ok(Self { loader, table: Arc::new(Table::new()), info })
+    }
+
+    /// Keeps, of avatars that are loaded from now on, what their generators make of each picture before they hear anything, in at most
+    /// `bytes` of memory: a fifth of the time less a frame, and the same bytes.
+    #[must_use]
+    pub fn keep_pictures(mut self, bytes: u64) -> Self {
+        self.loader.still_allowance = Allowance::new(bytes);
+        self
+    }
+
+    /// Pictures of which that is kept now.
+    #[must_use]
+    pub fn kept_pictures(&self) -> usize {
+        self.table.generators().iter().filter_map(|generator| generator.still.as_ref()).map(StillPart::kept).sum()
     }
 }
 

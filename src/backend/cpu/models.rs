@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use super::still::{Allowance, StillPart};
 use crate::avatar::Bundle;
 use crate::backend::BackendError;
-use crate::onnxruntime::{BoundNetwork, Network, OnnxError, OnnxRuntime, TensorSpec};
+use crate::onnxruntime::{BoundNetwork, Halved, Network, OnnxError, OnnxRuntime, TensorSpec};
 
 /// An audio encoder: mel window `[1, 1, mels, 16]` to feature `[1, 512]`.
 pub struct EncoderModel {
@@ -28,6 +29,7 @@ pub struct GeneratorModel {
     network: Network,
     inputs: [TensorSpec; 2],
     output: TensorSpec,
+    pub(super) still: Option<StillPart>,
 }
 
 impl GeneratorModel {
@@ -43,12 +45,24 @@ impl GeneratorModel {
     pub fn bind(&self) -> Result<BoundNetwork, OnnxError> {
         BoundNetwork::new(&self.network, &self.inputs, std::slice::from_ref(&self.output))
     }
+
+    /// The picture's tensor.
+    pub(super) fn picture(&self) -> &TensorSpec {
+        &self.inputs[Self::PICTURE]
+    }
+
+    /// The same generator as two networks, between which the `seams` pass.
+    pub(super) fn halved(&self, first: Network, second: Network, seams: Vec<TensorSpec>) -> Halved {
+        let [item, other] = self.inputs.clone();
+        Halved { first, second, item, seams, other, output: self.output.clone() }
+    }
 }
 
 /// Loads networks into the table of the CPU backend.
 pub(super) struct Loader {
     pub(super) runtime: OnnxRuntime,
     pub(super) threads: usize,
+    pub(super) still_allowance: Allowance,
 }
 
 pub(super) type Table = crate::backend::table::Table<EncoderModel, GeneratorModel>;
@@ -58,15 +72,21 @@ impl Loader {
         let shape = &bundle.generator.shape;
         let size = bundle.manifest.generator.size_px as usize;
         let [channels, height, width] = shape.audio_dims;
-        let model = GeneratorModel {
-            network: Network::load(&self.runtime, &bundle.generator.path, self.threads)?,
+        let path = &bundle.generator.path;
+        let mut model = GeneratorModel {
+            network: Network::load(&self.runtime, path, self.threads)?,
             inputs: [
                 TensorSpec::new(&shape.picture.name, &[1, 6, size, size]),
                 TensorSpec::new(&shape.audio.name, &[1, channels, height, width]),
             ],
             output: TensorSpec::new(&shape.output.name, &[1, 3, size, size]),
+            still: None,
         };
-        try_run(&bundle.generator.path, model.bind()?)?;
+        try_run(path, model.bind()?)?;
+        model.still = StillPart::of(self, bundle, &model).unwrap_or_else(|error| {
+            tracing::warn!("{error}; the generator is run whole");
+            None
+        });
         Ok(model)
     }
 

@@ -23,7 +23,7 @@ use super::patch::rewrite;
 use super::trace::Node;
 use super::value_info::{F32, TensorInfo, last_field, read_value_info};
 use super::view::{GraphInfo, find_graph};
-use super::wire::{Field, fields, put_bytes, put_varint};
+use super::wire::{Field, fields, put_bytes, put_int};
 
 /// `TensorProto.DataType.FLOAT16`.
 const F16: i64 = 10;
@@ -198,11 +198,6 @@ fn put_cast(out: &mut Vec<u8>, from: &str, to: &str, element: i64) {
     put_bytes(&mut node, 4, b"Cast");
     put_bytes(&mut node, 5, &attribute);
     put_bytes(out, 1, &node);
-}
-
-fn put_int(out: &mut Vec<u8>, number: u32, value: i64) {
-    put_varint(out, u64::from(number) << 3);
-    put_varint(out, value as u64);
 }
 
 fn is_float(info: &TensorInfo) -> bool {

@@ -1,0 +1,163 @@
+//! Cuts a generator in two: what depends on the picture alone, and the rest, which hears the sound. What the first part makes of a picture is
+//! the same every time the picture is drawn.
+
+use std::collections::{HashMap, HashSet};
+
+use super::error::OnnxError;
+use super::patch::rewrite;
+use super::trace::Node;
+use super::value_info::{last_field, read_value_info};
+use super::view::{GraphInfo, find_graph};
+use super::wire::{fields, put_bytes, put_int};
+
+/// Operators whose graphs inside may use any tensor outside.
+const WITH_GRAPHS: [&str; 4] = ["If", "Loop", "Scan", "SequenceMap"];
+
+/// A network's two halves. Tensors called seams are outputs of the first and inputs of the second.
+#[derive(Debug)]
+pub struct Halves<'a> {
+    model: &'a [u8],
+    picture: &'a str,
+    /// Names of the tensors that the second half takes from the first, in order.
+    pub seams: Vec<&'a str>,
+    /// Tensors that depend on the picture alone.
+    still: HashSet<&'a str>,
+}
+
+/// Cuts the serialised network `model` between what its input `picture` alone decides and all else. `None` where there is nothing to cut, or
+/// where it cannot be shown where: weights in other files, graphs within nodes, a picture that meets the sound as it is.
+///
+/// # Errors
+/// [`OnnxError`] when it is no network.
+pub fn split<'a>(model: &'a [u8], picture: &'a str) -> Result<Option<Halves<'a>>, OnnxError> {
+    let info = GraphInfo::parse(model)?;
+    let is_output = |name: &str| info.outputs.iter().any(|output| output.name == name);
+    let (mut still, mut sound) = (HashSet::from([picture]), HashSet::new());
+    sound.extend(info.inputs.iter().map(|input| input.name.as_str()).filter(|&name| name != picture));
+    let nodes = nodes(find_graph(model)?)?;
+    let (mut seams, mut whole) = (Vec::new(), info.external.is_empty());
+    for node in &nodes {
+        whole &= node.is_standard() && !WITH_GRAPHS.contains(&node.op);
+        let hears = node.inputs.iter().any(|&input| sound.contains(input));
+        let sees = node.inputs.iter().any(|&input| still.contains(input));
+        if hears {
+            for &input in &node.inputs {
+                if still.contains(input) && !seams.contains(&input) {
+                    seams.push(input);
+                }
+            }
+            sound.extend(node.outputs.iter().copied());
+        } else if sees {
+            still.extend(node.outputs.iter().copied());
+        }
+    }
+    whole &= !seams.is_empty() && !seams.contains(&picture) && !still.iter().any(|&name| is_output(name));
+    Ok(whole.then_some(Halves { model, picture, seams, still }))
+}
+
+fn nodes(graph: &[u8]) -> Result<Vec<Node<'_>>, OnnxError> {
+    let mut nodes = Vec::new();
+    for field in fields(graph) {
+        let field = field?;
+        if field.number == 1 {
+            nodes.push(Node::parse(field.bytes()?)?);
+        }
+    }
+    Ok(nodes)
+}
+
+impl Halves<'_> {
+    /// The half that sees: the picture to the seams, whose shapes its runtime finds out.
+    ///
+    /// # Errors
+    /// [`OnnxError`].
+    pub fn seeing(&self) -> Result<Vec<u8>, OnnxError> {
+        let outputs = self.seams.iter().map(|seam| tensor_info(seam, None)).collect();
+        self.half(&self.seams, |name| name == self.picture, Vec::new(), Some(outputs))
+    }
+
+    /// The half that hears: the seams, of these shapes, and the sound to the picture.
+    ///
+    /// # Errors
+    /// [`OnnxError`].
+    pub fn hearing(&self, shapes: &[Vec<i64>]) -> Result<Vec<u8>, OnnxError> {
+        let inputs = self.seams.iter().zip(shapes).map(|(seam, shape)| tensor_info(seam, Some(shape))).collect();
+        let info = GraphInfo::parse(self.model)?;
+        let outputs: Vec<_> = info.outputs.iter().map(|output| output.name.as_str()).collect();
+        self.half(&outputs, |name| !self.still.contains(name), inputs, None)
+    }
+
+    /// What `outputs` need of the nodes and weights, up to the seams. Of the inputs those that are `kept` stay; `inputs` are added, and
+    /// `outputs` stand in for the graph's own.
+    fn half(
+        &self,
+        outputs: &[&str],
+        kept: impl Fn(&str) -> bool,
+        inputs: Vec<Vec<u8>>,
+        new_outputs: Option<Vec<Vec<u8>>>,
+    ) -> Result<Vec<u8>, OnnxError> {
+        let graph = find_graph(self.model)?;
+        let nodes = nodes(graph)?;
+        let makers: HashMap<&str, usize> =
+            nodes.iter().enumerate().flat_map(|(at, node)| node.outputs.iter().map(move |&name| (name, at))).collect();
+        let given: &[&str] = if inputs.is_empty() { &[] } else { &self.seams };
+        let (mut needed, mut used) = (vec![false; nodes.len()], HashSet::new());
+        let mut open = outputs.to_vec();
+        while let Some(name) = open.pop() {
+            if given.contains(&name) || !used.insert(name) {
+                continue;
+            }
+            if let Some(&at) = makers.get(name).filter(|&&at| !std::mem::replace(&mut needed[at], true)) {
+                open.extend(nodes[at].inputs.iter().copied());
+            }
+        }
+        let mut needed = needed.into_iter();
+        let mut half = rewrite(graph, |field, _| {
+            Ok(match field.number {
+                1 => !needed.next().unwrap_or(false),
+                5 => !last_field(field.bytes()?, 8)?
+                    .is_some_and(|name| name.text().is_ok_and(|name| used.contains(name))),
+                // Inputs, among which older files list the weights.
+                11 => {
+                    let name = read_value_info(field.bytes()?)?.name;
+                    !(kept(&name) && used.contains(name.as_str()))
+                }
+                12 => new_outputs.is_some(),
+                // Shapes in between, which runtimes infer.
+                13 => true,
+                _ => false,
+            })
+        })?;
+        inputs.iter().for_each(|input| put_bytes(&mut half, 11, input));
+        new_outputs.iter().flatten().for_each(|output| put_bytes(&mut half, 12, output));
+        rewrite(self.model, |field, out| {
+            if field.number == 7 {
+                put_bytes(out, 7, &half);
+            }
+            Ok(field.number == 7)
+        })
+    }
+}
+
+/// A `ValueInfoProto` of float32, of any shape where none is given.
+fn tensor_info(name: &str, shape: Option<&[i64]>) -> Vec<u8> {
+    let (mut tensor, mut value_type, mut info) = (Vec::new(), Vec::new(), Vec::new());
+    put_int(&mut tensor, 1, 1);
+    if let Some(shape) = shape {
+        let mut dims = Vec::new();
+        for &size in shape {
+            let mut dim = Vec::new();
+            put_int(&mut dim, 1, size);
+            put_bytes(&mut dims, 1, &dim);
+        }
+        put_bytes(&mut tensor, 2, &dims);
+    }
+    put_bytes(&mut value_type, 1, &tensor);
+    put_bytes(&mut info, 1, name.as_bytes());
+    put_bytes(&mut info, 2, &value_type);
+    info
+}
+
+#[cfg(test)]
+#[path = "split_tests.rs"]
+mod tests;

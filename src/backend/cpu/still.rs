@@ -1,0 +1,164 @@
+//! What a generator makes of an avatar's pictures before it hears anything, kept: a quarter of its work, the same every time a picture is
+//! drawn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::models::{GeneratorModel, Loader};
+use crate::avatar::Bundle;
+use crate::avatar::onnx::split;
+use crate::backend::BackendError;
+use crate::backend::table::read_network;
+use crate::onnxruntime::halves::output_shapes;
+use crate::onnxruntime::{Bank, BoundHalves, Halved, Item, Network, OnnxError, TensorSpec};
+
+/// Memory that all avatars of a backend may take for it, in bytes.
+#[derive(Debug, Clone)]
+pub(super) struct Allowance(Arc<AtomicU64>);
+
+/// A part of it, given back when dropped.
+struct Taken {
+    allowance: Allowance,
+    bytes: u64,
+}
+
+impl Allowance {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(Arc::new(AtomicU64::new(bytes)))
+    }
+
+    /// As many items of `item_bytes` as there is room for, at most `wanted`.
+    fn take(&self, item_bytes: u64, wanted: u64) -> (u64, Taken) {
+        let mut items = 0;
+        let take = |left: u64| {
+            items = wanted.min(left.checked_div(item_bytes).unwrap_or(0));
+            Some(left - items * item_bytes)
+        };
+        // Never refused: the closure always has an answer.
+        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        (items, Taken { allowance: self.clone(), bytes: items * item_bytes })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.allowance.0.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// A generator in halves, and what the first has made of each picture.
+pub struct StillPart {
+    halved: Halved,
+    bank: Bank,
+    _taken: Taken,
+}
+
+/// One thread's buffers for them.
+pub(super) struct BoundStillPart {
+    halves: BoundHalves,
+}
+
+impl StillPart {
+    /// Cuts the avatar's generator in two, where there is memory for what the first half makes, the network can be cut, and the
+    /// halves together give the same bits as the whole.
+    ///
+    /// # Errors
+    /// What ONNX Runtime refuses; the whole generator does without then.
+    pub(super) fn of(loader: &Loader, bundle: &Bundle, whole: &GeneratorModel) -> Result<Option<Self>, BackendError> {
+        if loader.still_allowance.is_empty() {
+            return Ok(None);
+        }
+        let path = &bundle.generator.path;
+        let content = read_network(path)?;
+        let Ok(Some(cut)) = split(&content, &bundle.generator.shape.picture.name) else {
+            tracing::debug!("{}: no part of it depends on the picture alone", path.display());
+            return Ok(None);
+        };
+        let load = |half: Result<Vec<u8>, _>| match half {
+            Ok(half) => Network::load_content(&loader.runtime, path, &half, loader.threads).map(Some),
+            // It has been read once before.
+            Err(_) => Ok(None),
+        };
+        let Some(first) = load(cut.seeing())? else { return Ok(None) };
+        let Some(shapes) = output_shapes(&first, whole.picture(), &cut.seams)? else { return Ok(None) };
+        let Some(second) = load(cut.hearing(&shapes))? else { return Ok(None) };
+        let seam = |(name, shape): (&&str, Vec<i64>)| TensorSpec { name: (*name).to_owned(), shape };
+        let seams: Vec<_> = cut.seams.iter().zip(shapes).map(seam).collect();
+        let halved = whole.halved(first, second, seams);
+        if !same_bits(whole, &halved)? {
+            tracing::debug!("{}: its halves give other bits than the whole; it is not cut", path.display());
+            return Ok(None);
+        }
+        let (item_bytes, pictures) = (Bank::item_bytes(&halved.seams), bundle.frames.len());
+        let (items, taken) = loader.still_allowance.take(item_bytes as u64, pictures as u64);
+        if items == 0 {
+            return Ok(None);
+        }
+        tracing::info!(
+            "{}: what it makes of {items} of {pictures} pictures alone is kept once drawn, {:.1} MB each",
+            path.display(),
+            item_bytes as f64 / 1e6
+        );
+        let bank = Bank::new(&halved.seams, usize::try_from(items).unwrap_or(pictures))?;
+        Ok(Some(Self { halved, bank, _taken: taken }))
+    }
+
+    /// Pictures that are kept.
+    pub(super) fn kept(&self) -> usize {
+        self.bank.kept()
+    }
+
+    pub(super) fn bind(&self) -> Result<BoundStillPart, OnnxError> {
+        Ok(BoundStillPart { halves: BoundHalves::new(&self.halved)? })
+    }
+}
+
+impl BoundStillPart {
+    /// Draws picture `index` to the sound of `context`; `fill` writes the picture's input where that is needed. `None` when the whole
+    /// network has to: there is no room for this picture, or another thread is making room.
+    pub(super) fn draw(
+        &mut self,
+        part: &StillPart,
+        index: usize,
+        context: &[f32],
+        fill: impl FnOnce(&mut [f32]) -> Result<(), BackendError>,
+    ) -> Result<Option<&[f32]>, BackendError> {
+        let kept = match part.bank.item(index) {
+            Item::Kept(kept) => kept,
+            Item::Blank(blank) => {
+                fill(self.halves.item_mut())?;
+                self.halves.make(blank)?
+            }
+            Item::Elsewhere => return Ok(None),
+        };
+        self.halves.other_mut().copy_from_slice(context);
+        Ok(Some(self.halves.go_on(kept)?))
+    }
+}
+
+/// Whether the halves make the same of some noise as the whole, to the bit.
+fn same_bits(whole: &GeneratorModel, halved: &Halved) -> Result<bool, OnnxError> {
+    let mut state = 1_u32;
+    let mut noise = |to: &mut [f32]| {
+        for value in to {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *value = (state >> 8) as f32 / (1 << 24) as f32;
+        }
+    };
+    let mut bound = whole.bind()?;
+    noise(bound.input_mut(GeneratorModel::PICTURE));
+    noise(bound.input_mut(GeneratorModel::CONTEXT));
+    bound.run()?;
+    let mut halves = BoundHalves::new(halved)?;
+    halves.item_mut().copy_from_slice(bound.input_mut(GeneratorModel::PICTURE));
+    halves.other_mut().copy_from_slice(bound.input_mut(GeneratorModel::CONTEXT));
+    let bank = Bank::new(&halved.seams, 1)?;
+    let Item::Blank(blank) = bank.item(0) else { return Ok(false) };
+    let kept = halves.make(blank)?;
+    let bits = |picture: &[f32]| picture.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+    Ok(bits(halves.go_on(kept)?) == bits(bound.output(0)))
+}

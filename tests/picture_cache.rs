@@ -1,0 +1,50 @@
+//! What generators make of pictures alone is kept, and nobody can tell from the frames.
+
+mod common;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use common::{JPEG, Take, bytes, cpu_backend, cpu_backend_that_keeps, demo, engine, load, perform, root};
+use lipsyncd::audio::read_wav;
+use lipsyncd::avatar::LoadedAvatar;
+use lipsyncd::backend::Backend;
+use lipsyncd::session::SessionOptions;
+
+/// Bytes that the demo's generator makes of one picture before it hears anything: six tensors of float32.
+const DEMO_PICTURE: u64 = 4 * (409_600 + 307_200 + 204_800 + 102_400 + 38_400 + 16_000);
+
+/// The demo's sentence, as often as `times` says, spoken by two lanes.
+async fn speak(backend: &Arc<dyn Backend>, avatar: &Arc<LoadedAvatar>, times: usize) -> Vec<Take> {
+    let engine = engine(backend, 2, 8, 1);
+    let pcm = read_wav(&root().join("avatars/demo/sentence.wav")).unwrap();
+    let options = || SessionOptions { max_frames: Some(60), ..SessionOptions::new(JPEG, pcm.sample_rate_hz) };
+    let mut takes = Vec::new();
+    for _ in 0..times {
+        takes.push(perform(&engine, avatar, options(), &pcm.samples).await);
+    }
+    takes
+}
+
+#[tokio::test]
+async fn frames_are_the_same_bytes_whatever_is_kept() {
+    let backend = cpu_backend();
+    let whole = speak(&backend, &load(&backend, &demo()), 1).await.remove(0);
+    let pictures = whole.frames.iter().map(|frame| frame.avatar_frame).collect::<HashSet<_>>().len();
+    assert!(pictures > 10);
+    // Room for all, for ten and a half, for not even one.
+    for (room, kept) in [(1 << 30, pictures), (DEMO_PICTURE * 21 / 2, 10), (DEMO_PICTURE - 1, 0)] {
+        let keeper = cpu_backend_that_keeps(room);
+        let backend: Arc<dyn Backend> = Arc::clone(&keeper) as _;
+        // The second time in memory that the first has given back.
+        for _ in 0..2 {
+            let avatar = load(&backend, &demo());
+            for take in speak(&backend, &avatar, 2).await {
+                assert!(bytes(&take.frames) == bytes(&whole.frames), "other bytes with room for {kept} pictures");
+            }
+            assert_eq!(keeper.kept_pictures(), kept);
+            drop(avatar);
+            assert_eq!(keeper.kept_pictures(), 0);
+        }
+    }
+}
