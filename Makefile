@@ -6,6 +6,9 @@ PYTHON ?= python3
 OUT ?= out
 AVATAR ?= demo
 AUDIO ?= avatars/demo/sentence.wav
+SOAK_SECONDS ?= 600
+LIVE_SECONDS ?= 300
+SOAK_VIEWERS ?= 200
 VENV := .cache/venv
 BIN := target/release/lipsyncd
 CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lipsyncd
@@ -15,7 +18,7 @@ NVIDIA := .cache/nvidia/complete
 ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
 
 .PHONY: gpu-check help packages gpu-packages onnxruntime build kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
-.PHONY: native-test bench bench-avatar clean
+.PHONY: native-test bench bench-live soak bench-avatar clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -106,6 +109,13 @@ native-test: gpu-packages onnxruntime $(VENV)/requirements ## The native engine 
 	$(VENV)/bin/python engines/networks/build.py --width mobile --seed 7 --out .cache/networks/mobile
 	$(VENV)/bin/python engines/networks/build.py --width tiny --batch 1-baked --seed 7 --out .cache/networks/tiny-baked
 	LIPSYNCD_NETWORKS=$(CURDIR)/.cache/networks $(CARGO) test --locked --test native_program --test native_kernels -- --ignored --nocapture
+
+bench-live: build onnxruntime $(VENV)/requirements ## Live viewers beside what the networks alone allow (LIVE_SECONDS=300); wants an idle machine
+	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) $(VENV)/bin/python benches/live.py --seconds $(LIVE_SECONDS)
+
+soak: packages onnxruntime ## Ten minutes of 200 viewers who come, interrupt, stall and vanish (SOAK_SECONDS=600 SOAK_VIEWERS=200)
+	LIPSYNCD_SOAK_SECONDS=$(SOAK_SECONDS) LIPSYNCD_SOAK_VIEWERS=$(SOAK_VIEWERS) \
+	    $(CARGO) test --locked --release --test soak -- --nocapture
 
 bench-avatar: $(VENV)/requirements ## Make out/avatars/full: the full-size network, random weights, for benchmarks
 	$(VENV)/bin/python engines/networks/standin.py --width full --out $(OUT)/avatars/full

@@ -138,7 +138,7 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
             ready.each_feature(|work, feature| {
                 if let WorkKind::Window(index) = work.kind {
                     work.session.add_times(share);
-                    work.session.put_feature(work, index, feature);
+                    work.session.put_feature(work, index, feature, times);
                 }
             });
             let (now, recorder) = (Instant::now(), whole.queue.recorder());
@@ -151,7 +151,7 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
                     work.session.avatar().frame_done(share);
                 }
                 match work.kind {
-                    WorkKind::Frame(index) => work.session.put_frame(work, index, picture),
+                    WorkKind::Frame(index) => work.session.put_frame(work, index, picture, times),
                     WorkKind::Closing(frame) => work.session.put_closing(work, frame, picture),
                     WorkKind::Window(_) => {}
                 }

@@ -12,6 +12,8 @@ pub struct Turns {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Sessions that may ask.
+    sessions: usize,
     /// Who speaks, and the lanes that keeps busy.
     speaking: Vec<(usize, f64)>,
     /// Who waits, longest first.
@@ -19,6 +21,21 @@ struct State {
 }
 
 impl Turns {
+    /// Makes room for one more session, so that turns never allocate while frames are drawn; [`Self::release`] follows.
+    pub fn reserve(&self) {
+        let mut state = self.lock();
+        state.sessions += 1;
+        let (speaking, waiting) = (state.sessions - state.speaking.len(), state.sessions - state.waiting.len());
+        state.speaking.reserve(speaking);
+        state.waiting.reserve(waiting);
+    }
+
+    /// Gives back what [`Self::reserve`] took; `session` neither speaks nor waits any more.
+    pub fn release(&self, session: usize) {
+        self.end(session);
+        self.lock().sessions -= 1;
+    }
+
     /// Whether `session`, which keeps `lanes` lanes busy while it speaks, may begin so that at most `most` lanes are: then it
     /// has its turn, and otherwise its place in the queue until it asks again. Whoever is alone may begin in any case.
     pub fn ask(&self, session: usize, lanes: f64, most: f64) -> bool {
@@ -69,6 +86,7 @@ mod tests {
     #[test]
     fn turns_are_given_while_there_are_lanes_and_in_the_order_of_asking() {
         let turns = Turns::default();
+        (0..5).for_each(|_| turns.reserve());
         let ask = |session| turns.ask(session, 0.4, 1.0);
         assert!(ask(1) && ask(2));
         assert!(!ask(3) && !ask(4), "a third would be 1.2 lanes");

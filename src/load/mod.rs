@@ -12,8 +12,10 @@
 //! | `stream` | one stream over the network |
 //! | `crowd` | all of them, from the first call to the last frame |
 //! | `tally` | what is counted while they run |
+//! | `quantiles` | a distribution in a few figures |
 //! | `report` | the figures made of it, as JSON |
 //! | `capacity` | the search for the most streams: pure |
+//! | `first_parts` | where the times to first frames went |
 //! | `ledger` | what a call is owed: the order of utterances, cuts and frames |
 //! | `jpeg_check` | whether a frame is a whole JPEG of the right size |
 //! | `cpu` | processor time of this process and of a daemon on this machine |
@@ -22,11 +24,13 @@
 mod capacity;
 mod cpu;
 mod crowd;
+mod first_parts;
 mod jpeg_check;
 mod ledger;
 mod options;
 mod pace;
 mod player;
+mod quantiles;
 mod random;
 mod report;
 mod script;
@@ -41,6 +45,7 @@ pub use capacity::{Search, Step};
 pub use crowd::{Crowd, CrowdError, Progress};
 pub use options::LoadOptions;
 pub use pace::Pace;
-pub use report::{Capacity, Quantiles, Report, StepReport};
+pub use quantiles::Quantiles;
+pub use report::{Capacity, Report, StepReport};
 pub use speech::Speech;
 pub use tally::Tally;

@@ -1,9 +1,10 @@
 //! The figures of a run, as JSON. The names are stable; `docs/operations.md` explains them.
 
-use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::LoadOptions;
+use super::first_parts::FirstPartsMs;
+use super::quantiles::{Quantiles, rounded};
 use super::tally::Tally;
 use crate::chain::sentence;
 use crate::rpc::client::ClientError;
@@ -34,6 +35,7 @@ pub struct Report {
     pub miss_percent: f64,
     first_frame_ms: Option<Quantiles>,
     first_frame_after_sound_ms: Option<Quantiles>,
+    first_frame_parts_ms: FirstPartsMs,
     delay_ms: Option<Quantiles>,
     lateness_ms: Option<Quantiles>,
     bytes_per_second: f64,
@@ -102,21 +104,6 @@ struct Interrupts {
 pub(super) struct Cpu {
     server_cores: Option<f64>,
     client_cores: Option<f64>,
-}
-
-/// A distribution, to two significant figures.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Quantiles {
-    /// Times recorded.
-    pub count: u64,
-    /// Median, ms.
-    pub p50: f64,
-    /// 95th percentile, ms.
-    pub p95: f64,
-    /// 99th percentile, ms.
-    pub p99: f64,
-    /// Largest, ms.
-    pub max: f64,
 }
 
 /// The most streams a daemon carries.
@@ -211,6 +198,7 @@ impl Report {
             miss_percent: (tally.miss_percent() * 1e5).round() / 1e5,
             first_frame_ms: Quantiles::of(&tally.first_frame),
             first_frame_after_sound_ms: Quantiles::of(&tally.first_frame_after_sound),
+            first_frame_parts_ms: tally.first_parts.ms(),
             delay_ms: Quantiles::of(&tally.delay),
             lateness_ms: Quantiles::of(&tally.lateness),
             bytes_per_second: per_second(bytes),
@@ -270,20 +258,6 @@ fn error(streams: Streams, failures: &[ClientError]) -> Option<String> {
     (streams.held == 0).then(|| format!("the daemon took none of {} streams: it has no room", streams.asked))
 }
 
-impl Quantiles {
-    /// Of times in µs; `None` when there are none.
-    fn of(histogram: &Histogram<u64>) -> Option<Self> {
-        let ms = |quantile: f64| rounded(histogram.value_at_quantile(quantile) as f64 / 1e3);
-        (!histogram.is_empty()).then(|| Self {
-            count: histogram.len(),
-            p50: ms(0.5),
-            p95: ms(0.95),
-            p99: ms(0.99),
-            max: rounded(histogram.max() as f64 / 1e3),
-        })
-    }
-}
-
 impl Cpu {
     /// From processor seconds of the daemon and of this process, before and after `elapsed_s`.
     pub(super) fn between(
@@ -294,8 +268,4 @@ impl Cpu {
         let cores = |before: Option<f64>, after: Option<f64>| Some(rounded((after? - before?) / elapsed_s.max(1e-3)));
         Self { server_cores: cores(before.0, after.0), client_cores: cores(before.1, after.1) }
     }
-}
-
-fn rounded(value: f64) -> f64 {
-    (value * 1e3).round() / 1e3
 }

@@ -216,7 +216,10 @@ impl LiveStream {
         talk.last_heard_s = now_s;
         match heard {
             Heard::Frame(frame) => self.see(talk, &frame, now_s),
-            Heard::Done { .. } => {
+            Heard::Done { first_frame, .. } => {
+                if let Some(times) = first_frame.filter(|_| !self.slow) {
+                    self.stage.count(|tally| tally.first_parts.note(times));
+                }
                 let missing = talk.ledger.done(|samples| talk.pace.frames(samples, self.stage.rate_hz));
                 if !self.slow {
                     self.stage.count(|tally| tally.missing += missing);

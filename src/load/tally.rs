@@ -2,6 +2,8 @@
 
 use hdrhistogram::Histogram;
 
+use super::first_parts::FirstParts;
+
 /// Longest time that is told from longer ones, µs: an hour.
 const LONGEST_US: u64 = 3_600_000_000;
 
@@ -42,6 +44,8 @@ pub struct Tally {
     pub first_frame: Histogram<u64>,
     /// The same, less the look-ahead that the sound itself needs.
     pub first_frame_after_sound: Histogram<u64>,
+    /// Where these times went.
+    pub first_parts: FirstParts,
     /// From the moment a frame's sound was sent to the frame.
     pub delay: Histogram<u64>,
     /// How long after it was due a frame came; 0 when in time.
@@ -81,7 +85,6 @@ pub(super) struct Arrival {
 
 impl Tally {
     pub(super) fn new() -> Self {
-        let histogram = || Histogram::new_with_bounds(1, LONGEST_US, 2).expect("the bounds are constants that fit");
         Self {
             frames: 0,
             bytes: 0,
@@ -100,6 +103,7 @@ impl Tally {
             disconnects: 0,
             first_frame: histogram(),
             first_frame_after_sound: histogram(),
+            first_parts: FirstParts::new(),
             delay: histogram(),
             lateness: histogram(),
             interrupted: histogram(),
@@ -164,6 +168,11 @@ impl Tally {
         }
         &mut self.seconds[index]
     }
+}
+
+/// An empty distribution of times in µs.
+pub(super) fn histogram() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LONGEST_US, 2).expect("the bounds are constants that fit")
 }
 
 /// Adds a time; what is negative counts as 0.

@@ -20,7 +20,7 @@ use super::synthesize::AbortOnDrop;
 use crate::telemetry::Overdue;
 
 /// Time past its deadline in which a call's own answers may still say so.
-const GRACE: Duration = Duration::from_millis(50);
+const GRACE: Duration = Duration::from_millis(20);
 
 /// The answers of a call, as its connection has them.
 pub(super) struct Leased<S> {

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use super::closing::{Closing, FADE_FRAMES};
 use super::feed::Feed;
+use super::first::FirstFrame;
 use super::options::{Pace, SessionOptions};
 use super::picture::Picture;
 use super::reader::{Cut, SessionError};
@@ -51,6 +52,8 @@ pub(super) struct State {
     pub feed: Option<Feed>,
     /// Of the same: the frames beyond a cut.
     pub closing: Option<Closing>,
+    /// The way of the utterance's first frame.
+    pub first: FirstFrame,
     /// Whether the utterance has a turn on the device.
     pub has_turn: bool,
     /// Samples of the utterance so far, at the client's rate.
@@ -119,6 +122,7 @@ impl SessionCore {
         let windows = Utterance::<Picture>::feature_capacity(avatar.context(), options.outbox_frames);
         let reserved_items = windows + options.outbox_frames + closing_frames;
         queue.reserve(reserved_items, is_live(options.pace));
+        queue.turns().reserve();
         let unseen = options.pace.is_unseen();
         if !unseen {
             avatar.session_opened();
@@ -132,6 +136,7 @@ impl SessionCore {
             position: options.start_position,
             feed: options.idle_frames.map(|_| Feed::new(avatar.fps(), Instant::now())),
             closing: options.idle_frames.map(|_| Closing::new(avatar.context_len())),
+            first: FirstFrame::default(),
             has_turn: false,
             samples: 0,
             anchor: None,
@@ -232,6 +237,14 @@ impl SessionCore {
         }
     }
 
+    /// Frame `index` is being taken: if it is the first, its way is recorded.
+    pub(super) fn note_first(&self, state: &mut State, index: usize) {
+        if index == 0 {
+            let times = state.first.taken(Instant::now());
+            self.meter.recorder().first_frame_parts(times);
+        }
+    }
+
     /// Moves the utterance on.
     pub(super) fn set_phase(&self, state: &mut State, phase: Phase) {
         state.phase = phase;
@@ -251,7 +264,7 @@ impl SessionCore {
 impl Drop for SessionCore {
     fn drop(&mut self) {
         self.queue.release(self.reserved_items, is_live(self.options.pace));
-        self.queue.turns().end(self.turn_id());
+        self.queue.turns().release(self.turn_id());
         if !self.is_unseen() {
             self.avatar.session_closed();
         }

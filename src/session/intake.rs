@@ -195,6 +195,7 @@ impl Intake {
         let mut state = self.core.lock();
         if state.phase == Phase::Idle {
             self.core.set_phase(&mut state, Phase::Speaking);
+            state.first.begin(Instant::now());
             self.core.reset(&mut state);
         }
         state.samples += samples as u64;

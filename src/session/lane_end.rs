@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::closing::{fade, weight};
 use super::core::SessionCore;
@@ -76,21 +77,22 @@ impl SessionCore {
         }
     }
 
-    /// Takes the feature of window `index`.
-    pub(crate) fn put_feature(self: &Arc<Self>, work: &Work, index: usize, feature: &[f32]) {
+    /// Takes the feature of window `index`, whose batch took `times`.
+    pub(crate) fn put_feature(self: &Arc<Self>, work: &Work, index: usize, feature: &[f32], times: StageTimes) {
         let mut state = self.lock();
         if state.generation == work.generation {
             if state.utterance.window_is_silent(index) {
                 self.avatar.silence().keep_feature(feature);
             }
             state.utterance.put_feature(index, feature);
+            state.first.window_done(Instant::now(), work.queued_at, times.network);
             self.pump(&mut state);
             self.room.notify_one();
         }
     }
 
-    /// Takes finished frame `index`.
-    pub(crate) fn put_frame(&self, work: &Work, index: usize, frame: PooledBuf) {
+    /// Takes finished frame `index`, whose batch took `times`.
+    pub(crate) fn put_frame(&self, work: &Work, index: usize, frame: PooledBuf, times: StageTimes) {
         let mut state = self.lock();
         if state.generation == work.generation
             && let Some(pose) = self.silent_pose(&state, index).filter(|&pose| !self.keeps(pose))
@@ -101,6 +103,9 @@ impl SessionCore {
             state = self.lock();
         }
         if state.generation == work.generation {
+            if index == 0 {
+                state.first.drawn(Instant::now(), work.queued_at, times.network, times.composite);
+            }
             state.utterance.put_frame(index, Picture::Drawn(frame));
             self.drawn.fetch_add(1, Ordering::Relaxed);
             if state.utterance.is_drawn() {

@@ -9,6 +9,8 @@
 //! | file | gives |
 //! | --- | --- |
 //! | [`options`] | what a session is opened with |
+//! | `mel_history` | its last mel frames, and which of them are silent |
+//! | `feature_history` | its last features, and which of them are of silent windows |
 //! | [`utterance`] | the counters and histories of one utterance: no locks, no threads |
 //! | [`core`](mod@core) | the state both ends and the lanes share |
 //! | [`intake`] | the writing end |
@@ -20,6 +22,7 @@
 //! | `silent_loop` | draws the silent pictures that are missing |
 //! | `lane_end` | what lanes do with a session |
 //! | `picture` | a finished frame, drawn or the silent one that is kept |
+//! | [`first`] | where the time to an utterance's first frame goes |
 //! | [`times`] | where its time goes |
 //!
 //! Nothing is dropped when one side is slow: the outbox bounds the frames made ahead of the reader, the
@@ -29,19 +32,23 @@
 pub mod closing;
 pub mod core;
 pub mod feed;
+pub mod first;
 pub mod intake;
 pub mod options;
 pub mod reader;
 pub mod times;
 pub mod utterance;
 
+mod feature_history;
 mod lane_end;
+mod mel_history;
 mod picture;
 mod schedule;
 mod silent_loop;
 mod ticks;
 
 pub use core::SessionCore;
+pub use first::FirstFrameTimes;
 pub use intake::{Intake, SessionEnded};
 pub use options::{IdleFrames, Pace, PictureOverride, SessionOptions};
 pub use reader::{Cut, Event, FrameReader, OutFrame, SessionError};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::{Phase, SessionCore};
+use super::first::FirstFrameTimes;
 use super::picture::Picture;
 use super::times::SessionTimes;
 use crate::backend::BackendError;
@@ -48,6 +49,8 @@ pub enum Event {
         frames: u64,
         /// Samples it had, at the client's rate.
         samples: u64,
+        /// Where the time to its first frame went; none without a frame.
+        first_frame: Option<FirstFrameTimes>,
     },
     /// The utterance was cut; no frame of it follows.
     Interrupted(Cut),
@@ -145,6 +148,7 @@ impl FrameReader {
         if state.feed.is_none()
             && let Some((index, picture)) = state.utterance.take_frame()
         {
+            self.core.note_first(&mut state, index);
             self.core.pump(&mut state);
             self.core.room.notify_one();
             let position = state.position.wrapping_add(index as u64);
@@ -155,10 +159,11 @@ impl FrameReader {
         if state.phase != Phase::Idle && state.utterance.is_complete() {
             let frames = state.utterance.frames_taken() as u64;
             let (utterance, samples) = (state.number, state.samples);
+            let first_frame = state.first.times().filter(|_| frames > 0);
             state.position = self.core.position_after(&state, frames);
             state.number = state.number.wrapping_add(1);
             self.core.forget(&mut state);
-            return Step::Event(Event::UtteranceDone { utterance, frames, samples });
+            return Step::Event(Event::UtteranceDone { utterance, frames, samples, first_frame });
         }
         if state.intake_gone && state.phase != Phase::Finishing {
             return Step::Over;

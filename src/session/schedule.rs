@@ -14,8 +14,12 @@ impl SessionCore {
     pub(super) fn pump(self: &Arc<Self>, state: &mut State) {
         let now = Instant::now();
         while let Some(index) = state.utterance.next_window() {
+            state.first.window_queued(now);
             match self.avatar.silence().feature() {
-                Some(feature) if state.utterance.window_is_silent(index) => state.utterance.put_feature(index, feature),
+                Some(feature) if state.utterance.window_is_silent(index) => {
+                    state.utterance.put_feature(index, feature);
+                    state.first.window_done(now, now, Duration::ZERO);
+                }
                 _ => self.push(state, WorkKind::Window(index), self.window_due(state, index, now), now),
             }
         }
@@ -25,6 +29,9 @@ impl SessionCore {
         while let Some(index) = state.utterance.next_frame() {
             match self.silent_pose(state, index).filter(|&pose| self.keeps(pose)) {
                 Some(pose) => {
+                    if index == 0 {
+                        state.first.drawn(now, now, Duration::ZERO, Duration::ZERO);
+                    }
                     state.utterance.put_frame(index, Picture::Silent { pose });
                     self.event.notify_one();
                 }

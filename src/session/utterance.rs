@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::audio::{Context, ContextRow, FrameClock, SILENT_MEL, WINDOW_MEL_FRAMES, Windows, fill_window};
+use super::feature_history::FeatureHistory;
+use super::mel_history::MelHistory;
+use crate::audio::{Context, ContextRow, FrameClock, WINDOW_MEL_FRAMES, Windows};
 use crate::avatar::onnx::FEATURE_LEN;
 
 /// Encoder windows a session may run ahead of what its frames need now.
@@ -32,20 +34,9 @@ struct Ended {
 pub struct Utterance<F> {
     clock: FrameClock,
     context: Context,
-    mels: usize,
     block_mel_frames: usize,
-    /// Last `mel_capacity` mel frames, a ring indexed by the mel frame's number.
-    mel: Vec<f32>,
-    mel_capacity: usize,
-    mel_end: usize,
-    /// Beside each mel frame, how many up to it are exactly silent.
-    mel_silent: Vec<usize>,
-    /// Features by window number, a ring; `feature_done` says which of them are in.
-    features: Vec<f32>,
-    feature_done: Vec<bool>,
-    /// Which of them are of exactly silent windows.
-    feature_silent: Vec<bool>,
-    features_end: usize,
+    mel: MelHistory,
+    features: FeatureHistory,
     windows_queued: usize,
     frames_queued: usize,
     /// Finished frames by number, a ring.
@@ -71,16 +62,9 @@ impl<F> Utterance<F> {
         Self {
             clock,
             context,
-            mels,
             block_mel_frames: limits.block_mel_frames,
-            mel: vec![0.0; mel_capacity * mels],
-            mel_capacity,
-            mel_end: 0,
-            mel_silent: vec![0; mel_capacity],
-            features: vec![0.0; feature_capacity * FEATURE_LEN],
-            feature_done: vec![false; feature_capacity],
-            feature_silent: vec![false; feature_capacity],
-            features_end: 0,
+            mel: MelHistory::new(mels, mel_capacity),
+            features: FeatureHistory::new(feature_capacity),
             windows_queued: 0,
             frames_queued: 0,
             outbox: std::iter::repeat_with(|| None).take(outbox_frames).collect(),
@@ -102,9 +86,8 @@ impl<F> Utterance<F> {
     /// Starts anew, keeping the memory: `max_frames` bounds its length, and with `fixed_context` it has
     /// exactly that many frames and needs no sound.
     pub fn reset(&mut self, max_frames: Option<usize>, fixed_context: Option<&Arc<[f32]>>) {
-        self.mel_end = 0;
-        self.features_end = 0;
-        self.feature_done.fill(false);
+        self.mel.clear();
+        self.features.clear();
         self.windows_queued = 0;
         self.frames_queued = 0;
         self.outbox.iter_mut().for_each(|frame| *frame = None);
@@ -119,38 +102,27 @@ impl<F> Utterance<F> {
     /// Whether one more block of sound fits.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.mel_end - self.oldest_mel() + self.block_mel_frames <= self.mel_capacity
+        self.mel.end() - self.oldest_mel() + self.block_mel_frames <= self.mel.capacity()
     }
 
     /// The oldest mel frame that a window, queued or to come, may read.
     fn oldest_mel(&self) -> usize {
-        let by_windows = self.clock.window_start(self.features_end);
+        let by_windows = self.clock.window_start(self.features.end());
         // If the sound ends now, the last windows slide back this far.
-        by_windows.min(self.mel_end.saturating_sub(WINDOW_MEL_FRAMES))
+        by_windows.min(self.mel.end().saturating_sub(WINDOW_MEL_FRAMES))
     }
 
     /// Adds mel frames `[n, mels]`; the caller has seen [`Self::has_room`].
     pub fn push_mel(&mut self, frames: &[f32]) {
-        for frame in frames.chunks_exact(self.mels) {
-            let at = self.mel_end % self.mel_capacity;
-            self.mel[at * self.mels..][..self.mels].copy_from_slice(frame);
-            let silent = frame.iter().all(|&band| band == SILENT_MEL);
-            self.mel_silent[at] = if silent { 1 + self.silent_before() } else { 0 };
-            self.mel_end += 1;
-        }
-    }
-
-    /// Exactly silent mel frames up to the last.
-    fn silent_before(&self) -> usize {
-        self.mel_end.checked_sub(1).map_or(0, |last| self.mel_silent[last % self.mel_capacity])
+        self.mel.push(frames);
     }
 
     /// The sound is complete; it covers `frames` video frames. With a fixed context there is no sound to
     /// count by, and the utterance is as long as it may be.
     pub fn finish(&mut self, frames: usize) {
         let frames = if self.fixed_context.is_some() { self.max_frames } else { frames };
-        let windows = self.clock.window_count(self.mel_end);
-        self.ended = Some(Ended { mel_frames: self.mel_end, windows, frames });
+        let windows = self.clock.window_count(self.mel.end());
+        self.ended = Some(Ended { mel_frames: self.mel.end(), windows, frames });
     }
 
     /// The next window to queue, each given once.
@@ -160,9 +132,9 @@ impl<F> Utterance<F> {
         }
         let known = match self.ended {
             Some(ended) => ended.windows,
-            None => self.clock.windows_ready(self.mel_end),
+            None => self.clock.windows_ready(self.mel.end()),
         };
-        let room = self.context.oldest_window(self.frames_taken) + self.feature_done.len();
+        let room = self.context.oldest_window(self.frames_taken) + self.features.capacity();
         let next = self.windows_queued;
         if next >= known.min(room) {
             return None;
@@ -190,49 +162,34 @@ impl<F> Utterance<F> {
 
     fn windows(&self) -> Windows {
         match self.ended {
-            Some(Ended { windows, .. }) => Windows::All { count: windows, done: self.features_end },
-            None => Windows::SoFar(self.features_end),
+            Some(Ended { windows, .. }) => Windows::All { count: windows, done: self.features.end() },
+            None => Windows::SoFar(self.features.end()),
         }
     }
 
-    /// The first mel frame of window `index`, and how many there are of it; the rest is silent.
-    fn window_span(&self, index: usize) -> (usize, usize) {
-        let start = match self.ended {
+    /// The first mel frame of window `index`.
+    fn window_start(&self, index: usize) -> usize {
+        match self.ended {
             Some(ended) => self.clock.window_start_in(index, ended.mel_frames),
             None => self.clock.window_start(index),
-        };
-        (start, self.mel_end.saturating_sub(start).min(WINDOW_MEL_FRAMES))
+        }
     }
 
     /// Whether window `index`, queued and not yet done, is exactly silent: its feature is then that of every such window.
     #[must_use]
     pub fn window_is_silent(&self, index: usize) -> bool {
-        let (start, present) = self.window_span(index);
-        present == 0 || self.mel_silent[(start + present - 1) % self.mel_capacity] >= present
+        self.mel.is_silent(self.window_start(index))
     }
 
     /// Writes window `index` as the encoder takes it, `[mels, 16]`. `scratch` is `16 * mels` long.
     pub fn stage_window(&self, index: usize, scratch: &mut [f32], window: &mut [f32]) {
-        let (start, present) = self.window_span(index);
-        for (offset, row) in scratch.chunks_exact_mut(self.mels).take(present).enumerate() {
-            let at = (start + offset) % self.mel_capacity * self.mels;
-            row.copy_from_slice(&self.mel[at..at + self.mels]);
-        }
-        fill_window(&scratch[..present * self.mels], self.mels, SILENT_MEL, window);
+        self.mel.window(self.window_start(index), scratch, window);
     }
 
     /// Takes the feature of window `index`.
     pub fn put_feature(&mut self, index: usize, feature: &[f32]) {
-        let capacity = self.feature_done.len();
-        let at = index % capacity;
-        self.feature_silent[at] = self.window_is_silent(index);
-        self.features[at * FEATURE_LEN..][..FEATURE_LEN].copy_from_slice(feature);
-        self.feature_done[at] = true;
-        while self.features_end < self.windows_queued && self.feature_done[self.features_end % capacity] {
-            // Cleared at once: the place is next used a whole history later.
-            self.feature_done[self.features_end % capacity] = false;
-            self.features_end += 1;
-        }
+        let is_silent = self.window_is_silent(index);
+        self.features.put(index, feature, is_silent, self.windows_queued);
     }
 
     /// Writes the context of frame `index`, `[rows, 512]`.
@@ -244,10 +201,7 @@ impl<F> Utterance<F> {
         let windows = self.windows();
         for (row, slot) in context.chunks_exact_mut(FEATURE_LEN).enumerate() {
             match self.context.row(index, row, windows) {
-                ContextRow::Window(window) => {
-                    let at = window % self.feature_done.len() * FEATURE_LEN;
-                    slot.copy_from_slice(&self.features[at..at + FEATURE_LEN]);
-                }
+                ContextRow::Window(window) => slot.copy_from_slice(self.features.feature(window)),
                 ContextRow::Zero | ContextRow::NotYet => slot.fill(0.0),
             }
         }
@@ -256,8 +210,9 @@ impl<F> Utterance<F> {
     /// Whether frame `index` sees nothing but exact silence: its picture is then that of every such frame of its pose.
     #[must_use]
     pub fn context_is_silent(&self, index: usize) -> bool {
-        let (windows, capacity) = (self.windows(), self.feature_silent.len());
-        let silent = |row| matches!(self.context.row(index, row, windows), ContextRow::Window(w) if self.feature_silent[w % capacity]);
+        let windows = self.windows();
+        let silent =
+            |row| matches!(self.context.row(index, row, windows), ContextRow::Window(w) if self.features.is_silent(w));
         self.fixed_context.is_none() && (0..self.context.rows()).all(silent)
     }
 

@@ -61,6 +61,22 @@ labels! {
 }
 
 labels! {
+    /// A part of the way of an utterance's first frame.
+    FirstPart {
+        /// Until the sound that it depends on was there.
+        LookAhead = "look_ahead",
+        /// In queues.
+        Queue = "queue",
+        /// In the networks.
+        Compute = "compute",
+        /// Compositing and encoding.
+        Encode = "encode",
+        /// Until it was taken.
+        HandOver = "hand_over",
+    }
+}
+
+labels! {
     /// Where a session stands.
     SessionState {
         /// Between utterances.
@@ -164,6 +180,7 @@ mod tests {
     fn words_are_distinct_and_indices_are_places() {
         consistent::<WorkClass>();
         consistent::<Stage>();
+        consistent::<FirstPart>();
         consistent::<SessionState>();
         consistent::<CallKind>();
         consistent::<CallEnd>();

@@ -31,7 +31,7 @@ mod log;
 mod otlp;
 
 pub use device::{DeviceRecorder, LaneSummary};
-pub use label::{CallEnd, CallKind, Refusal, SessionState, Stage, WorkClass};
+pub use label::{CallEnd, CallKind, FirstPart, Refusal, SessionState, Stage, WorkClass};
 pub use lane::LaneMeter;
 pub use log::{LogOptions, StartError, Traces, start};
 pub use recorder::Recorder;

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::histogram::{Histogram, VIEWER_BOUNDS_NS, nanos};
-use super::label::{ByLabel, CallEnd, CallKind, Refusal, SessionState};
+use super::label::{ByLabel, CallEnd, CallKind, FirstPart, Refusal, SessionState};
+use crate::session::FirstFrameTimes;
 
 /// Counters and histograms of a daemon's sessions since its start.
 #[derive(Debug)]
@@ -17,6 +18,7 @@ pub struct Recorder {
     pub(super) deadline_misses: AtomicU64,
     pub(super) lateness: Histogram,
     pub(super) first_frame: Histogram,
+    pub(super) first_parts: ByLabel<FirstPart, Histogram>,
     pub(super) states: ByLabel<SessionState, AtomicI64>,
     pub(super) calls: ByLabel<CallKind, ByLabel<CallEnd, AtomicU64>>,
     pub(super) refusals: ByLabel<Refusal, AtomicU64>,
@@ -34,6 +36,7 @@ impl Recorder {
             deadline_misses: AtomicU64::new(0),
             lateness: Histogram::seconds(VIEWER_BOUNDS_NS),
             first_frame: Histogram::seconds(VIEWER_BOUNDS_NS),
+            first_parts: ByLabel::new(|| Histogram::seconds(VIEWER_BOUNDS_NS)),
             states: ByLabel::new(AtomicI64::default),
             calls: ByLabel::new(|| ByLabel::new(AtomicU64::default)),
             refusals: ByLabel::new(AtomicU64::default),
@@ -79,6 +82,16 @@ impl Recorder {
     /// The first frame of an utterance was handed over, `elapsed` after its first sample came.
     pub fn first_frame(&self, elapsed: Duration) {
         self.first_frame.observe(elapsed);
+    }
+
+    /// Where the time to an utterance's first frame went.
+    pub fn first_frame_parts(&self, times: FirstFrameTimes) {
+        let FirstFrameTimes { look_ahead, queue, compute, encode, hand_over } = times;
+        self.first_parts.get(FirstPart::LookAhead).observe(look_ahead);
+        self.first_parts.get(FirstPart::Queue).observe(queue);
+        self.first_parts.get(FirstPart::Compute).observe(compute);
+        self.first_parts.get(FirstPart::Encode).observe(encode);
+        self.first_parts.get(FirstPart::HandOver).observe(hand_over);
     }
 
     /// A call is over.

@@ -5,6 +5,8 @@ pub mod cuda;
 pub mod gpu;
 pub mod native;
 pub mod native_cases;
+pub mod program;
+pub mod reference;
 pub mod relay;
 pub mod server;
 pub mod speech;
@@ -151,7 +153,7 @@ pub async fn read_utterance(reader: &mut FrameReader) -> Result<Take, SessionErr
                 avatar_frame: frame.avatar_frame,
                 data: frame.data.to_vec(),
             }),
-            Event::UtteranceDone { utterance, frames: count, samples } => {
+            Event::UtteranceDone { utterance, frames: count, samples, .. } => {
                 return Ok(Take { frames, done: (utterance, count, samples) });
             }
             Event::Interrupted(_) => panic!("interrupted, though nobody asked for it"),

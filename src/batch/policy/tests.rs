@@ -4,6 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod simulation;
+
+use simulation::{Device, Viewer};
+
 const MS: Duration = Duration::from_millis(1);
 const CPU: Limits = Limits { max_windows: 4, max_frames: 1, batching_pays: false };
 const GPU: Limits = Limits { max_windows: 32, max_frames: 8, batching_pays: true };
@@ -69,73 +73,11 @@ fn whole_work_is_bounded_beside_live_sessions_and_has_its_share() {
     assert_eq!(after(160 * MS), Decision::Run(BatchPlan { key: render(1), len: 1, owed: true }));
 }
 
-/// One session of the simulation.
-struct Viewer {
-    /// Time between its frames; none for a whole file, whose frames all wait from the start.
-    period: Option<Duration>,
-    budget: Duration,
-    queued: u32,
-    done: u32,
-    misses: u32,
-    served: u64,
-}
-
-/// Runs `viewers` on `lanes` lanes where one frame costs `cost`; the device stands still during `stall`.
-fn simulate(viewers: &mut [Viewer], lanes: usize, cost: Duration, length: Duration, stall: (Duration, Duration)) {
-    let start = Instant::now();
-    let (mut now, mut batches, mut last_whole) = (start, 0, start);
-    let mut free_at = vec![start; lanes];
-    while now - start < length {
-        let mut waiting = Vec::new();
-        for (id, viewer) in viewers.iter_mut().enumerate() {
-            if let Some(period) = viewer.period {
-                while start + period * viewer.queued <= now {
-                    viewer.queued += 1;
-                }
-            }
-            for frame in viewer.done..viewer.queued.min(viewer.done + 8) {
-                let due = viewer.period.map(|period| start + period * frame + viewer.budget);
-                waiting.push((id, Waiting { key: render(id as u64), due, served: viewer.served }));
-            }
-        }
-        let standing = (start + stall.0..start + stall.1).contains(&now);
-        if let (false, Some(lane)) = (standing, free_at.iter().position(|&at| at <= now)) {
-            let situation = Situation { now, in_flight: 0, live_open: true, last_whole };
-            let decision = decide(waiting.iter().map(|(_, item)| *item), &situation, &CPU, |_, _| cost);
-            if let Decision::Run(BatchPlan { key, owed, .. }) = decision {
-                let of_key = waiting.iter().filter(|(_, item)| item.key == key);
-                let (id, item) = of_key.min_by(|a, b| rank(&a.1, &b.1, now, owed)).unwrap();
-                let viewer = &mut viewers[*id];
-                batches += 1;
-                (viewer.done, viewer.served) = (viewer.done + 1, batches);
-                free_at[lane] = now + cost;
-                viewer.misses += u32::from(item.due.is_some_and(|due| now + cost > due));
-                if item.due.is_none() {
-                    last_whole = now;
-                }
-                continue;
-            }
-        }
-        now += MS;
-    }
-}
-
-fn live(period_ms: u32) -> Viewer {
-    let (period, budget) = (Some(period_ms * MS), 150 * MS);
-    Viewer { period, budget, queued: 0, done: 0, misses: 0, served: 0 }
-}
-
-fn whole() -> Viewer {
-    Viewer { period: None, queued: u32::MAX, ..live(1) }
-}
-
-const NEVER: (Duration, Duration) = (Duration::ZERO, Duration::ZERO);
-
 #[test]
 fn greedy_whole_files_make_no_live_frame_late() {
     // 8 viewers at 25 frames/s are 200 frames/s of the 250 that two lanes make at 8 ms.
-    let mut viewers: Vec<_> = (0..8).map(|_| live(40)).chain((0..20).map(|_| whole())).collect();
-    simulate(&mut viewers, 2, 8 * MS, 10_000 * MS, NEVER);
+    let mut viewers: Vec<_> = (0..8).map(|_| Viewer::live(40)).chain((0..20).map(|_| Viewer::whole())).collect();
+    Device::cpu(2, 8 * MS).run(&mut viewers, 10_000 * MS);
     assert_eq!(viewers.iter().map(|viewer| viewer.misses).sum::<u32>(), 0);
     let filled: Vec<u32> = viewers[8..].iter().map(|viewer| viewer.done).collect();
     let (least, most) = (filled.iter().min().unwrap(), filled.iter().max().unwrap());
@@ -145,8 +87,8 @@ fn greedy_whole_files_make_no_live_frame_late() {
 #[test]
 fn in_overload_nobody_starves() {
     // 10 viewers want 250 frames/s of 200, one of them three times as many as the others, and a whole file waits.
-    let mut viewers: Vec<_> = (0..9).map(|_| live(40)).chain([live(13), whole()]).collect();
-    simulate(&mut viewers, 2, 10 * MS, 20_000 * MS, NEVER);
+    let mut viewers: Vec<_> = (0..9).map(|_| Viewer::live(40)).chain([Viewer::live(13), Viewer::whole()]).collect();
+    Device::cpu(2, 10 * MS).run(&mut viewers, 20_000 * MS);
     let done: Vec<u32> = viewers.iter().map(|viewer| viewer.done).collect();
     assert!(done[..9].iter().all(|&frames| frames > 330), "each gets its fair part: {done:?}");
     assert!(done[10] >= 20_000 / 10 / WHOLE_SHARE * 9 / 10, "the file gets its share: {done:?}");
@@ -154,13 +96,53 @@ fn in_overload_nobody_starves() {
 
 #[test]
 fn a_stall_of_a_second_is_made_up_for() {
-    let mut viewers: Vec<_> = (0..6).map(|_| live(40)).collect();
-    simulate(&mut viewers, 2, 8 * MS, 10_000 * MS, (2_000 * MS, 3_000 * MS));
+    let mut viewers: Vec<_> = (0..6).map(|_| Viewer::live(40)).collect();
+    Device { stall: 2_000 * MS..3_000 * MS, ..Device::cpu(2, 8 * MS) }.run(&mut viewers, 10_000 * MS);
     for viewer in &viewers {
         assert!(viewer.done >= 246, "everything was made: {}", viewer.done);
         // A second of frames is late, and what the spare 100 frames/s need to make up for 150: a second and a half.
         assert!(viewer.misses <= 25 + 38, "{} late", viewer.misses);
     }
+}
+
+#[test]
+fn sound_that_comes_in_bursts_delays_nobody_elses() {
+    // Three quarters of two lanes; two of the six viewers' sound comes ten frames at a time.
+    let mut viewers: Vec<_> =
+        (0..6).map(|id| Viewer { burst: if id < 2 { 10 } else { 1 }, ..Viewer::live(40) }).collect();
+    Device::cpu(2, 10 * MS).run(&mut viewers, 20_000 * MS);
+    for viewer in &viewers[2..] {
+        assert_eq!(viewer.misses, 0, "of {}", viewer.done);
+    }
+    // A burst is due when its sound would have come at its natural pace, so that its first frames are late by its own doing.
+    assert!(viewers[..2].iter().all(|viewer| viewer.done >= 490));
+}
+
+#[test]
+fn viewers_of_many_avatars_share_a_device_that_works_in_batches() {
+    // Four avatars with ten viewers each are 1000 frames/s; alone a frame takes 1.5 ms, in a batch of eight 0.625 ms.
+    let mut viewers: Vec<_> = (0..40).map(|id| Viewer { avatar: Some(id % 4), ..Viewer::live(40) }).collect();
+    let device = Device { lanes: 1, limits: GPU, cost: |len| MS + MS / 2 * len, stall: Duration::ZERO..Duration::ZERO };
+    let batches = device.run(&mut viewers, 10_000 * MS);
+    assert_eq!(viewers.iter().map(|viewer| viewer.misses).sum::<u32>(), 0);
+    let frames: u32 = viewers.iter().map(|viewer| viewer.done).sum();
+    assert!(frames >= 40 * 245, "{frames}");
+    assert!(f64::from(frames) / f64::from(batches) > 3.0, "{frames} frames in {batches} batches");
+    let done = || viewers.iter().map(|viewer| viewer.done);
+    assert!(done().max().unwrap() - done().min().unwrap() <= 4, "no avatar's viewers are behind");
+}
+
+#[test]
+fn in_overload_of_many_avatars_nobody_is_forgotten() {
+    // 2000 frames/s of 1600 at best: one avatar with fifty viewers, and thirty with one.
+    let avatar = |id: u64| Some(if id < 50 { 0 } else { id });
+    let mut viewers: Vec<_> = (0..80).map(|id| Viewer { avatar: avatar(id), ..Viewer::live(40) }).collect();
+    let device = Device { lanes: 1, limits: GPU, cost: |len| MS + MS / 2 * len, stall: Duration::ZERO..Duration::ZERO };
+    device.run(&mut viewers, 20_000 * MS);
+    let done: Vec<u32> = viewers.iter().map(|viewer| viewer.done).collect();
+    let (least, most) = (done.iter().min().unwrap(), done.iter().max().unwrap());
+    assert!(*least >= 150, "{done:?}");
+    assert!(*most <= 3 * least, "who shares an avatar gains by its batches, but not everything: {done:?}");
 }
 
 proptest! {

@@ -1,5 +1,7 @@
 //! Live audio in, live frames out.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -9,8 +11,9 @@ use super::{Client, ClientError};
 use crate::rpc::proto::lipsync::converse_request::Message as Out;
 use crate::rpc::proto::lipsync::converse_response::Message as In;
 use crate::rpc::proto::lipsync::{
-    AudioFormat, ConverseRequest, ConverseResponse, EndUtterance, Frame, Interrupt, Start,
+    AudioFormat, ConverseRequest, ConverseResponse, EndUtterance, FirstFrame, Frame, Interrupt, Start,
 };
+use crate::session::FirstFrameTimes;
 
 /// Messages that wait to be sent; beyond that [`Speaker::ready`] waits, as the daemon does not read.
 const QUEUE: usize = 16;
@@ -74,6 +77,8 @@ pub enum Heard {
     Done {
         /// How many there were.
         frames: u64,
+        /// Where the time to the first went, by the daemon.
+        first_frame: Option<FirstFrameTimes>,
     },
     /// The utterance was cut.
     Interrupted {
@@ -169,7 +174,9 @@ impl Listener {
                     let Frame { index, utterance, tick, idle: is_idle, jpeg, .. } = frame;
                     return Ok(Some(Heard::Frame(RemoteFrame { index, utterance, tick, is_idle, jpeg })));
                 }
-                Some(In::UtteranceDone(done)) => return Ok(Some(Heard::Done { frames: done.frames })),
+                Some(In::UtteranceDone(done)) => {
+                    return Ok(Some(Heard::Done { frames: done.frames, first_frame: done.first_frame.map(times) }));
+                }
                 Some(In::Interrupted(cut)) => {
                     return Ok(Some(Heard::Interrupted { next_position: cut.next_position }));
                 }
@@ -177,5 +184,15 @@ impl Listener {
             }
         }
         Ok(None)
+    }
+}
+
+fn times(first: FirstFrame) -> FirstFrameTimes {
+    FirstFrameTimes {
+        look_ahead: Duration::from_micros(first.look_ahead_us),
+        queue: Duration::from_micros(first.queue_us),
+        compute: Duration::from_micros(first.compute_us),
+        encode: Duration::from_micros(first.encode_us),
+        hand_over: Duration::from_micros(first.hand_over_us),
     }
 }

@@ -1,5 +1,7 @@
 //! What the client is sent: frames, ends and cuts, as the session has them, and why the call ends.
 
+use std::time::Duration;
+
 use tokio::sync::{oneshot, watch};
 use tonic::{Code, Status};
 
@@ -8,10 +10,10 @@ use crate::rpc::activity::{Activity, Bounds};
 use crate::rpc::daemon::Call;
 use crate::rpc::frames::FrameMessages;
 use crate::rpc::proto::lipsync::converse_response::Message as Out;
-use crate::rpc::proto::lipsync::{ConverseResponse, Interrupted, UtteranceDone};
+use crate::rpc::proto::lipsync::{ConverseResponse, FirstFrame, Interrupted, UtteranceDone};
 use crate::rpc::status::RpcError;
 use crate::rpc::synthesize::AbortOnDrop;
-use crate::session::{Cut, Event, FrameReader};
+use crate::session::{Cut, Event, FirstFrameTimes, FrameReader};
 use crate::telemetry::{CallEnd, CallRecord};
 
 /// A call under way: dropped, it frees everything it holds.
@@ -84,7 +86,7 @@ pub(super) async fn next_message(mut running: Running) -> Option<Step> {
 fn note(event: &Event, record: &CallRecord) {
     match event {
         Event::Frame(_) => {}
-        Event::UtteranceDone { utterance, frames, samples } => record.utterance_done(*utterance, *frames, *samples),
+        Event::UtteranceDone { utterance, frames, samples, .. } => record.utterance_done(*utterance, *frames, *samples),
         Event::Interrupted(cut) => record.utterance_cut(cut.utterance, cut.frames),
     }
 }
@@ -126,8 +128,8 @@ fn message_of(event: Event, messages: &FrameMessages, reader: &FrameReader, rate
     let avatar = reader.core().avatar();
     respond(match event {
         Event::Frame(frame) => Out::Frame(messages.of(frame)),
-        Event::UtteranceDone { utterance, frames, samples } => {
-            Out::UtteranceDone(UtteranceDone { utterance, frames, samples })
+        Event::UtteranceDone { utterance, frames, samples, first_frame } => {
+            Out::UtteranceDone(UtteranceDone { utterance, frames, samples, first_frame: first_frame.map(first) })
         }
         Event::Interrupted(Cut { utterance, frames, next_position }) => {
             let index = usize::try_from(frames).unwrap_or(usize::MAX);
@@ -135,4 +137,15 @@ fn message_of(event: Event, messages: &FrameMessages, reader: &FrameReader, rate
             Out::Interrupted(Interrupted { utterance, frames, audio_sample, next_position })
         }
     })
+}
+
+fn first(times: FirstFrameTimes) -> FirstFrame {
+    let us = |part: Duration| u64::try_from(part.as_micros()).unwrap_or(u64::MAX);
+    FirstFrame {
+        look_ahead_us: us(times.look_ahead),
+        queue_us: us(times.queue),
+        compute_us: us(times.compute),
+        encode_us: us(times.encode),
+        hand_over_us: us(times.hand_over),
+    }
 }

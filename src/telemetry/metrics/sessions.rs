@@ -28,6 +28,8 @@ pub(super) fn encode(to: &mut Encoder, daemon: &Daemon) -> fmt::Result {
     to.histogram("lipsyncd_lateness_seconds", lateness, &recorder.lateness)?;
     let first = "Time from an utterance's first sample to its first frame";
     to.histogram("lipsyncd_first_frame_seconds", first, &recorder.first_frame)?;
+    let parts = recorder.first_parts.iter().map(|(word, histogram)| ([("part", word)], histogram));
+    to.histograms("lipsyncd_first_frame_part_seconds", "Where that time went, one part after the other", parts)?;
     let loaded = daemon.registry().all_loaded();
     match loaded.iter().filter_map(|avatar| daemon.capacity_streams(avatar)).min_by(f64::total_cmp) {
         Some(streams) => {
