@@ -4,6 +4,7 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -56,7 +57,12 @@ fn compile(nvcc: &OsString, folder: &Path) -> Result<String, Box<dyn Error>> {
     let cuda = version.split("release ").nth(1).and_then(|rest| rest.split(',').next()).ok_or("it tells no version")?;
     let architectures = fs::read_to_string(ARCHITECTURES)?;
     let oldest = architectures.split_whitespace().next().ok_or("kernels/architectures is empty")?;
+    let kept = kept(folder, &version)?;
     for (source, image) in UNITS {
+        let (kept, image) = (kept.join(image), folder.join(image));
+        if fs::copy(&kept, &image).is_ok() {
+            continue;
+        }
         let mut command = Command::new(nvcc);
         // Older drivers cannot unpack a compressed one. Products and sums are rounded apart, as on the host.
         command.args(["-fatbin", "-O3", "--fmad=false", "--no-compress", "--threads", "0", "-I", "kernels"]);
@@ -64,9 +70,40 @@ fn compile(nvcc: &OsString, folder: &Path) -> Result<String, Box<dyn Error>> {
             command.arg(format!("-gencode=arch=compute_{sm},code=sm_{sm}"));
         }
         command.arg(format!("-gencode=arch=compute_{oldest},code=compute_{oldest}"));
-        run(command.arg("-o").arg(folder.join(image)).arg(source))?;
+        run(command.arg("-o").arg(&image).arg(source))?;
+        // Renamed when complete: another build may look for it at the same time.
+        let part = kept.with_extension(std::process::id().to_string());
+        fs::copy(&image, &part)?;
+        fs::rename(part, kept)?;
     }
     Ok(cuda.trim().to_owned())
+}
+
+/// Where images are kept for builds with other features or of another profile, each of which would take a minute for the same: a folder
+/// beside the profiles' that is named by all they are made of.
+fn kept(folder: &Path, version: &str) -> Result<PathBuf, Box<dyn Error>> {
+    let mut hasher = DefaultHasher::new();
+    (version, fs::read_to_string("build/kernels.rs")?).hash(&mut hasher);
+    hash_files(Path::new("kernels"), &mut hasher)?;
+    // From target/debug/build/lipsyncd-0123/out.
+    let target = folder.ancestors().nth(4).ok_or("OUT_DIR is no folder of cargo's")?;
+    let kept = target.join("kernels").join(format!("{:016x}", hasher.finish()));
+    fs::create_dir_all(&kept)?;
+    Ok(kept)
+}
+
+fn hash_files(folder: &Path, hasher: &mut DefaultHasher) -> std::io::Result<()> {
+    let mut entries = fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort();
+    for path in entries {
+        path.hash(hasher);
+        if path.is_dir() {
+            hash_files(&path, hasher)?;
+        } else {
+            fs::read(&path)?.hash(hasher);
+        }
+    }
+    Ok(())
 }
 
 fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {

@@ -6,11 +6,17 @@ cd "$(dirname "$0")/.."
 nvcc=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# A unit for an architecture is one process; as many at a time as there are cores.
+for sm in $(cat kernels/architectures); do
+    echo "$sm all"
+    echo "$sm native/all"
+done | NVCC="$nvcc" WORK="$work" xargs -P "$(nproc)" -L 1 sh -c '
+    report=$WORK/$1-$(basename "$(dirname "$2")")
+    "$NVCC" -cubin -O3 --fmad=false -I kernels -arch="sm_$1" --resource-usage -Werror all-warnings \
+        -o "$report.cubin" "kernels/$2.cu" >"$report" 2>&1 || { cat "$report" >&2; exit 255; }' compile
 for sm in $(cat kernels/architectures); do
     for unit in all native/all; do
         report=$work/$sm-$(basename "$(dirname "$unit")")
-        "$nvcc" -cubin -O3 --fmad=false -I kernels -arch="sm_$sm" --resource-usage -Werror all-warnings \
-            -o "$work/$sm.cubin" "kernels/$unit.cu" >"$report" 2>&1 || { cat "$report" >&2; exit 1; }
         awk -v sm="$sm" '
         /Compiling entry function/ { split($0, name, "\047"); kernel = name[2] }
         /bytes stack frame/ { stack = $1; spills = $5 + $9 }

@@ -116,12 +116,17 @@ impl Engine {
         options: SessionOptions,
         limits: Option<AdmissionLimits>,
     ) -> Result<(Intake, FrameReader), OpenError> {
+        let waits = options.idle_frames.is_some();
+        if let Some(limits) = limits {
+            self.has_room(&avatar, waits, limits)?;
+        }
+        // Buffers are made before the lock is taken, so that many who come at once do not wait for each other's, and asked for again after.
+        let ends = self.open_session(Arc::clone(&avatar), options)?;
         let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
         live.retain(|session| session.strong_count() > 0);
         if let Some(limits) = limits {
-            self.check_room(&live, &avatar, options.idle_frames.is_some(), limits)?;
+            self.check_room(&live, &avatar, waits, limits)?;
         }
-        let ends = self.open_session(avatar, options)?;
         live.push(Arc::downgrade(ends.0.core()));
         Ok(ends)
     }

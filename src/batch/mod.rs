@@ -28,6 +28,7 @@ pub mod pool;
 pub mod queue;
 pub mod rehearsal;
 pub mod slot;
+mod slot_shape;
 pub mod stats;
 pub mod turns;
 pub mod work;

@@ -8,43 +8,17 @@
 //! `Filled` one and writes the results of an `InFlight` one, delivery empties a `Ready` one. There is no
 //! way to hand a slot back twice or to read a batch that is still running.
 
-use std::ops::DerefMut;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::policy::BatchKey;
 use super::pool::PooledBuf;
+pub use super::slot_shape::{SlotShape, Staging};
 use super::work::Work;
 use crate::avatar::LoadedAvatar;
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::session::PictureOverride;
-
-/// What a slot holds room for, fixed when the engine starts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SlotShape {
-    /// Windows per batch.
-    pub max_windows: usize,
-    /// Frames per batch.
-    pub max_frames: usize,
-    /// Floats of the largest mel window.
-    pub window_len: usize,
-    /// Floats of the largest context.
-    pub context_len: usize,
-}
-
-impl SlotShape {
-    /// Floats that inputs are staged in: windows or contexts, whichever take more.
-    #[must_use]
-    pub fn staged_len(&self) -> usize {
-        (self.max_windows * self.window_len).max(self.max_frames * self.context_len)
-    }
-}
-
-/// Host memory that inputs are staged in. A GPU's lanes give pinned memory, which is for writing only.
-pub trait Staging: DerefMut<Target = [f32]> + Send {}
-
-impl<T: DerefMut<Target = [f32]> + Send> Staging for T {}
 
 /// Nothing staged.
 pub struct Free(());

@@ -1,4 +1,4 @@
-//! A network in two halves: the first makes something of an item that is kept in a [`Bank`], the second goes on from there.
+//! A network in two halves: the first makes something of an item that is kept in a [`Bank`](super::Bank), the second goes on from there.
 #![allow(unsafe_code)] // This is the project's binding to ONNX Runtime's C interface.
 
 use std::ffi::{CString, c_char};

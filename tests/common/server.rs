@@ -72,20 +72,36 @@ impl TestServer {
         self.daemon.registry().loaded(&TINY.parse().unwrap()).expect("it is drawn")
     }
 
-    /// Whether nothing is held any more by anybody: no place, no work, no turn, no buffer.
-    pub fn holds_nothing(&self) -> bool {
-        let avatar = self.avatar();
-        let fleet = self.daemon.fleet();
-        self.daemon.sessions() == 0
-            && avatar.usage().sessions == 0
-            && fleet.waiting() == (0, 0)
-            && fleet.engines().iter().all(|engine| engine.turns() == (0, 0))
-            && avatar.jpeg_pool().usage() == (0, 0)
+    /// What is held: places in the daemon and of the avatar, work that waits, turns taken and waited for, buffers free and lent.
+    fn held(&self) -> [usize; 6] {
+        let (avatar, fleet) = (self.avatar(), self.daemon.fleet());
+        let (windows, frames) = fleet.waiting();
+        let turns = fleet.engines().iter().map(|engine| engine.turns()).map(|(taken, waited)| taken + waited).sum();
+        let (free, lent) = avatar.jpeg_pool().usage();
+        [self.daemon.sessions(), avatar.usage().sessions, windows + frames, turns, free, lent]
+    }
+
+    /// Whether nothing is held any more by anybody, but for `sending` buffers, whose frames connections have begun to take for clients
+    /// that do not read.
+    pub fn holds_nothing_but(&self, sending: usize) -> bool {
+        let [rest @ .., lent] = self.held();
+        rest == [0; 5] && lent <= sending
     }
 
     /// Waits until nothing is held.
     pub async fn is_free(&self) {
-        eventually("nothing is held any more", || self.holds_nothing()).await;
+        self.is_free_but(0).await;
+    }
+
+    /// Waits until nothing is held but such frames.
+    pub async fn is_free_but(&self, sending: usize) {
+        for _ in 0..1000 {
+            if self.holds_nothing_but(sending) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("places, sessions, work, turns, free and lent buffers are still held: {:?}", self.held());
     }
 
     /// No session is left and the server ends when it is asked to.
