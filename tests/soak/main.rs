@@ -115,8 +115,9 @@ async fn quiet(program: &Program, stage: &Arc<Stage>) -> Holding {
     let mut unchanged = 0;
     for _ in 0..600 {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let still = held.iter().map(|series| program.metric(series)).sum::<f64>();
+        // Before the metrics are asked for, whose connection the daemon may still be closing afterwards.
         let now = program.holding();
+        let still = held.iter().map(|series| program.metric(series)).sum::<f64>();
         let same = (now.threads, now.descriptors) == (holding.threads, holding.descriptors);
         unchanged = if still == 0.0 && same { unchanged + 1 } else { 0 };
         holding = now;
@@ -125,6 +126,7 @@ async fn quiet(program: &Program, stage: &Arc<Stage>) -> Holding {
             return now;
         }
     }
+    let held: Vec<_> = held.iter().map(|series| (series, program.metric(series))).collect();
     panic!("something is held: {held:?} {holding:?}");
 }
 
