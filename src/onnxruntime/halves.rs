@@ -23,6 +23,8 @@ pub struct Halved {
     pub seams: Vec<TensorSpec>,
     pub other: TensorSpec,
     pub output: TensorSpec,
+    /// Whether the second takes the item itself as well.
+    pub item_in_both: bool,
 }
 
 /// One thread's buffers for the two.
@@ -32,6 +34,7 @@ pub struct BoundHalves {
     item: BoundTensor,
     other: BoundTensor,
     output: BoundTensor,
+    item_in_both: bool,
 }
 
 impl BoundHalves {
@@ -43,16 +46,18 @@ impl BoundHalves {
         let memory = MemoryInfo::cpu().map_err(|error| bind_error(&halved.item, &error))?;
         let tensor = |spec| BoundTensor::new(spec, &memory).map_err(|error| bind_error(spec, &error));
         let seams = || halved.seams.iter();
+        let again = halved.item_in_both.then_some(&halved.item);
         Ok(Self {
             first: Caller::new(&halved.first, [&halved.item], seams())?,
-            second: Caller::new(&halved.second, seams().chain([&halved.other]), [&halved.output])?,
+            second: Caller::new(&halved.second, seams().chain([&halved.other]).chain(again), [&halved.output])?,
             item: tensor(&halved.item)?,
             other: tensor(&halved.other)?,
             output: tensor(&halved.output)?,
+            item_in_both: halved.item_in_both,
         })
     }
 
-    /// The buffer of the item, to be written before [`Self::make`].
+    /// The buffer of the item, to be written before [`Self::make`], and before [`Self::go_on`] where the second half takes it too.
     pub fn item_mut(&mut self) -> &mut [f32] {
         self.item.as_mut_slice()
     }
@@ -77,7 +82,8 @@ impl BoundHalves {
     /// # Errors
     /// [`OnnxError::Run`].
     pub fn go_on(&mut self, kept: Kept<'_>) -> Result<&[f32], OnnxError> {
-        let inputs = kept.values().iter().chain([&self.other.value]);
+        let again = self.item_in_both.then_some(&self.item.value);
+        let inputs = kept.values().iter().chain([&self.other.value]).chain(again);
         // SAFETY: what is kept is only read from now on; the rest is this value's own.
         unsafe { self.second.call(inputs, [&self.output.value]) }?;
         Ok(self.output.as_slice())

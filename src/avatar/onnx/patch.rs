@@ -1,7 +1,7 @@
 //! Rewriting parts of a serialised network; what is not named stays byte for byte.
 
 use super::error::OnnxError;
-use super::wire::{Field, fields, put_bytes, put_varint};
+use super::wire::{Field, fields, put_bytes, put_int, put_varint};
 
 /// Copies `message`, each field as it stands or as `replace` wrote it (when that returns `true`).
 pub(super) fn rewrite(
@@ -35,6 +35,15 @@ fn rewrite_inside(
 
 /// A `ValueInfoProto` with its first dimension named `symbol`.
 pub(super) fn name_first_dim(value_info: &[u8], symbol: &str) -> Result<Vec<u8>, OnnxError> {
+    replace_first_dim(value_info, |out| put_bytes(out, 2, symbol.as_bytes()))
+}
+
+/// A `ValueInfoProto` with its first dimension fixed to `size`.
+pub(super) fn fix_first_dim(value_info: &[u8], size: i64) -> Result<Vec<u8>, OnnxError> {
+    replace_first_dim(value_info, |out| put_int(out, 1, size))
+}
+
+fn replace_first_dim(value_info: &[u8], write: impl Fn(&mut Vec<u8>)) -> Result<Vec<u8>, OnnxError> {
     rewrite_inside(value_info, 2, |value_type| {
         rewrite_inside(value_type, 1, |tensor| {
             rewrite_inside(tensor, 2, |shape| {
@@ -42,7 +51,7 @@ pub(super) fn name_first_dim(value_info: &[u8], symbol: &str) -> Result<Vec<u8>,
                 rewrite(shape, |field, out| {
                     let patch = field.number == 1 && std::mem::take(&mut first);
                     if patch {
-                        put_bytes(out, 1, &named_dim(field.bytes()?, symbol)?);
+                        put_bytes(out, 1, &other_dim(field.bytes()?, &write)?);
                     }
                     Ok(patch)
                 })
@@ -52,9 +61,9 @@ pub(super) fn name_first_dim(value_info: &[u8], symbol: &str) -> Result<Vec<u8>,
 }
 
 /// A `Dimension` with its value or name replaced; a denotation, field 3, stays.
-fn named_dim(dim: &[u8], symbol: &str) -> Result<Vec<u8>, OnnxError> {
+fn other_dim(dim: &[u8], write: impl Fn(&mut Vec<u8>)) -> Result<Vec<u8>, OnnxError> {
     let mut out = rewrite(dim, |field, _| Ok(matches!(field.number, 1 | 2)))?;
-    put_bytes(&mut out, 2, symbol.as_bytes());
+    write(&mut out);
     Ok(out)
 }
 

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::OnnxError;
-use super::patch::rewrite;
+use super::patch::{fix_first_dim, rewrite};
 use super::trace::Node;
 use super::value_info::{last_field, read_value_info};
 use super::view::{GraphInfo, find_graph};
@@ -20,12 +20,14 @@ pub struct Halves<'a> {
     picture: &'a str,
     /// Names of the tensors that the second half takes from the first, in order.
     pub seams: Vec<&'a str>,
+    /// Whether the second half takes the picture itself as well.
+    pub both_see: bool,
     /// Tensors that depend on the picture alone.
     still: HashSet<&'a str>,
 }
 
 /// Cuts the serialised network `model` between what its input `picture` alone decides and all else. `None` where there is nothing to cut, or
-/// where it cannot be shown where: weights in other files, graphs within nodes, a picture that meets the sound as it is.
+/// where it cannot be shown where: weights in other files, graphs within nodes.
 ///
 /// # Errors
 /// [`OnnxError`] when it is no network.
@@ -35,24 +37,37 @@ pub fn split<'a>(model: &'a [u8], picture: &'a str) -> Result<Option<Halves<'a>>
     let (mut still, mut sound) = (HashSet::from([picture]), HashSet::new());
     sound.extend(info.inputs.iter().map(|input| input.name.as_str()).filter(|&name| name != picture));
     let nodes = nodes(find_graph(model)?)?;
-    let (mut seams, mut whole) = (Vec::new(), info.external.is_empty());
     for node in &nodes {
-        whole &= node.is_standard() && !WITH_GRAPHS.contains(&node.op);
-        let hears = node.inputs.iter().any(|&input| sound.contains(input));
-        let sees = node.inputs.iter().any(|&input| still.contains(input));
-        if hears {
-            for &input in &node.inputs {
-                if still.contains(input) && !seams.contains(&input) {
-                    seams.push(input);
-                }
-            }
+        if node.inputs.iter().any(|&input| sound.contains(input)) {
             sound.extend(node.outputs.iter().copied());
-        } else if sees {
+        } else if node.inputs.iter().any(|&input| still.contains(input)) {
             still.extend(node.outputs.iter().copied());
         }
     }
-    whole &= !seams.is_empty() && !seams.contains(&picture) && !still.iter().any(|&name| is_output(name));
-    Ok(whole.then_some(Halves { model, picture, seams, still }))
+    // Runtimes make one of a convolution and the sum it goes into, and round once less: they stay together.
+    for node in nodes.iter().filter(|node| node.op == "Conv") {
+        let Some(&made) = node.outputs.first().filter(|&made| still.contains(made)) else { continue };
+        let mut readers = nodes.iter().filter(|reader| reader.inputs.contains(&made)).peekable();
+        let sums = |reader: &Node<'_>| reader.op == "Add" && reader.outputs.iter().all(|&sum| sound.contains(sum));
+        if readers.peek().is_some() && readers.all(sums) {
+            still.remove(made);
+            sound.insert(made);
+        }
+    }
+    let hears = |node: &&Node<'a>| node.outputs.iter().any(|&output| sound.contains(output));
+    let mut seams = Vec::new();
+    for &input in nodes.iter().filter(hears).flat_map(|node| &node.inputs) {
+        if still.contains(input) && !seams.contains(&input) {
+            seams.push(input);
+        }
+    }
+    let both_see = seams.contains(&picture);
+    seams.retain(|&seam| seam != picture);
+    let whole = info.external.is_empty()
+        && nodes.iter().all(|node| node.is_standard() && !WITH_GRAPHS.contains(&node.op))
+        && !seams.is_empty()
+        && !still.iter().any(|&name| is_output(name));
+    Ok(whole.then_some(Halves { model, picture, seams, both_see, still }))
 }
 
 fn nodes(graph: &[u8]) -> Result<Vec<Node<'_>>, OnnxError> {
@@ -84,9 +99,11 @@ impl Halves<'_> {
         let inputs = self.seams.iter().zip(shapes).map(|(seam, shape)| tensor_info(seam, Some(shape))).collect();
         let info = GraphInfo::parse(self.model)?;
         let outputs: Vec<_> = info.outputs.iter().map(|output| output.name.as_str()).collect();
-        self.half(&outputs, |name| !self.still.contains(name), inputs, None)
+        self.half(&outputs, |name| name == self.picture || !self.still.contains(name), inputs, None)
     }
 
+    /// Both halves are for a batch of 1: with sizes that it does not know a runtime fuses less than in the whole, and rounds otherwise.
+    ///
     /// What `outputs` need of the nodes and weights, up to the seams. Of the inputs those that are `kept` stay; `inputs` are added, and
     /// `outputs` stand in for the graph's own.
     fn half(
@@ -112,7 +129,7 @@ impl Halves<'_> {
             }
         }
         let mut needed = needed.into_iter();
-        let mut half = rewrite(graph, |field, _| {
+        let mut half = rewrite(graph, |field, out| {
             Ok(match field.number {
                 1 => !needed.next().unwrap_or(false),
                 5 => !last_field(field.bytes()?, 8)?
@@ -120,7 +137,10 @@ impl Halves<'_> {
                 // Inputs, among which older files list the weights.
                 11 => {
                     let name = read_value_info(field.bytes()?)?.name;
-                    !(kept(&name) && used.contains(name.as_str()))
+                    if kept(&name) && used.contains(name.as_str()) {
+                        put_bytes(out, 11, &fix_first_dim(field.bytes()?, 1)?);
+                    }
+                    true
                 }
                 12 => new_outputs.is_some(),
                 // Shapes in between, which runtimes infer.

@@ -52,9 +52,9 @@ impl GeneratorModel {
     }
 
     /// The same generator as two networks, between which the `seams` pass.
-    pub(super) fn halved(&self, first: Network, second: Network, seams: Vec<TensorSpec>) -> Halved {
+    pub(super) fn halved(&self, [first, second]: [Network; 2], seams: Vec<TensorSpec>, item_in_both: bool) -> Halved {
         let [item, other] = self.inputs.clone();
-        Halved { first, second, item, seams, other, output: self.output.clone() }
+        Halved { first, second, item, seams, other, output: self.output.clone(), item_in_both }
     }
 }
 

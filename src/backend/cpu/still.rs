@@ -88,7 +88,7 @@ impl StillPart {
         let Some(second) = load(cut.hearing(&shapes))? else { return Ok(None) };
         let seam = |(name, shape): (&&str, Vec<i64>)| TensorSpec { name: (*name).to_owned(), shape };
         let seams: Vec<_> = cut.seams.iter().zip(shapes).map(seam).collect();
-        let halved = whole.halved(first, second, seams);
+        let halved = whole.halved([first, second], seams, cut.both_see);
         if !same_bits(whole, &halved)? {
             tracing::debug!("{}: its halves give other bits than the whole; it is not cut", path.display());
             return Ok(None);
@@ -128,7 +128,12 @@ impl BoundStillPart {
         fill: impl FnOnce(&mut [f32]) -> Result<(), BackendError>,
     ) -> Result<Option<&[f32]>, BackendError> {
         let kept = match part.bank.item(index) {
-            Item::Kept(kept) => kept,
+            Item::Kept(kept) => {
+                if part.halved.item_in_both {
+                    fill(self.halves.item_mut())?;
+                }
+                kept
+            }
             Item::Blank(blank) => {
                 fill(self.halves.item_mut())?;
                 self.halves.make(blank)?
