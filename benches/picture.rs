@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use lipsyncd::picture::{
     ChannelOrder, CompositeScratch, Compositor, GeneratorGeometry, Image, Interpolation, JpegEncoder, JpegSettings,
-    PictureInput, Rect, ResizeScratch, Resizer,
+    PictureInput, Rect, ResizeScratch, Resizer, Surround,
 };
 
 /// Smooth shapes with a photograph's amount of noise: about 0.15 MB as a 1280x720 JPEG of quality 75.
@@ -51,7 +51,9 @@ fn composite(c: &mut Criterion) {
     let output: Vec<f32> = (0..geometry.output_len()).map(|i| (i % 1009) as f32 / 1009.0).collect();
     let mut frame = photo(1280, 720);
     c.bench_function("composite/320->240", |b| {
-        b.iter(|| compositor.paste(black_box(&output), crop.data(), area, frame.view_mut(), &mut scratch));
+        b.iter(|| {
+            compositor.paste(black_box(&output), Surround::Crop(crop.data()), area, frame.view_mut(), &mut scratch)
+        });
     });
     let filler = PictureInput::new(geometry, [5, 5, 310, 305]).expect("the recipe's mask");
     let mut input = vec![0.0; geometry.input_len()];

@@ -13,7 +13,7 @@ use lipsyncd::picture::template::{
 };
 use lipsyncd::picture::{
     ChannelOrder, CompositeScratch, Compositor, GeneratorGeometry, Image, Interpolation, JpegEncoder, JpegSettings,
-    Quality, Rect, cut_crop,
+    Quality, Rect, Surround, cut_crop,
 };
 
 const ROUNDS: usize = 200;
@@ -117,22 +117,28 @@ fn per_frame(name: &str, frame_px: (usize, usize), area: Rect) {
     let (mut full_len, mut spliced_len, mut patch_len) = (0, 0, 0);
     for _ in 0..ROUNDS {
         paste.time(|| {
-            compositor.paste(black_box(&output), crop.data(), area, composited.view_mut(), &mut scratch).expect("fits");
+            compositor
+                .paste(black_box(&output), Surround::Crop(crop.data()), area, composited.view_mut(), &mut scratch)
+                .expect("fits");
         });
         whole.time(|| full_len = full_encoder.encode(black_box(composited.view()), &mut full).expect("fits"));
         strip.time(|| {
-            black_box(strips.bgr(&template, &compositor, black_box(&output), crop.data()).expect("fits"));
+            black_box(
+                strips.bgr(&template, &compositor, black_box(&output), Surround::Crop(crop.data())).expect("fits"),
+            );
         });
-        let pixels = strips.bgr(&template, &compositor, &output, crop.data()).expect("fits");
+        let pixels = strips.bgr(&template, &compositor, &output, Surround::Crop(crop.data())).expect("fits");
         patch.time(|| {
             let patch = patcher.encode(layout, black_box(pixels)).expect("fits");
             patch_len = patch.jpeg().len();
             spliced_len = splice(&template, &patch, &mut spliced).expect("fits");
         });
         strip_planes.time(|| {
-            black_box(strips.planes(&template, &compositor, black_box(&output), crop.data()).expect("fits"));
+            black_box(
+                strips.planes(&template, &compositor, black_box(&output), Surround::Crop(crop.data())).expect("fits"),
+            );
         });
-        let ready = strips.planes(&template, &compositor, &output, crop.data()).expect("fits");
+        let ready = strips.planes(&template, &compositor, &output, Surround::Crop(crop.data())).expect("fits");
         planes.time(|| {
             let patch = patcher.encode_planes(layout, black_box(ready)).expect("fits");
             splice(&template, &patch, &mut spliced).expect("fits");

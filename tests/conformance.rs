@@ -16,7 +16,7 @@ use lipsyncd::backend::cuda::plan::Precision;
 use lipsyncd::backend::{Backend, FrameFormat};
 use lipsyncd::batch::BatchKey;
 use lipsyncd::onnxruntime::{BoundNetwork, Network, OnnxRuntime, TensorSpec};
-use lipsyncd::picture::{CompositeScratch, Unpacker, ViewMut};
+use lipsyncd::picture::{CompositeScratch, Surround, Unpacker, ViewMut};
 use lipsyncd::session::SessionOptions;
 
 /// How far a backend's frames may lie apart.
@@ -304,7 +304,10 @@ impl Reference {
         self.scratch.fit(avatar.compositor());
         let mut unpacker = Unpacker::new();
         let (crop, area) = (avatar.crop(index, &mut unpacker).unwrap(), avatar.face_box(index));
-        avatar.compositor().paste(self.generator.output(0), crop, area, frame, &mut self.scratch).unwrap();
+        avatar
+            .compositor()
+            .paste(self.generator.output(0), Surround::Crop(crop), area, frame, &mut self.scratch)
+            .unwrap();
         pixels
     }
 }

@@ -12,7 +12,7 @@ use lipsyncd::picture::template::{
 };
 use lipsyncd::picture::{
     ChannelOrder, CompositeScratch, Compositor, GeneratorGeometry, Image, Interpolation, JpegEncoder, JpegSettings,
-    PictureInput, Quality, Rect, cut_crop,
+    PictureInput, Quality, Rect, Surround, cut_crop,
 };
 
 struct Counting;
@@ -65,13 +65,13 @@ fn frames_are_made_without_allocating() {
         for i in [0, 1, 0, 1] {
             let (template, crop) = (templates.template(i).unwrap(), crops[i].data());
             filler.fill(crop, &mut input).unwrap();
-            let strip = strips.bgr(&template, &compositor, &output, crop).unwrap();
+            let strip = strips.bgr(&template, &compositor, &output, Surround::Crop(crop)).unwrap();
             let patch = patcher.encode(template.layout(), strip).unwrap();
             splice(&template, &patch, &mut jpeg).unwrap();
-            let planes = strips.planes(&template, &compositor, &output, crop).unwrap();
+            let planes = strips.planes(&template, &compositor, &output, Surround::Crop(crop)).unwrap();
             let patch = patcher.encode_planes(template.layout(), planes).unwrap();
             splice(&template, &patch, &mut jpeg).unwrap();
-            compositor.paste(&output, crop, boxes[i], composited.view_mut(), &mut scratch).unwrap();
+            compositor.paste(&output, Surround::Crop(crop), boxes[i], composited.view_mut(), &mut scratch).unwrap();
             whole.encode(composited.view(), &mut whole_jpeg).unwrap();
         }
         assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "{interpolation:?}");

@@ -11,8 +11,8 @@ use lipsyncd::avatar::LoadedAvatar;
 use lipsyncd::backend::Backend;
 use lipsyncd::session::SessionOptions;
 
-/// Bytes that the demo's generator makes of one picture before it hears anything: six tensors of float32.
-const DEMO_PICTURE: u64 = 4 * (409_600 + 307_200 + 204_800 + 102_400 + 38_400 + 16_000);
+/// Bytes that the demo's generator makes of one picture before it hears anything, six tensors of float32, and those of the ring around it.
+const DEMO_PICTURE: u64 = 4 * (409_600 + 307_200 + 204_800 + 102_400 + 38_400 + 16_000) + 3 * (328 * 328 - 320 * 320);
 
 /// The demo's sentence, as often as `times` says, spoken by two lanes.
 async fn speak(backend: &Arc<dyn Backend>, avatar: &Arc<LoadedAvatar>, times: usize) -> Vec<Take> {

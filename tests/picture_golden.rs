@@ -95,6 +95,14 @@ fn cropping_filling_and_pasting_follow_the_recipe() {
     let compositor = Compositor::new(geometry, &[area]).unwrap();
     let mut scratch = CompositeScratch::new();
     scratch.fit(&compositor);
-    compositor.paste(&floats("paste_output.f32"), &crop, area, frame.view_mut(), &mut scratch).unwrap();
+    compositor
+        .paste(
+            &floats("paste_output.f32"),
+            lipsyncd::picture::Surround::Crop(&crop),
+            area,
+            frame.view_mut(),
+            &mut scratch,
+        )
+        .unwrap();
     assert!(differing(frame.data(), &bytes("paste_after.bgr"), "frame") <= 3);
 }

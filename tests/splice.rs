@@ -9,7 +9,7 @@ use lipsyncd::picture::template::{
 };
 use lipsyncd::picture::{
     ChannelOrder, CompositeScratch, Compositor, GeneratorGeometry, Image, Interpolation, JpegEncoder, JpegSettings,
-    Quality, Rect, cut_crop,
+    Quality, Rect, Surround, cut_crop,
 };
 
 /// A small, seedable source of numbers.
@@ -74,7 +74,7 @@ fn case(random: &mut Lcg, frame_px: (usize, usize), area: Rect, settings: JpegSe
     strips.fit(&templates, &compositor);
     let mut patcher = PatchEncoder::new(&templates).unwrap();
     let mut spliced = vec![0; templates.max_frame_len()];
-    let strip = strips.bgr(&template, &compositor, &output, crop.data()).unwrap();
+    let strip = strips.bgr(&template, &compositor, &output, Surround::Crop(crop.data())).unwrap();
     let patch = patcher.encode(template.layout(), strip).unwrap();
     let len = splice(&template, &patch, &mut spliced).unwrap();
     spliced.truncate(len);
@@ -85,7 +85,7 @@ fn case(random: &mut Lcg, frame_px: (usize, usize), area: Rect, settings: JpegSe
     assert!(again[..len] == spliced, "what was kept of it makes another frame");
     assert!(kept.splice(&template, &mut again[1..]).is_err(), "one byte too few");
 
-    let planes = strips.planes(&template, &compositor, &output, crop.data()).unwrap();
+    let planes = strips.planes(&template, &compositor, &output, Surround::Crop(crop.data())).unwrap();
     let from_planes = template.layout().planes_are_exact().then(|| {
         let patch = patcher.encode_planes(template.layout(), planes).unwrap();
         let mut out = vec![0; templates.max_frame_len()];
@@ -97,7 +97,7 @@ fn case(random: &mut Lcg, frame_px: (usize, usize), area: Rect, settings: JpegSe
     let mut composited = frame.clone();
     let mut scratch = CompositeScratch::new();
     scratch.fit(&compositor);
-    compositor.paste(&output, crop.data(), area, composited.view_mut(), &mut scratch).unwrap();
+    compositor.paste(&output, Surround::Crop(crop.data()), area, composited.view_mut(), &mut scratch).unwrap();
     let encode = |settings| {
         let mut out = Vec::new();
         JpegEncoder::new(settings).unwrap().encode_to_vec(composited.view(), &mut out).unwrap();

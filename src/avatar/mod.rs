@@ -34,7 +34,7 @@ mod network;
 mod order;
 mod path;
 mod probe;
-mod recipe;
+pub(crate) mod recipe;
 mod registry_error;
 mod residents;
 mod trial;

@@ -45,7 +45,8 @@ fn bounded(bundle: &Bundle, field: &'static str, got: usize, most: usize) -> Res
     Err(LoadError::TooMany { manifest: bundle.dir.join(MANIFEST_FILE), field, got, most })
 }
 
-fn picture_input_of(bundle: &Bundle) -> Result<PictureInput, GeometryError> {
+/// The sizes that the bundle's generator works at.
+pub(crate) fn geometry_of(bundle: &Bundle) -> Result<GeneratorGeometry, GeometryError> {
     let generator = &bundle.manifest.generator;
     let channels = match generator.channels {
         Channels::Bgr => ChannelOrder::Bgr,
@@ -56,9 +57,12 @@ fn picture_input_of(bundle: &Bundle) -> Result<PictureInput, GeometryError> {
         Resize::Bilinear => Interpolation::Linear,
     };
     let (size_px, border_px) = (generator.size_px as usize, generator.border_px as usize);
-    let geometry = GeneratorGeometry::new(size_px, border_px, channels, interpolation)?;
-    let Mask { x, y, width, height } = generator.mask;
-    PictureInput::new(geometry, [x, y, width, height].map(|px| px as usize))
+    GeneratorGeometry::new(size_px, border_px, channels, interpolation)
+}
+
+fn picture_input_of(bundle: &Bundle) -> Result<PictureInput, GeometryError> {
+    let Mask { x, y, width, height } = bundle.manifest.generator.mask;
+    PictureInput::new(geometry_of(bundle)?, [x, y, width, height].map(|px| px as usize))
 }
 
 fn mel_params(bundle: &Bundle) -> MelParams {

@@ -8,7 +8,7 @@ use crate::batch::PooledBuf;
 use crate::picture::template::{
     PatchEncoder, PatchError, SpliceError, StripCompositor, StripLayout, Template, TemplateSet, splice, splice_segments,
 };
-use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, Unpacker, ViewMut, YuvPlanes};
+use crate::picture::{CompositeScratch, JpegEncoder, JpegSettings, Quality, Surround, Unpacker, ViewMut, YuvPlanes};
 
 /// One thread's scratch for the pixels of every avatar it has met.
 #[derive(Default)]
@@ -24,8 +24,8 @@ pub(super) struct Easel {
 /// What a frame is drawn from.
 #[derive(Clone, Copy)]
 pub(super) enum Source<'a> {
-    /// The generator's picture, `[3, size, size]`, and the crop that it was made of.
-    Generated { picture: &'a [f32], crop: &'a [u8] },
+    /// The generator's picture, `[3, size, size]`, and what surrounds it.
+    Generated { picture: &'a [f32], surround: Surround<'a> },
     /// The strip with that picture in it, where [`takes_planes`] says so.
     Planes(YuvPlanes<'a>),
 }
@@ -69,7 +69,7 @@ impl Easel {
         (format, out): (FrameFormat, &mut PooledBuf),
     ) -> Result<(), BackendError> {
         let pixels = || match source {
-            Source::Generated { picture, crop } => Ok((picture, crop)),
+            Source::Generated { picture, surround } => Ok((picture, surround)),
             Source::Planes(_) => Err(BackendError::Patch(PatchError::Planes)),
         };
         match (format.quality(), avatar.pictures()) {
@@ -121,7 +121,10 @@ impl Easel {
     ) -> Result<(), BackendError> {
         let mut crops = std::mem::take(&mut self.crops);
         let crop = avatar.crop(index, &mut crops).map_err(BackendError::from);
-        let drawn = crop.and_then(|crop| self.draw(avatar, patchers, index, Source::Generated { picture, crop }, to));
+        let drawn = crop.and_then(|crop| {
+            let source = Source::Generated { picture, surround: Surround::Crop(crop) };
+            self.draw(avatar, patchers, index, source, to)
+        });
         self.crops = crops;
         drawn
     }
@@ -138,11 +141,11 @@ impl Easel {
         let layout = template.layout();
         let patch = match source {
             Source::Planes(planes) => patcher.encode_planes(layout, planes)?,
-            Source::Generated { picture, crop } if layout.planes_are_exact() => {
-                patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), picture, crop)?)?
+            Source::Generated { picture, surround } if layout.planes_are_exact() => {
+                patcher.encode_planes(layout, self.strip.planes(template, avatar.compositor(), picture, surround)?)?
             }
-            Source::Generated { picture, crop } => {
-                patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), picture, crop)?)?
+            Source::Generated { picture, surround } => {
+                patcher.encode(layout, self.strip.bgr(template, avatar.compositor(), picture, surround)?)?
             }
         };
         match format {
@@ -174,7 +177,7 @@ impl Patchers {
 fn composite<'f>(
     avatar: &LoadedAvatar,
     index: usize,
-    (picture, crop): (&[f32], &[u8]),
+    (picture, surround): (&[f32], Surround<'_>),
     scratch: &mut CompositeScratch,
     frame: &'f mut [u8],
 ) -> Result<ViewMut<'f>, BackendError> {
@@ -183,7 +186,7 @@ fn composite<'f>(
     let pixels = &mut frame[..avatar.bgr_bytes()];
     let mut view = ViewMut::packed(width_px, height_px, pixels)?;
     view.copy_from(source.view())?;
-    avatar.compositor().paste(picture, crop, avatar.face_box(index), view.reborrow(), scratch)?;
+    avatar.compositor().paste(picture, surround, avatar.face_box(index), view.reborrow(), scratch)?;
     Ok(view)
 }
 

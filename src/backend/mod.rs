@@ -83,6 +83,16 @@ pub trait Backend: Send + Sync + 'static {
         None
     }
 
+    /// Bytes of the process's memory in which it keeps what generators make of pictures alone; `None` where it never does.
+    fn kept_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Pictures of the avatar with these networks of which that is kept as soon as they are drawn once.
+    fn pictures_to_keep(&self, _models: Models) -> usize {
+        0
+    }
+
     /// Loads the networks of `bundle`, sharing an encoder that is already there.
     ///
     /// # Errors

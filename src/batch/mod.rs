@@ -40,6 +40,6 @@ pub use fleet::{Fleet, Want};
 pub use policy::{BatchKey, BatchPlan, Limits};
 pub use pool::{BufferPool, PooledBuf};
 pub use queue::{REST, WorkQueue};
-pub use rehearsal::rehearse;
+pub use rehearsal::{rehearse, rehearse_pictures};
 pub use slot::{Filled, Free, InFlight, Ready, Slot};
 pub use work::Work;

@@ -21,8 +21,30 @@ const ENOUGH: Duration = Duration::from_millis(300);
 /// After this, whatever was measured has to do: others keep the device busy.
 const LONGEST: Duration = Duration::from_secs(3);
 
+/// As long as it may take to draw all pictures once.
+const LONGEST_LOOP: Duration = Duration::from_secs(20);
+
 /// Draws some frames of `avatar` as `format` with what live sessions leave of `engine`, which notes what they cost.
 pub async fn rehearse(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) {
+    let least = LEAST_ROUNDS * engine.options().slots * engine.options().limits.max_frames;
+    play(engine, avatar, format, (least, ENOUGH, LONGEST)).await;
+}
+
+/// Draws each picture of `avatar` once as [`rehearse`] does, where the backend keeps what its generator makes of them: for avatars that are
+/// loaded before anybody waits for them.
+pub async fn rehearse_pictures(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) {
+    if engine.backend().pictures_to_keep(avatar.models()) > 0 {
+        play(engine, avatar, format, (avatar.frame_count(), Duration::ZERO, LONGEST_LOOP)).await;
+    }
+}
+
+/// Until there are `least` frames and it has taken `enough`, or until it has taken `longest`.
+async fn play(
+    engine: &Engine,
+    avatar: &Arc<LoadedAvatar>,
+    format: FrameFormat,
+    (least, enough, longest): (usize, Duration, Duration),
+) {
     let rate = avatar.sample_rate_hz();
     let options = SessionOptions {
         pace: Pace::Rehearsal,
@@ -30,12 +52,11 @@ pub async fn rehearse(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: Frame
         ..SessionOptions::new(format, rate)
     };
     let Ok((intake, reader)) = engine.open_session(Arc::clone(avatar), options) else { return };
-    let least = LEAST_ROUNDS * engine.options().slots * engine.options().limits.max_frames;
     let seconds = SOUND_SECONDS + least / avatar.fps().max(1) as usize;
     let sound = noise(seconds * rate as usize);
-    let rehearsal = async { tokio::join!(watch(reader, least), speak(intake, &sound)) };
+    let rehearsal = async { tokio::join!(watch(reader, least, enough), speak(intake, &sound)) };
     // What it has not drawn by then is dropped with it.
-    let _ = tokio::time::timeout(LONGEST, rehearsal).await;
+    let _ = tokio::time::timeout(longest, rehearsal).await;
 }
 
 async fn speak(mut intake: Intake, sound: &[f32]) -> Result<(), SessionEnded> {
@@ -43,13 +64,13 @@ async fn speak(mut intake: Intake, sound: &[f32]) -> Result<(), SessionEnded> {
     intake.finish().await
 }
 
-/// Takes frames until there are `least` and it has taken [`ENOUGH`].
-async fn watch(mut reader: FrameReader, least: usize) {
+/// Takes frames until there are `least` and it has taken `enough`.
+async fn watch(mut reader: FrameReader, least: usize, enough: Duration) {
     let begun = Instant::now();
     let mut frames = 0;
     while let Some(Ok(Event::Frame(_))) = reader.next().await {
         frames += 1;
-        if frames >= least && begun.elapsed() >= ENOUGH {
+        if frames >= least && begun.elapsed() >= enough {
             return;
         }
     }

@@ -29,6 +29,13 @@ const GPU_WINDOWS: usize = 32;
 /// Batches in flight on a GPU: two compute, one is staged, one is encoded.
 const GPU_SLOTS: usize = 4;
 
+/// Bytes that a daemon takes for pictures unless it is told otherwise.
+const MOST_FOR_PICTURES: u64 = 4 << 30;
+
+fn quarter_of_free_memory() -> u64 {
+    available_memory().unwrap_or(0) / 4
+}
+
 /// What is wanted of devices.
 #[derive(Debug, Clone)]
 pub(super) struct Wanted {
@@ -48,7 +55,9 @@ impl Wanted {
             gpu: config.gpu.clone(),
             onnxruntime: config.onnxruntime.clone(),
             threads_per_slot: config.threads_per_slot,
-            picture_cache_bytes: config.picture_cache_bytes,
+            picture_cache_bytes: config
+                .picture_cache_bytes
+                .unwrap_or_else(|| quarter_of_free_memory().min(MOST_FOR_PICTURES)),
             slots: config.slots,
             max_batch: config.max_batch,
         }
@@ -201,7 +210,7 @@ impl DeviceArgs {
             threads_per_slot: self.threads_per_slot.into(),
             picture_cache_bytes: match self.picture_cache_mib {
                 Some(mib) => mib << 20,
-                None => available_memory().unwrap_or(0) / 4,
+                None => quarter_of_free_memory(),
             },
             ..self.gpu.wanted()
         }

@@ -65,8 +65,8 @@ pub struct Config {
     pub slots: Option<usize>,
     /// Threads one slot's networks use (CPU).
     pub threads_per_slot: usize,
-    /// Most bytes for what generators make of pictures before they hear anything, on the CPU.
-    pub picture_cache_bytes: u64,
+    /// Most bytes for what generators make of pictures before they hear anything, on the CPU; none is a part of the memory that is free.
+    pub picture_cache_bytes: Option<u64>,
     /// ONNX Runtime's shared library.
     pub onnxruntime: Option<PathBuf>,
     /// Sessions open at once.
@@ -137,7 +137,7 @@ impl Config {
             max_batch: values.number("max_batch", 1..=64)?.map(|n| n as usize),
             slots: values.number("slots", 1..=256)?.map(|n| n as usize),
             threads_per_slot: values.number("threads_per_slot", 1..=256)?.map_or(1, |n| n as usize),
-            picture_cache_bytes: values.number("picture_cache_bytes", 0..=i64::MAX as u64)?.unwrap_or(0),
+            picture_cache_bytes: values.number("picture_cache_bytes", 0..=i64::MAX as u64)?,
             onnxruntime: values.text("onnxruntime")?.map(PathBuf::from),
             max_sessions: values.number("max_sessions", 1..=1_000_000)?.map_or(1000, |n| n as usize),
             max_sessions_per_client: values.number("max_sessions_per_client", 0..=1_000_000)?.unwrap_or(0) as usize,

@@ -21,8 +21,14 @@ pub struct Bank {
     values: Vec<Value>,
     states: Vec<AtomicU8>,
     tensors: usize,
+    /// Behind all tensors, `note_bytes` for each item.
+    notes: *mut u8,
+    note_bytes: usize,
     _memory: MmapMut,
 }
+
+// SAFETY: nothing in it is tied to a thread.
+unsafe impl Send for Bank {}
 
 // SAFETY: an item's memory is written by whoever holds its `Blank`, of which there is one, and read only once it is `WRITTEN`, which the
 // atomic orders after the writes; the values are never changed.
@@ -52,18 +58,18 @@ pub struct Kept<'a> {
 }
 
 impl Bank {
-    /// Bytes of an item of these tensors.
+    /// Bytes of an item of these tensors and a note.
     #[must_use]
-    pub fn item_bytes(specs: &[TensorSpec]) -> usize {
-        specs.iter().map(|spec| spec.elements() * size_of::<f32>()).map(|bytes| bytes.next_multiple_of(ALIGNMENT)).sum()
+    pub fn item_bytes(specs: &[TensorSpec], note_bytes: usize) -> usize {
+        specs.iter().map(tensor_bytes).sum::<usize>() + note_bytes
     }
 
-    /// Room for `items` items.
+    /// Room for `items` items, each of these tensors and a note of so many bytes.
     ///
     /// # Errors
     /// [`OnnxError::Memory`] when the system refuses so much address space; [`OnnxError::Bind`].
-    pub fn new(specs: &[TensorSpec], items: usize) -> Result<Self, OnnxError> {
-        let bytes = items.saturating_mul(Self::item_bytes(specs));
+    pub fn new(specs: &[TensorSpec], note_bytes: usize, items: usize) -> Result<Self, OnnxError> {
+        let bytes = items.saturating_mul(Self::item_bytes(specs, note_bytes));
         let refused = |source| OnnxError::Memory { bytes, source };
         let mut mapped = MmapMut::map_anon(bytes.max(ALIGNMENT)).map_err(refused)?;
         let memory = MemoryInfo::cpu().map_err(|error| bind_error(&TensorSpec::new("", &[]), &error))?;
@@ -72,18 +78,23 @@ impl Bank {
             // SAFETY: the map has room for all tensors, one after the other, and is as old as the bank; runs use it as told at `Sync`.
             let value = unsafe { Value::floats(at.cast(), spec, &memory) };
             values.push(value.map_err(|error| bind_error(spec, &error))?);
-            let bytes = (spec.elements() * size_of::<f32>()).next_multiple_of(ALIGNMENT);
-            // SAFETY: at most the end of the map.
-            at = unsafe { at.add(bytes) };
+            // SAFETY: at most where the notes begin.
+            at = unsafe { at.add(tensor_bytes(spec)) };
         }
         let states = (0..items).map(|_| AtomicU8::new(EMPTY)).collect();
-        Ok(Self { values, states, tensors: specs.len(), _memory: mapped })
+        Ok(Self { values, states, tensors: specs.len(), notes: at, note_bytes, _memory: mapped })
     }
 
     /// Items that are written.
     #[must_use]
     pub fn kept(&self) -> usize {
         self.states.iter().filter(|state| state.load(Ordering::Relaxed) == WRITTEN).count()
+    }
+
+    /// Items there is room for.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.states.len()
     }
 
     /// Item `item`, to be read, or to be written.
@@ -100,12 +111,28 @@ impl Bank {
     fn values(&self, item: usize) -> &[Value] {
         &self.values[item * self.tensors..][..self.tensors]
     }
+
+    /// Where the note of `item` begins.
+    fn note(&self, item: usize) -> *mut u8 {
+        // SAFETY: `item` is one of the bank's, and the map has room for all their notes.
+        unsafe { self.notes.add(item * self.note_bytes) }
+    }
+}
+
+fn tensor_bytes(spec: &TensorSpec) -> usize {
+    (spec.elements() * size_of::<f32>()).next_multiple_of(ALIGNMENT)
 }
 
 impl<'a> Blank<'a> {
     /// Where to write.
     pub(super) fn values(&self) -> &'a [Value] {
         self.bank.values(self.item)
+    }
+
+    /// The item's note, to be written.
+    pub fn note_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the note is the item's alone, and nobody else has the item while it is blank.
+        unsafe { std::slice::from_raw_parts_mut(self.bank.note(self.item), self.bank.note_bytes) }
     }
 
     /// Says that all of it is written.
@@ -125,6 +152,13 @@ impl Drop for Blank<'_> {
 }
 
 impl<'a> Kept<'a> {
+    /// The item's note.
+    #[must_use]
+    pub fn note(&self) -> &'a [u8] {
+        // SAFETY: the map is as old as the bank, and what is kept is only read.
+        unsafe { std::slice::from_raw_parts(self.bank.note(self.item), self.bank.note_bytes) }
+    }
+
     /// Where to read.
     pub(super) fn values(&self) -> &'a [Value] {
         self.bank.values(self.item)

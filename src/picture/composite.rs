@@ -9,6 +9,7 @@ use super::geometry::{GeneratorGeometry, GeometryError, check_len};
 use super::image::{CHANNELS, ImageError};
 use super::rect::Rect;
 use super::resize::{ResizeError, ResizeScratch, Resizer, Taps};
+use super::surround::Surround;
 use super::view::{View, ViewMut};
 
 /// Pixels converted at a time: three planes of them stay in registers and the nearest cache.
@@ -103,7 +104,7 @@ impl Compositor {
     }
 
     /// Writes the generator's `output` (`[3, size, size]` f32, 0..1) over the box `area` of `frame`, without allocating.
-    /// `crop` is the frame's crop, whose border surrounds the output while it is resized.
+    /// `surround` is the frame's crop or its ring, whose pixels surround the output while it is resized.
     ///
     /// A value becomes `value * 255` cut to a byte; below 0 and NaN become 0, above 1 becomes 255 (the reference wraps
     /// there, but its networks end in a sigmoid and never leave 0..1).
@@ -113,39 +114,36 @@ impl Compositor {
     pub fn paste(
         &self,
         output: &[f32],
-        crop: &[u8],
+        surround: Surround<'_>,
         area: Rect,
         frame: ViewMut<'_>,
         scratch: &mut CompositeScratch,
     ) -> Result<(), CompositeError> {
         check_len("generator's output", self.geometry.output_len(), output.len())?;
-        check_len("crop", self.geometry.crop_len(), crop.len())?;
+        surround.check(&self.geometry)?;
         let (width_px, height_px) = (area.width_px(), area.height_px());
         let resizer =
             self.resizers.get(&(width_px, height_px)).ok_or(CompositeError::UnknownBox { width_px, height_px })?;
         let hole = frame.part(area)?;
-        let patched = scratch.crop.get_mut(..crop.len()).ok_or(CompositeError::Scratch)?;
-        self.patch_crop(output, crop, patched);
+        let patched = scratch.crop.get_mut(..self.geometry.crop_len()).ok_or(CompositeError::Scratch)?;
+        self.patch_crop(output, surround, patched);
         let side = self.geometry.crop_side_px();
         Ok(resizer.run(View::packed(side, side, patched)?, hole, &mut scratch.resize)?)
     }
 
-    /// `crop` with its inner square replaced by the generator's picture.
-    fn patch_crop(&self, output: &[f32], crop: &[u8], patched: &mut [u8]) {
+    /// The crop with its inner square replaced by the generator's picture.
+    fn patch_crop(&self, output: &[f32], surround: Surround<'_>, patched: &mut [u8]) {
         let (size, border) = (self.geometry.size_px(), self.geometry.border_px());
         let row_len = self.geometry.crop_side_px() * CHANNELS;
-        let margin = border * CHANNELS;
         let [blue, green, red] = self.geometry.channels().planes().map(|plane| plane * self.geometry.plane_len());
-        let rows = crop.chunks_exact(row_len).zip(patched.chunks_exact_mut(row_len));
-        for (y, (from, to)) in rows.enumerate() {
-            if y < border || y >= border + size {
-                to.copy_from_slice(from);
-                continue;
+        for (y, to) in patched.chunks_exact_mut(row_len).enumerate() {
+            let (left, right) = surround.row(&self.geometry, y);
+            to[..left.len()].copy_from_slice(left);
+            to[row_len - right.len()..].copy_from_slice(right);
+            if (border..border + size).contains(&y) {
+                let planes = [blue, green, red].map(|start| &output[start + (y - border) * size..][..size]);
+                interleave(planes, &mut to[left.len()..row_len - right.len()]);
             }
-            to[..margin].copy_from_slice(&from[..margin]);
-            to[row_len - margin..].copy_from_slice(&from[row_len - margin..]);
-            let planes = [blue, green, red].map(|start| &output[start + (y - border) * size..][..size]);
-            interleave(planes, &mut to[margin..row_len - margin]);
         }
     }
 }

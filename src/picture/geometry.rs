@@ -115,6 +115,11 @@ impl GeneratorGeometry {
         self.crop_side_px() * self.crop_side_px() * CHANNELS
     }
 
+    /// Bytes of a crop's pixels outside its inner square, BGR.
+    pub fn ring_len(&self) -> usize {
+        self.crop_len() - self.plane_len() * CHANNELS
+    }
+
     /// Values of one plane, `[size, size]`.
     pub fn plane_len(&self) -> usize {
         self.size_px * self.size_px

@@ -24,6 +24,7 @@ mod pack;
 mod png_out;
 mod rect;
 mod resize;
+mod surround;
 pub mod template;
 mod view;
 
@@ -38,4 +39,5 @@ pub use pack::{PackError, Unpacker, pack};
 pub use png_out::{PngError, encode_png, write_png};
 pub use rect::Rect;
 pub use resize::{Interpolation, ResizeError, ResizeScratch, Resizer, Tap, Taps};
+pub use surround::Surround;
 pub use view::{View, ViewMut};

@@ -11,7 +11,7 @@ use super::status::RpcError;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar, Registry};
 use crate::backend::{DeviceId, FrameFormat};
 use crate::batch::placement::place;
-use crate::batch::{AdmissionLimits, Engine, Fleet, Want, rehearse};
+use crate::batch::{AdmissionLimits, Engine, Fleet, Want, rehearse, rehearse_pictures};
 use crate::picture::Quality;
 use crate::session::{FrameReader, IdleFrames, Intake, Pace, SessionOptions};
 use crate::telemetry::{CallInfo, CallKind, CallRecord};
@@ -138,6 +138,12 @@ impl Daemon {
         let device =
             wanted.map(DeviceId).or_else(there).unwrap_or_else(|| self.place(&id, Want::Live { waits: false }));
         self.acquire_on(&id, device).await
+    }
+
+    /// Draws the avatar's pictures once where that makes them quicker to draw again, which takes some seconds.
+    pub async fn warm(&self, avatar: &Arc<LoadedAvatar>) {
+        let format = FrameFormat::Jpeg(self.options.jpeg_quality);
+        rehearse_pictures(self.fleet.engine_of(avatar), avatar, format).await;
     }
 
     fn place(&self, id: &AvatarId, want: Want) -> DeviceId {

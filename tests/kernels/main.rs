@@ -10,7 +10,7 @@ mod runner;
 use half::f16;
 use lipsyncd::backend::cuda::kernels::params;
 use lipsyncd::picture::template::{StripLayout, StripPlanes, packed_len, packed_planes};
-use lipsyncd::picture::{CompositeScratch, Compositor, Image, Rect, YuvPlanes};
+use lipsyncd::picture::{CompositeScratch, Compositor, Image, Rect, Surround, YuvPlanes};
 use proptest::prelude::*;
 
 use gpu::Device;
@@ -98,7 +98,7 @@ fn check_paste<T: Value>(runner: &impl Runner, batch: &Batch) -> Verdict {
         let generated: Vec<f32> = generated.iter().map(|value| value.to_f32()).collect();
         let (width, height) = frame.strip_px;
         let mut strip = Image::from_bgr(width, height, frame.strip.clone()).unwrap();
-        compositor.paste(&generated, &frame.crop, frame.hole, strip.view_mut(), &mut scratch).unwrap();
+        compositor.paste(&generated, Surround::Crop(&frame.crop), frame.hole, strip.view_mut(), &mut scratch).unwrap();
         let layout = StripLayout::new(frame.strip_px, Rect::new(0, 0, width, height), 1).unwrap();
         let mut planes = StripPlanes::new();
         planes.fit(&layout);

@@ -116,7 +116,7 @@ impl Parts {
         Self { inputs: infos(inputs), outputs: infos(outputs), ..Self::default() }
     }
 
-    pub fn model(&self) -> Vec<u8> {
+    pub fn graph(&self) -> Vec<u8> {
         let mut graph = Vec::new();
         for (number, messages) in [
             (1, &self.nodes),
@@ -127,10 +127,14 @@ impl Parts {
         ] {
             messages.iter().for_each(|message| put_bytes(&mut graph, number, message));
         }
+        graph
+    }
+
+    pub fn model(&self) -> Vec<u8> {
         let (mut opset, mut model) = (Vec::new(), Vec::new());
         int(&mut opset, 2, 17);
         int(&mut model, 1, 8);
-        put_bytes(&mut model, 7, &graph);
+        put_bytes(&mut model, 7, &self.graph());
         put_bytes(&mut model, 8, &opset);
         model
     }

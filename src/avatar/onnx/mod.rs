@@ -4,13 +4,16 @@
 //! Field numbers are those of `onnx.proto` (IR version 10), read with a small walker of the protobuf wire
 //! format: the full schema would bring a code generator and copies of every weight.
 
+mod blocked;
 mod error;
 mod half;
 mod network;
 mod ops;
 mod patch;
+mod quicker;
 mod rebatch;
 mod role;
+mod shuffle;
 mod split;
 mod tensor;
 mod trace;
@@ -21,12 +24,14 @@ mod wire;
 pub use error::OnnxError;
 pub use half::{Edges, HalfError, HalfReport, to_half};
 pub(crate) use network::Network;
+pub use quicker::quicker;
 pub use rebatch::{Refusal, rebatch};
 pub(crate) use role::picture_size;
 pub use role::{
     Batch, EncoderShape, FEATURE_LEN, GeneratorShape, MEL_WINDOW_LEN, Port, RoleError, recognise_encoder,
     recognise_generator,
 };
+
 pub use split::{Halves, split};
 pub(crate) use tensor::Constant;
 pub(crate) use trace::Node;

@@ -12,7 +12,7 @@ use crate::batch::policy::BatchKey;
 use crate::batch::slot::StageTimes;
 use crate::batch::{Filled, InFlight, Ready, Slot};
 use crate::onnxruntime::BoundNetwork;
-use crate::picture::Unpacker;
+use crate::picture::{Surround, Unpacker};
 
 /// Buffers for one encoder, kept while it is loaded.
 struct BoundEncoder {
@@ -40,26 +40,25 @@ impl BoundGenerator {
 /// The generator's buffers, and those for what it keeps of pictures.
 type Networks<'a> = (&'a mut BoundNetwork, &'a mut Option<(Arc<GeneratorModel>, BoundStillPart)>);
 
-/// The generated picture of frame `index`, by what is kept of the avatar's picture or by the whole network.
+/// The generated picture of frame `index` and what surrounds it, by what is kept of the avatar's picture or by the whole network.
 fn generate<'a>(
     (network, still): Networks<'a>,
-    (avatar, crop): (&LoadedAvatar, &[u8]),
+    (avatar, crops): (&'a LoadedAvatar, &'a mut Unpacker),
     slot: &Slot<InFlight>,
     index: usize,
-) -> Result<&'a [f32], BackendError> {
+) -> Result<Source<'a>, BackendError> {
     let job = slot.frame(index);
     if let Some((model, bound)) = still
         && let Some(part) = &model.still
         && job.picture.is_none()
+        && let Some((picture, surround)) = bound.draw(part, (avatar, job.avatar_frame), slot.staged(index), crops)?
     {
-        let fill = |picture: &mut [f32]| Ok(avatar.picture_input().fill(crop, picture)?);
-        if let Some(picture) = bound.draw(part, job.avatar_frame, slot.staged(index), fill)? {
-            return Ok(picture);
-        }
+        return Ok(Source::Generated { picture, surround });
     }
+    let crop = avatar.crop(job.avatar_frame, crops)?;
     stage_inputs(network, (avatar, crop), slot, index)?;
     network.run()?;
-    Ok(network.output(0))
+    Ok(Source::Generated { picture: network.output(0), surround: Surround::Crop(crop) })
 }
 
 pub(super) struct CpuLane {
@@ -129,11 +128,9 @@ impl CpuLane {
         for index in 0..slot.len() {
             let start = Instant::now();
             let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
-            let crop = avatar.crop(avatar_frame, &mut self.crops)?;
-            let picture = generate((network, still), (&avatar, crop), slot, index)?;
+            let source = generate((network, still), (&avatar, &mut self.crops), slot, index)?;
             let generated = Instant::now();
             times.network += generated - start;
-            let source = Source::Generated { picture, crop };
             self.easel.draw(&avatar, patchers, avatar_frame, source, (format, slot.output_mut(index)))?;
             times.composite += generated.elapsed();
         }

@@ -61,6 +61,16 @@ impl Backend for CpuBackend {
         BackendInfo { name: "cpu", engine: format!("ONNX Runtime, {}", version.unwrap_or_default()), gpu: None }
     }
 
+    fn kept_bytes(&self) -> Option<u64> {
+        let generators = self.table.generators();
+        Some(generators.iter().filter_map(|generator| generator.still.as_ref()).map(StillPart::kept_bytes).sum())
+    }
+
+    fn pictures_to_keep(&self, models: Models) -> usize {
+        let generator = self.table.find_generator(models.generator);
+        generator.and_then(|generator| generator.still.as_ref().map(StillPart::to_keep)).unwrap_or(0)
+    }
+
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         let generator = self.loader.generator(bundle)?;
         self.table.insert(generator, &bundle.audio_encoder.path, |_| Ok(Arc::new(self.loader.encoder(bundle)?)))

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use super::still::{Allowance, StillPart};
 use crate::avatar::Bundle;
+use crate::avatar::onnx::quicker;
 use crate::backend::BackendError;
+use crate::backend::table::read_network;
 use crate::onnxruntime::{BoundNetwork, Halved, Network, OnnxError, OnnxRuntime, TensorSpec};
 
 /// An audio encoder: mel window `[1, 1, mels, 16]` to feature `[1, 512]`.
@@ -73,8 +75,15 @@ impl Loader {
         let size = bundle.manifest.generator.size_px as usize;
         let [channels, height, width] = shape.audio_dims;
         let path = &bundle.generator.path;
+        let content = read_network(path)?;
+        // One that cannot be read is for ONNX Runtime to refuse.
+        let quicker = quicker(&content).ok().flatten();
+        let network = match &quicker {
+            Some(quicker) => Network::load_content(&self.runtime, path, quicker, self.threads)?,
+            None => Network::load(&self.runtime, path, self.threads)?,
+        };
         let mut model = GeneratorModel {
-            network: Network::load(&self.runtime, path, self.threads)?,
+            network,
             inputs: [
                 TensorSpec::new(&shape.picture.name, &[1, 6, size, size]),
                 TensorSpec::new(&shape.audio.name, &[1, channels, height, width]),
@@ -83,10 +92,11 @@ impl Loader {
             still: None,
         };
         try_run(path, model.bind()?)?;
-        model.still = StillPart::of(self, bundle, &model).unwrap_or_else(|error| {
-            tracing::warn!("{error}; the generator is run whole");
-            None
-        });
+        model.still =
+            StillPart::of(self, bundle, (&model, quicker.as_deref().unwrap_or(&content))).unwrap_or_else(|error| {
+                tracing::warn!("{error}; the generator is run whole");
+                None
+            });
         Ok(model)
     }
 

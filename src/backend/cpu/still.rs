@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::models::{GeneratorModel, Loader};
-use crate::avatar::Bundle;
 use crate::avatar::onnx::split;
+use crate::avatar::recipe::geometry_of;
+use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::BackendError;
-use crate::backend::table::read_network;
 use crate::onnxruntime::halves::output_shapes;
 use crate::onnxruntime::{Bank, BoundHalves, Halved, Item, Network, OnnxError, TensorSpec};
+use crate::picture::{Surround, Unpacker};
 
 /// Memory that all avatars of a backend may take for it, in bytes.
 #[derive(Debug, Clone)]
@@ -54,6 +55,7 @@ impl Drop for Taken {
 pub struct StillPart {
     halved: Halved,
     bank: Bank,
+    item_bytes: u64,
     _taken: Taken,
 }
 
@@ -63,18 +65,21 @@ pub(super) struct BoundStillPart {
 }
 
 impl StillPart {
-    /// Cuts the avatar's generator in two, where there is memory for what the first half makes, the network can be cut, and the
+    /// Cuts the avatar's generator, `whole`, of this content in two, where there is memory for what the first half makes, the network can be cut, and the
     /// halves together give the same bits as the whole.
     ///
     /// # Errors
     /// What ONNX Runtime refuses; the whole generator does without then.
-    pub(super) fn of(loader: &Loader, bundle: &Bundle, whole: &GeneratorModel) -> Result<Option<Self>, BackendError> {
+    pub(super) fn of(
+        loader: &Loader,
+        bundle: &Bundle,
+        (whole, content): (&GeneratorModel, &[u8]),
+    ) -> Result<Option<Self>, BackendError> {
         if loader.still_allowance.is_empty() {
             return Ok(None);
         }
         let path = &bundle.generator.path;
-        let content = read_network(path)?;
-        let Ok(Some(cut)) = split(&content, &bundle.generator.shape.picture.name) else {
+        let Ok(Some(cut)) = split(content, &bundle.generator.shape.picture.name) else {
             tracing::debug!("{}: no part of it depends on the picture alone", path.display());
             return Ok(None);
         };
@@ -93,8 +98,9 @@ impl StillPart {
             tracing::debug!("{}: its halves give other bits than the whole; it is not cut", path.display());
             return Ok(None);
         }
-        let (item_bytes, pictures) = (Bank::item_bytes(&halved.seams), bundle.frames.len());
-        let (items, taken) = loader.still_allowance.take(item_bytes as u64, pictures as u64);
+        let (ring_bytes, pictures) = (geometry_of(bundle)?.ring_len(), bundle.frames.len());
+        let item_bytes = Bank::item_bytes(&halved.seams, ring_bytes) as u64;
+        let (items, taken) = loader.still_allowance.take(item_bytes, pictures as u64);
         if items == 0 {
             return Ok(None);
         }
@@ -103,13 +109,23 @@ impl StillPart {
             path.display(),
             item_bytes as f64 / 1e6
         );
-        let bank = Bank::new(&halved.seams, usize::try_from(items).unwrap_or(pictures))?;
-        Ok(Some(Self { halved, bank, _taken: taken }))
+        let bank = Bank::new(&halved.seams, ring_bytes, usize::try_from(items).unwrap_or(pictures))?;
+        Ok(Some(Self { halved, bank, item_bytes, _taken: taken }))
     }
 
     /// Pictures that are kept.
     pub(super) fn kept(&self) -> usize {
         self.bank.kept()
+    }
+
+    /// Pictures that are kept as soon as they are drawn.
+    pub(super) fn to_keep(&self) -> usize {
+        self.bank.room() - self.bank.kept()
+    }
+
+    /// Bytes that are kept.
+    pub(super) fn kept_bytes(&self) -> u64 {
+        self.kept() as u64 * self.item_bytes
     }
 
     pub(super) fn bind(&self) -> Result<BoundStillPart, OnnxError> {
@@ -118,30 +134,32 @@ impl StillPart {
 }
 
 impl BoundStillPart {
-    /// Draws picture `index` to the sound of `context`; `fill` writes the picture's input where that is needed. `None` when the whole
+    /// Draws picture `index` to the sound of `context`: the generator's picture and the ring of the crop around it. `None` when the whole
     /// network has to: there is no room for this picture, or another thread is making room.
-    pub(super) fn draw(
-        &mut self,
-        part: &StillPart,
-        index: usize,
+    pub(super) fn draw<'a>(
+        &'a mut self,
+        part: &'a StillPart,
+        (avatar, index): (&LoadedAvatar, usize),
         context: &[f32],
-        fill: impl FnOnce(&mut [f32]) -> Result<(), BackendError>,
-    ) -> Result<Option<&[f32]>, BackendError> {
+        crops: &mut Unpacker,
+    ) -> Result<Option<(&'a [f32], Surround<'a>)>, BackendError> {
         let kept = match part.bank.item(index) {
             Item::Kept(kept) => {
                 if part.halved.item_in_both {
-                    fill(self.halves.item_mut())?;
+                    avatar.picture_input().fill(avatar.crop(index, crops)?, self.halves.item_mut())?;
                 }
                 kept
             }
-            Item::Blank(blank) => {
-                fill(self.halves.item_mut())?;
+            Item::Blank(mut blank) => {
+                let crop = avatar.crop(index, crops)?;
+                avatar.picture_input().fill(crop, self.halves.item_mut())?;
+                Surround::Crop(crop).take_ring(avatar.compositor().geometry(), blank.note_mut())?;
                 self.halves.make(blank)?
             }
             Item::Elsewhere => return Ok(None),
         };
         self.halves.other_mut().copy_from_slice(context);
-        Ok(Some(self.halves.go_on(kept)?))
+        Ok(Some((self.halves.go_on(kept)?, Surround::Ring(kept.note()))))
     }
 }
 
@@ -161,7 +179,7 @@ fn same_bits(whole: &GeneratorModel, halved: &Halved) -> Result<bool, OnnxError>
     let mut halves = BoundHalves::new(halved)?;
     halves.item_mut().copy_from_slice(bound.input_mut(GeneratorModel::PICTURE));
     halves.other_mut().copy_from_slice(bound.input_mut(GeneratorModel::CONTEXT));
-    let bank = Bank::new(&halved.seams, 1)?;
+    let bank = Bank::new(&halved.seams, 0, 1)?;
     let Item::Blank(blank) = bank.item(0) else { return Ok(false) };
     let kept = halves.make(blank)?;
     let bits = |picture: &[f32]| picture.iter().map(|value| value.to_bits()).collect::<Vec<_>>();

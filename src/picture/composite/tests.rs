@@ -50,7 +50,7 @@ fn output_border_and_frame_end_where_they_should() {
         let mut frame = Image::from_bgr(15, 12, vec![201; 15 * 12 * 3]).unwrap();
         // Twice, so that dirty scratch shows.
         for _ in 0..2 {
-            compositor.paste(&output, &crop, area, frame.view_mut(), &mut scratch).unwrap();
+            compositor.paste(&output, Surround::Crop(&crop), area, frame.view_mut(), &mut scratch).unwrap();
         }
         for (i, &got) in frame.data().iter().enumerate() {
             let (y, x, c) = (i / 45, i / 3 % 15, i % 3);
@@ -75,7 +75,7 @@ fn rows_longer_than_a_chunk_are_whole() {
     scratch.fit(&compositor);
     let output: Vec<f32> = (0..3 * 150 * 150).map(|i| (i % 256) as f32 / 255.0).collect();
     let mut frame = Image::black(150, 150).unwrap();
-    compositor.paste(&output, &vec![9; 150 * 150 * 3], area, frame.view_mut(), &mut scratch).unwrap();
+    compositor.paste(&output, Surround::Crop(&vec![9; 150 * 150 * 3]), area, frame.view_mut(), &mut scratch).unwrap();
     for (i, &got) in frame.data().iter().enumerate() {
         assert_eq!(got, (output[i % 3 * 150 * 150 + i / 3] * 255.0) as u8);
     }
@@ -89,7 +89,7 @@ fn what_does_not_fit_is_an_error() {
     let mut frame = Image::black(8, 8).unwrap();
     let (output, crop) = (vec![0.0; 108], vec![0; 300]);
     let mut paste = |output: &[f32], crop: &[u8], area, scratch: &mut CompositeScratch| {
-        compositor.paste(output, crop, area, frame.view_mut(), scratch).unwrap_err()
+        compositor.paste(output, Surround::Crop(crop), area, frame.view_mut(), scratch).unwrap_err()
     };
     let mut unfit = CompositeScratch::new();
     assert_eq!(paste(&output, &crop, known, &mut unfit), CompositeError::Scratch);

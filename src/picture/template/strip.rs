@@ -6,6 +6,7 @@ use super::set::{Template, TemplateSet};
 use crate::picture::composite::{CompositeError, CompositeScratch, Compositor};
 use crate::picture::image::ImageError;
 use crate::picture::jpeg::{JpegError, YuvPlanes};
+use crate::picture::surround::Surround;
 use crate::picture::view::{View, ViewMut};
 
 /// Why a strip could not be composed.
@@ -48,7 +49,7 @@ impl StripCompositor {
         }
     }
 
-    /// The strip as BGR pixels: `template`'s margin and the generator's `output` pasted with `crop` as
+    /// The strip as BGR pixels: `template`'s margin and the generator's `output` pasted with `surround` as
     /// [`Compositor::paste`] does.
     ///
     /// # Errors
@@ -58,13 +59,13 @@ impl StripCompositor {
         template: &Template<'_>,
         compositor: &Compositor,
         output: &[f32],
-        crop: &[u8],
+        surround: Surround<'_>,
     ) -> Result<View<'_>, StripError> {
         let layout = template.layout();
         let (width, height) = layout.strip_px();
         let mut strip = ViewMut::packed(width, height, &mut self.bgr)?;
         template.lay_margin(&mut strip)?;
-        compositor.paste(output, crop, layout.hole(), strip, &mut self.composite)?;
+        compositor.paste(output, surround, layout.hole(), strip, &mut self.composite)?;
         Ok(View::packed(width, height, &self.bgr)?)
     }
 
@@ -77,10 +78,10 @@ impl StripCompositor {
         template: &Template<'_>,
         compositor: &Compositor,
         output: &[f32],
-        crop: &[u8],
+        surround: Surround<'_>,
     ) -> Result<YuvPlanes<'_>, StripError> {
         let (width, height) = template.layout().strip_px();
-        self.bgr(template, compositor, output, crop)?;
+        self.bgr(template, compositor, output, surround)?;
         self.planes.fill(View::packed(width, height, &self.bgr)?)?;
         Ok(self.planes.planes()?)
     }

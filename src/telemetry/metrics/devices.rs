@@ -27,6 +27,15 @@ pub(super) fn encode(to: &mut Encoder, daemon: &Daemon) -> fmt::Result {
     });
     to.gauges("lipsyncd_device_sessions", "Sessions that draw on the device", sessions)?;
     memory(to, devices)?;
+    let kept: Vec<_> =
+        devices.iter().filter_map(|(name, engine)| Some((of(name), engine.backend().kept_bytes()?))).collect();
+    if !kept.is_empty() {
+        to.gauges(
+            "lipsyncd_picture_cache_bytes",
+            "Memory of what generators make of pictures before they hear anything",
+            kept,
+        )?;
+    }
     to.counter("lipsyncd_heap_allocations", "Heap allocations of the whole process", heap::allocations())
 }
 
