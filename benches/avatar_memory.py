@@ -66,6 +66,8 @@ def serve(avatars: pathlib.Path, avatar: str, cache: pathlib.Path | None) -> dic
     """A daemon's memory with the avatar loaded, and how long loading took."""
     more = {"LIPSYNCD_TEMPLATE_CACHE": str(cache)} if cache else {}
     env = {"LIPSYNCD_PRELOAD": avatar, "LIPSYNCD_BACKEND": "cpu", "LIPSYNCD_LOG": "info", **more}
+    # What generators make of pictures is another memory, with a bound of its own.
+    env["LIPSYNCD_PICTURE_CACHE_BYTES"] = "0"
     with daemon.Daemon(avatars, **env) as running:
         time.sleep(2)
         client = lipsync_grpc.LipSyncStub(running.channel)

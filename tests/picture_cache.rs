@@ -9,6 +9,7 @@ use common::{JPEG, Take, bytes, cpu_backend, cpu_backend_that_keeps, demo, engin
 use lipsyncd::audio::read_wav;
 use lipsyncd::avatar::LoadedAvatar;
 use lipsyncd::backend::Backend;
+use lipsyncd::batch::rehearse_pictures;
 use lipsyncd::session::SessionOptions;
 
 /// Bytes that the demo's generator makes of one picture before it hears anything, six tensors of float32, and those of the ring around it.
@@ -47,4 +48,16 @@ async fn frames_are_the_same_bytes_whatever_is_kept() {
             assert_eq!(keeper.kept_pictures(), 0);
         }
     }
+}
+
+#[tokio::test]
+async fn pictures_there_is_room_for_are_kept_before_anybody_watches() {
+    let keeper = cpu_backend_that_keeps(DEMO_PICTURE * 21 / 2);
+    let backend: Arc<dyn Backend> = Arc::clone(&keeper) as _;
+    let (engine, avatar) = (engine(&backend, 2, 8, 1), load(&backend, &demo()));
+    assert_eq!((keeper.kept_pictures(), keeper.pictures_to_keep(avatar.models())), (0, 10));
+    rehearse_pictures(&engine, &avatar, JPEG).await;
+    assert_eq!((keeper.kept_pictures(), keeper.pictures_to_keep(avatar.models())), (10, 0));
+    assert_eq!(keeper.kept_bytes(), Some(10 * DEMO_PICTURE));
+    assert_eq!((engine.stats().frames(), avatar.usage().frames), (0, 0), "it is counted nowhere");
 }

@@ -21,29 +21,33 @@ const ENOUGH: Duration = Duration::from_millis(300);
 /// After this, whatever was measured has to do: others keep the device busy.
 const LONGEST: Duration = Duration::from_secs(3);
 
-/// As long as it may take to draw all pictures once.
+/// What drawing all pictures once may take.
 const LONGEST_LOOP: Duration = Duration::from_secs(20);
 
 /// Draws some frames of `avatar` as `format` with what live sessions leave of `engine`, which notes what they cost.
 pub async fn rehearse(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) {
     let least = LEAST_ROUNDS * engine.options().slots * engine.options().limits.max_frames;
-    play(engine, avatar, format, (least, ENOUGH, LONGEST)).await;
+    let begun = Instant::now();
+    let enough = |frames| frames >= least && begun.elapsed() >= ENOUGH;
+    play(engine, avatar, (format, least), LONGEST, enough).await;
 }
 
-/// Draws each picture of `avatar` once as [`rehearse`] does, where the backend keeps what its generator makes of them: for avatars that are
-/// loaded before anybody waits for them.
+/// Draws the pictures of `avatar` once as [`rehearse`] does, where the backend keeps what its generator makes of them and as many as it
+/// has room for: for avatars that are loaded before anybody waits for them.
 pub async fn rehearse_pictures(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) {
-    if engine.backend().pictures_to_keep(avatar.models()) > 0 {
-        play(engine, avatar, format, (avatar.frame_count(), Duration::ZERO, LONGEST_LOOP)).await;
+    let all_kept = || engine.backend().pictures_to_keep(avatar.models()) == 0;
+    if !all_kept() {
+        play(engine, avatar, (format, avatar.frame_count()), LONGEST_LOOP, |_| all_kept()).await;
     }
 }
 
-/// Until there are `least` frames and it has taken `enough`, or until it has taken `longest`.
+/// Takes frames until there are `enough` or it has taken `longest`; there are `most` at least.
 async fn play(
     engine: &Engine,
     avatar: &Arc<LoadedAvatar>,
-    format: FrameFormat,
-    (least, enough, longest): (usize, Duration, Duration),
+    (format, most): (FrameFormat, usize),
+    longest: Duration,
+    enough: impl Fn(usize) -> bool,
 ) {
     let rate = avatar.sample_rate_hz();
     let options = SessionOptions {
@@ -52,9 +56,9 @@ async fn play(
         ..SessionOptions::new(format, rate)
     };
     let Ok((intake, reader)) = engine.open_session(Arc::clone(avatar), options) else { return };
-    let seconds = SOUND_SECONDS + least / avatar.fps().max(1) as usize;
+    let seconds = SOUND_SECONDS + most / avatar.fps().max(1) as usize;
     let sound = noise(seconds * rate as usize);
-    let rehearsal = async { tokio::join!(watch(reader, least, enough), speak(intake, &sound)) };
+    let rehearsal = async { tokio::join!(watch(reader, enough), speak(intake, &sound)) };
     // What it has not drawn by then is dropped with it.
     let _ = tokio::time::timeout(longest, rehearsal).await;
 }
@@ -64,13 +68,11 @@ async fn speak(mut intake: Intake, sound: &[f32]) -> Result<(), SessionEnded> {
     intake.finish().await
 }
 
-/// Takes frames until there are `least` and it has taken `enough`.
-async fn watch(mut reader: FrameReader, least: usize, enough: Duration) {
-    let begun = Instant::now();
+async fn watch(mut reader: FrameReader, enough: impl Fn(usize) -> bool) {
     let mut frames = 0;
     while let Some(Ok(Event::Frame(_))) = reader.next().await {
         frames += 1;
-        if frames >= least && begun.elapsed() >= enough {
+        if enough(frames) {
             return;
         }
     }

@@ -30,7 +30,7 @@ const GPU_WINDOWS: usize = 32;
 const GPU_SLOTS: usize = 4;
 
 /// Bytes that a daemon takes for pictures unless it is told otherwise.
-const MOST_FOR_PICTURES: u64 = 4 << 30;
+const MOST_FOR_PICTURES: u64 = 1 << 30;
 
 fn quarter_of_free_memory() -> u64 {
     available_memory().unwrap_or(0) / 4

@@ -72,6 +72,8 @@ impl Bank {
         let bytes = items.saturating_mul(Self::item_bytes(specs, note_bytes));
         let refused = |source| OnnxError::Memory { bytes, source };
         let mut mapped = MmapMut::map_anon(bytes.max(ALIGNMENT)).map_err(refused)?;
+        // An item spans a thousand ordinary pages; it works without large ones.
+        let _ = mapped.advise(memmap2::Advice::HugePage);
         let memory = MemoryInfo::cpu().map_err(|error| bind_error(&TensorSpec::new("", &[]), &error))?;
         let (mut values, mut at) = (Vec::with_capacity(items * specs.len()), mapped.as_mut_ptr());
         for spec in (0..items).flat_map(|_| specs) {

@@ -18,6 +18,7 @@ pub mod device;
 pub mod halves;
 pub mod locate;
 pub mod network;
+mod optimised;
 pub mod runtime;
 
 use std::path::PathBuf;

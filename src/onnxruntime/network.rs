@@ -56,14 +56,14 @@ impl Network {
         Self::commit(runtime, path, threads, |mut builder| builder.commit_from_memory(content))
     }
 
-    fn commit(
+    pub(super) fn commit(
         runtime: &OnnxRuntime,
         path: &Path,
         threads: usize,
         commit: impl FnOnce(SessionBuilder) -> ort::Result<Session>,
     ) -> Result<Self, OnnxError> {
         let session = options(runtime, threads).and_then(commit);
-        let session = session.map_err(|error| OnnxError::Load { path: path.to_owned(), reason: one_line(&error) })?;
+        let session = session.map_err(|error| load_error(path, &error))?;
         Ok(Self { session: Arc::new(session), path: Arc::new(path.to_owned()) })
     }
 
@@ -74,7 +74,11 @@ impl Network {
     }
 }
 
-fn options(runtime: &OnnxRuntime, threads: usize) -> ort::Result<SessionBuilder> {
+pub(super) fn load_error(path: &Path, error: &dyn std::fmt::Display) -> OnnxError {
+    OnnxError::Load { path: path.to_owned(), reason: one_line(error) }
+}
+
+pub(super) fn options(runtime: &OnnxRuntime, threads: usize) -> ort::Result<SessionBuilder> {
     let builder = Session::builder(&runtime.environment)?
         .with_optimization_level(GraphOptimizationLevel::All)?
         .with_intra_threads(threads.max(1))?

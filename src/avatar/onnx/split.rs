@@ -10,6 +10,9 @@ use super::value_info::{last_field, read_value_info};
 use super::view::{GraphInfo, find_graph};
 use super::wire::{fields, put_bytes, put_int};
 
+/// Sets of operators besides ONNX's own that ONNX Runtime's optimisers use.
+const OPTIMISED: [&str; 2] = ["com.microsoft", "com.microsoft.nchwc"];
+
 /// Operators whose graphs inside may use any tensor outside.
 const WITH_GRAPHS: [&str; 4] = ["If", "Loop", "Scan", "SequenceMap"];
 
@@ -26,7 +29,7 @@ pub struct Halves<'a> {
     still: HashSet<&'a str>,
 }
 
-/// Cuts the serialised network `model` between what its input `picture` alone decides and all else. `None` where there is nothing to cut, or
+/// Cuts the serialised network `model`, best as its runtime will run it, between what its input `picture` alone decides and all else. `None` where there is nothing to cut, or
 /// where it cannot be shown where: weights in other files, graphs within nodes.
 ///
 /// # Errors
@@ -44,16 +47,6 @@ pub fn split<'a>(model: &'a [u8], picture: &'a str) -> Result<Option<Halves<'a>>
             still.extend(node.outputs.iter().copied());
         }
     }
-    // Runtimes make one of a convolution and the sum it goes into, and round once less: they stay together.
-    for node in nodes.iter().filter(|node| node.op == "Conv") {
-        let Some(&made) = node.outputs.first().filter(|&made| still.contains(made)) else { continue };
-        let mut readers = nodes.iter().filter(|reader| reader.inputs.contains(&made)).peekable();
-        let sums = |reader: &Node<'_>| reader.op == "Add" && reader.outputs.iter().all(|&sum| sound.contains(sum));
-        if readers.peek().is_some() && readers.all(sums) {
-            still.remove(made);
-            sound.insert(made);
-        }
-    }
     let hears = |node: &&Node<'a>| node.outputs.iter().any(|&output| sound.contains(output));
     let mut seams = Vec::new();
     for &input in nodes.iter().filter(hears).flat_map(|node| &node.inputs) {
@@ -64,7 +57,9 @@ pub fn split<'a>(model: &'a [u8], picture: &'a str) -> Result<Option<Halves<'a>>
     let both_see = seams.contains(&picture);
     seams.retain(|&seam| seam != picture);
     let whole = info.external.is_empty()
-        && nodes.iter().all(|node| node.is_standard() && !WITH_GRAPHS.contains(&node.op))
+        && nodes
+            .iter()
+            .all(|node| (node.is_standard() || OPTIMISED.contains(&node.domain)) && !WITH_GRAPHS.contains(&node.op))
         && !seams.is_empty()
         && !still.iter().any(|&name| is_output(name));
     Ok(whole.then_some(Halves { model, picture, seams, both_see, still }))
@@ -102,10 +97,8 @@ impl Halves<'_> {
         self.half(&outputs, |name| name == self.picture || !self.still.contains(name), inputs, None)
     }
 
-    /// Both halves are for a batch of 1: with sizes that it does not know a runtime fuses less than in the whole, and rounds otherwise.
-    ///
     /// What `outputs` need of the nodes and weights, up to the seams. Of the inputs those that are `kept` stay; `inputs` are added, and
-    /// `outputs` stand in for the graph's own.
+    /// `outputs` stand in for the graph's own. It is for a batch of 1.
     fn half(
         &self,
         outputs: &[&str],

@@ -24,7 +24,7 @@ pub(crate) struct Node<'a> {
     pub op: &'a str,
     pub inputs: Vec<&'a str>,
     pub outputs: Vec<&'a str>,
-    domain: &'a str,
+    pub domain: &'a str,
     ints: Vec<(&'a str, Vec<i64>)>,
     floats: Vec<(&'a str, f32)>,
     texts: Vec<(&'a str, &'a [u8])>,

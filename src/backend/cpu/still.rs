@@ -79,12 +79,14 @@ impl StillPart {
             return Ok(None);
         }
         let path = &bundle.generator.path;
-        let Ok(Some(cut)) = split(content, &bundle.generator.shape.picture.name) else {
+        // As it will be run, so that both halves do what the whole does, and hand on what is in blocks of channels as it is.
+        let content = Network::optimised(&loader.runtime, path, content)?;
+        let Ok(Some(cut)) = split(&content, &bundle.generator.shape.picture.name) else {
             tracing::debug!("{}: no part of it depends on the picture alone", path.display());
             return Ok(None);
         };
         let load = |half: Result<Vec<u8>, _>| match half {
-            Ok(half) => Network::load_content(&loader.runtime, path, &half, loader.threads).map(Some),
+            Ok(half) => Network::load_optimised(&loader.runtime, path, &half, loader.threads).map(Some),
             // It has been read once before.
             Err(_) => Ok(None),
         };
