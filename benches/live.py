@@ -4,7 +4,8 @@
 
 On a daemon with one lane a core, with `lipsyncd bench` as the viewers:
   bare       frames/s of the two networks alone through onnxruntime in Python,
-             one single-threaded session a core
+             one single-threaded session a core; once more after all others,
+             since shared machines wander
   capacity   the most streams that speak all the time with < 0.1 % misses, and
              how they fare for --seconds
   refused    as many as the daemon lets in, asked for at once with three more,
@@ -117,7 +118,9 @@ def main() -> None:
             times = sorted(one["refusal_ms"]["max"] for one in more if one.get("refusal_ms"))
             result["refused"] = {**told("let in", line), "at_once": line["refusal_ms"], "one_more_asked": len(more), "one_more_ms": times}
             print(f"one more: {len(times)} of {len(more)} refused, in {times} ms", file=sys.stderr)
-    result["load_after"] = os.getloadavg()[0]
+    after = bare_frames_per_second()
+    result["bare_frames_per_second_after"], result["load_after"] = round(after, 1), os.getloadavg()[0]
+    print(f"bare, after all that: {after:.1f} frames/s", file=sys.stderr)
     print(json.dumps(result))
 
 
