@@ -13,6 +13,7 @@ use super::first::FirstFrame;
 use super::options::{Pace, SessionOptions};
 use super::picture::Picture;
 use super::reader::{Cut, SessionError};
+use super::sound_clock::SoundClock;
 use super::times::{SessionTimes, TimeCounters};
 use super::utterance::{Limits, Utterance};
 use crate::avatar::LoadedAvatar;
@@ -58,8 +59,8 @@ pub(super) struct State {
     pub has_turn: bool,
     /// Samples of the utterance so far, at the client's rate.
     pub samples: u64,
-    /// When the utterance's first sample came, or would have, had the sound never been held up.
-    pub anchor: Option<Instant>,
+    /// What its frames are due by.
+    pub clock: SoundClock,
     /// Interrupts not yet answered, oldest first.
     pub cuts: VecDeque<Cut>,
     pub failure: Option<SessionError>,
@@ -139,7 +140,7 @@ impl SessionCore {
             first: FirstFrame::default(),
             has_turn: false,
             samples: 0,
-            anchor: None,
+            clock: SoundClock::default(),
             cuts: VecDeque::with_capacity(MAX_UNANSWERED_CUTS),
             failure: None,
             reader_gone: false,
@@ -219,7 +220,7 @@ impl SessionCore {
         state.generation = state.generation.wrapping_add(1);
         self.set_phase(state, Phase::Idle);
         state.samples = 0;
-        state.anchor = None;
+        state.clock = SoundClock::default();
         if let Some(feed) = &mut state.feed {
             feed.end();
         }

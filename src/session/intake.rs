@@ -96,16 +96,17 @@ impl Intake {
     /// # Errors
     /// [`SessionEnded`] when nobody will read the frames.
     pub async fn push(&mut self, mut samples: &[f32]) -> Result<(), SessionEnded> {
+        let came = Instant::now();
         while !samples.is_empty() {
             self.room().await?;
-            let taken = self.push_block(samples);
+            let taken = self.push_block(samples, came);
             samples = &samples[taken..];
         }
         Ok(())
     }
 
-    /// Takes at most one block of samples and returns how many; [`Self::room`] must have said yes.
-    pub fn push_block(&mut self, samples: &[f32]) -> usize {
+    /// Takes at most one block of samples, which `came` from the client then, and returns how many; [`Self::room`] must have said yes.
+    pub fn push_block(&mut self, samples: &[f32], came: Instant) -> usize {
         self.follow();
         let now = &samples[..samples.len().min(self.block_in)];
         let start = Instant::now();
@@ -116,7 +117,7 @@ impl Intake {
             mel.push(block, &mut |frame| scratch.extend_from_slice(frame));
         });
         self.core.times.add_audio(start.elapsed());
-        self.publish(now.len(), None);
+        self.publish(now.len(), came, None);
         now.len()
     }
 
@@ -125,13 +126,14 @@ impl Intake {
     /// # Errors
     /// [`SessionEnded`] when nobody will read the frames.
     pub async fn finish(&mut self) -> Result<(), SessionEnded> {
+        let came = Instant::now();
         self.room().await?;
-        self.finish_now();
+        self.finish_now(came);
         Ok(())
     }
 
-    /// Ends the utterance's sound; [`Self::room`] must have said yes.
-    pub fn finish_now(&mut self) {
+    /// Ends the utterance's sound, as the client said when it `came`; [`Self::room`] must have said yes.
+    pub fn finish_now(&mut self, came: Instant) {
         self.follow();
         let Self { resampler, mel, resampled, scratch, least_samples, .. } = self;
         scratch.clear();
@@ -152,7 +154,7 @@ impl Intake {
         let samples = usize::try_from(self.core.lock().samples).unwrap_or(usize::MAX);
         // Only a rate of 0 is refused there, and the resampler has refused it before.
         let frames = self.core.avatar().clock().frames_for_samples(samples, rate).unwrap_or(0);
-        self.publish(0, Some(frames));
+        self.publish(0, came, Some(frames));
     }
 
     /// Cuts the utterance: drops its sound, its queued work and its frames not yet taken. The reader
@@ -191,15 +193,15 @@ impl Intake {
     }
 
     /// Hands the block's mel frames, and the end if it is one, to the session, and queues what they allow.
-    fn publish(&self, samples: usize, end: Option<usize>) {
+    fn publish(&self, samples: usize, came: Instant, end: Option<usize>) {
         let mut state = self.core.lock();
         if state.phase == Phase::Idle {
             self.core.set_phase(&mut state, Phase::Speaking);
-            state.first.begin(Instant::now());
+            state.first.begin(came);
             self.core.reset(&mut state);
         }
         state.samples += samples as u64;
-        self.core.heard(&mut state);
+        self.core.heard(&mut state, came);
         self.core.meter.recorder().audio_taken(samples, self.core.options.sample_rate_hz);
         state.utterance.push_mel(&self.scratch);
         if let Some(frames) = end {

@@ -45,6 +45,7 @@ mod mel_history;
 mod picture;
 mod schedule;
 mod silent_loop;
+mod sound_clock;
 mod ticks;
 
 pub use core::SessionCore;

@@ -145,9 +145,13 @@ impl FrameReader {
         if let Some(cut) = state.cuts.pop_front() {
             return Step::Event(Event::Interrupted(cut));
         }
+        let is_full = state.utterance.is_full();
         if state.feed.is_none()
             && let Some((index, picture)) = state.utterance.take_frame()
         {
+            if is_full {
+                self.core.made_room(&mut state);
+            }
             self.core.note_first(&mut state, index);
             self.core.pump(&mut state);
             self.core.room.notify_one();

@@ -124,23 +124,25 @@ impl SessionCore {
     }
 
     fn sound_due(&self, state: &State, index: usize) -> Option<Instant> {
-        let budget = self.options.pace.budget()?;
-        // Whole nanoseconds from the anchor, so that no rounding adds up.
-        let ns = index as u128 * 1_000_000_000 / u128::from(self.avatar.fps());
-        let pts = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
-        state.anchor?.checked_add(self.avatar.lookahead())?.checked_add(pts)?.checked_add(budget)
+        state.clock.due(self.natural_delay(index))?.checked_add(self.options.pace.budget()?)
     }
 
-    /// Notes that the utterance's sound has come so far: sound that is late moves the utterance's clock, sound that is early does
-    /// not.
-    pub(super) fn heard(&self, state: &mut State) {
-        if !is_live(self.options.pace) {
-            return;
-        }
-        let now = Instant::now();
+    /// From the utterance's first sample to the last that frame `index` depends on.
+    fn natural_delay(&self, index: usize) -> Duration {
+        // Whole nanoseconds from the first, so that no rounding adds up.
+        let ns = index as u128 * 1_000_000_000 / u128::from(self.avatar.fps());
+        self.avatar.lookahead().saturating_add(Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX)))
+    }
+
+    /// Notes that the utterance's sound so far had come by `came`.
+    pub(super) fn heard(&self, state: &mut State, came: Instant) {
         let ns = u128::from(state.samples) * 1_000_000_000 / u128::from(self.options.sample_rate_hz.max(1));
-        let sound = Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX));
-        let natural = now.checked_sub(sound).unwrap_or(now);
-        state.anchor = Some(state.anchor.map_or(now, |anchor| anchor.max(natural)));
+        state.clock.heard(came, Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX)));
+    }
+
+    /// Notes that the reader has now made room for one more frame, which nothing but the reader was in the way of.
+    pub(super) fn made_room(&self, state: &mut State) {
+        let next = state.utterance.frames_taken() + self.options.outbox_frames.max(1) - 1;
+        state.clock.made_room(Instant::now(), self.natural_delay(next));
     }
 }

@@ -262,6 +262,12 @@ impl<F> Utterance<F> {
         Some((index, frame))
     }
 
+    /// Whether no frame more can be made before one is taken.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.outbox.iter().all(Option::is_some)
+    }
+
     /// Frames taken so far.
     #[must_use]
     pub fn frames_taken(&self) -> usize {

@@ -4,6 +4,7 @@
 //! once.
 
 use std::collections::VecDeque;
+use std::time::Instant;
 
 use bytes::Bytes;
 use tonic::{Status, Streaming};
@@ -23,10 +24,16 @@ enum Item {
     End,
 }
 
+/// An item, and when it was received.
+struct Waiting {
+    item: Item,
+    came: Instant,
+}
+
 /// What has been received and not yet used.
 #[derive(Default)]
 pub(super) struct Backlog {
-    items: VecDeque<Item>,
+    items: VecDeque<Waiting>,
     /// Samples of the oldest item that have been used.
     used: usize,
     /// Samples in all that have not.
@@ -41,9 +48,11 @@ impl Backlog {
         Self { most: BACKLOG_SECONDS * rate as usize, ..Self::default() }
     }
 
-    fn push(&mut self, samples: Vec<f32>) {
-        self.samples += samples.len();
-        self.items.push_back(Item::Audio(samples));
+    fn push(&mut self, item: Item) {
+        if let Item::Audio(samples) = &item {
+            self.samples += samples.len();
+        }
+        self.items.push_back(Waiting { item, came: Instant::now() });
     }
 
     fn clear(&mut self) {
@@ -55,8 +64,8 @@ impl Backlog {
     /// Feeds one block, or one end, of the oldest item; the intake has said it has room.
     fn feed(&mut self, intake: &mut Intake) {
         match self.items.front() {
-            Some(Item::Audio(samples)) => {
-                let taken = intake.push_block(&samples[self.used..]);
+            Some(Waiting { item: Item::Audio(samples), came }) => {
+                let taken = intake.push_block(&samples[self.used..], *came);
                 self.used += taken;
                 self.samples -= taken;
                 if self.used == samples.len() {
@@ -64,8 +73,8 @@ impl Backlog {
                     self.items.pop_front();
                 }
             }
-            Some(Item::End) => {
-                intake.finish_now();
+            Some(Waiting { item: Item::End, came }) => {
+                intake.finish_now(*came);
                 self.items.pop_front();
             }
             None => {}
@@ -93,19 +102,19 @@ pub(super) async fn listen(
                     None => {
                         open = false;
                         if speaking {
-                            backlog.items.push_back(Item::End);
+                            backlog.push(Item::End);
                         }
                     }
                     Some(Some(In::Audio(bytes))) => {
                         let samples = decode(&bytes, format)?;
                         if !samples.is_empty() {
                             speaking = true;
-                            backlog.push(samples);
+                            backlog.push(Item::Audio(samples));
                         }
                     }
                     Some(Some(In::EndUtterance(_))) => {
                         speaking = false;
-                        backlog.items.push_back(Item::End);
+                        backlog.push(Item::End);
                     }
                     Some(Some(In::Interrupt(_))) => {
                         speaking = false;
