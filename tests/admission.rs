@@ -4,13 +4,15 @@
 mod common;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
 
 use common::{JPEG, TINY, avatars_dir, cpu_backend, daemon_options, engine, eventually, load, templates, within};
 use lipsyncd::avatar::{EvictPolicy, Registry, ResidencyLimits};
 use lipsyncd::batch::{AdmissionLimits, rehearse};
 use lipsyncd::rpc::client::{Client, ClientError, ClientOptions, ConversationOptions, Listener, Speaker};
 use lipsyncd::rpc::{self, Daemon, DaemonOptions, DoorOptions, ServerOptions};
+use lipsyncd::session::{Pace, SessionOptions};
 use tokio::net::TcpListener;
 use tonic_types::StatusExt as _;
 
@@ -27,7 +29,7 @@ impl TestServer {
         let daemon = Arc::new(Daemon::new(engine(&backend, 2, 8, 1), registry, options));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let options = ServerOptions { max_message_bytes: 16 << 20, drain: std::time::Duration::ZERO, keepalive: None };
+        let options = ServerOptions { max_message_bytes: 16 << 20, drain: Duration::ZERO, keepalive: None };
         tokio::spawn(rpc::run(Arc::clone(&daemon), listener, options, std::future::pending()));
         Self { address, daemon }
     }
@@ -106,6 +108,32 @@ async fn the_stream_beyond_the_measured_capacity_is_refused_and_the_next_after_a
     // The whole file's frames were measured as well: what is carried may be more or less than it was.
     fill(&mut client, &mut talks).await;
     assert_eq!(talks.len(), (carried() as usize).max(open - 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_come_at_once_those_without_room_make_no_session() {
+    const MANY: usize = 24;
+    let (backend, bundle) = (cpu_backend(), common::bundle());
+    let engine = engine(&backend, 2, 8, 1);
+    let avatar = load(&backend, &bundle);
+    rehearse(&engine, &avatar, JPEG).await;
+    let stream = f64::from(avatar.fps()) / engine.frames_per_second(&avatar).unwrap();
+    let limits = AdmissionLimits { utilisation: 5.5 * stream, expected_speech: 1.0 };
+    let pace = Pace::Live { budget: Duration::from_millis(150) };
+    let options = SessionOptions { pace, ..SessionOptions::new(JPEG, 16_000) };
+    let barrier = Barrier::new(MANY);
+    let come = || {
+        barrier.wait();
+        engine.open_live_session(Arc::clone(&avatar), options.clone(), Some(limits))
+    };
+    for open in [5, 10] {
+        let ends: Vec<_> = std::thread::scope(|scope| {
+            let threads = std::array::from_fn::<_, MANY, _>(|_| scope.spawn(come));
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(ends.iter().filter(|ends| ends.is_ok()).count(), 5, "there was room for five and a half");
+        assert_eq!(engine.stats().sessions(), open);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,11 @@
 //! The whole: a queue, a backend's lanes and their threads, started and stopped.
 
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use super::admission::{self, AdmissionLimits, Demand, Overload};
 use super::lanes::{self, PanicGuard};
+use super::live::{Places, Promise, View};
 use super::policy::Limits;
 use super::queue::WorkQueue;
 use super::slot::{Slot, SlotShape};
@@ -13,7 +14,7 @@ use crate::audio::{ResampleError, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{LoadedAvatar, MAX_CONTEXT, MAX_MELS};
 use crate::backend::{Backend, BackendError};
-use crate::session::{FrameReader, Intake, SessionCore, SessionOptions};
+use crate::session::{FrameReader, Intake, SessionOptions};
 use crate::telemetry::{DeviceRecorder, Recorder};
 
 /// How many batches may be in flight and how large they are.
@@ -42,7 +43,7 @@ pub struct Engine {
     stats: Arc<EngineStats>,
     backend: Arc<dyn Backend>,
     options: EngineOptions,
-    live: Mutex<Vec<Weak<SessionCore>>>,
+    live: Places,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -74,7 +75,7 @@ impl Engine {
         };
         let lost = Arc::clone(&stats);
         backend.on_lost(Box::new(move |_| lost.mark_broken()));
-        let mut engine = Self { queue, stats, backend, options, live: Mutex::default(), threads: Vec::new() };
+        let mut engine = Self { queue, stats, backend, options, live: Places::default(), threads: Vec::new() };
         for index in 0..options.slots.max(1) {
             let mut lane = engine.backend.open_lane(shape)?;
             let slot = Slot::new(shape, lane.staging(shape.staged_len())?);
@@ -117,18 +118,25 @@ impl Engine {
         limits: Option<AdmissionLimits>,
     ) -> Result<(Intake, FrameReader), OpenError> {
         let waits = options.idle_frames.is_some();
-        if let Some(limits) = limits {
-            self.has_room(&avatar, waits, limits)?;
-        }
-        // Buffers are made before the lock is taken, so that many who come at once do not wait for each other's, and asked for again after.
-        let ends = self.open_session(Arc::clone(&avatar), options)?;
-        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        live.retain(|session| session.strong_count() > 0);
-        if let Some(limits) = limits {
-            self.check_room(&live, &avatar, waits, limits)?;
-        }
-        live.push(Arc::downgrade(ends.0.core()));
+        let promise = match limits {
+            Some(limits) => self.promise(&avatar, waits, limits)?,
+            None => None,
+        };
+        let ends = self.open_session(avatar, options)?;
+        self.live.view().open(promise, ends.0.core());
         Ok(ends)
+    }
+
+    /// A place for one more live stream; none where nothing is known yet of what `avatar` takes: the first to draw it measures it.
+    fn promise(
+        &self,
+        avatar: &LoadedAvatar,
+        waits: bool,
+        limits: AdmissionLimits,
+    ) -> Result<Option<Promise>, Overload> {
+        let view = self.live.view();
+        let Some(demand) = self.check_room(&view, avatar, waits, limits)? else { return Ok(None) };
+        Ok(Some(view.promise(demand)))
     }
 
     /// Whether a live stream of `avatar`, which `waits` for its turn to speak or does not, would be let in now.
@@ -136,39 +144,36 @@ impl Engine {
     /// # Errors
     /// [`Overload`] when not.
     pub fn has_room(&self, avatar: &LoadedAvatar, waits: bool, limits: AdmissionLimits) -> Result<(), Overload> {
-        self.check_room(&self.live.lock().unwrap_or_else(PoisonError::into_inner), avatar, waits, limits)
+        self.check_room(&self.live.view(), avatar, waits, limits).map(|_| ())
     }
 
+    /// What the stream would take, where that is known.
     fn check_room(
         &self,
-        live: &[Weak<SessionCore>],
+        live: &View<'_>,
         avatar: &LoadedAvatar,
         waits: bool,
         limits: AdmissionLimits,
-    ) -> Result<(), Overload> {
-        // What was never measured is let in: the first to draw it measures it.
-        let Some(lanes) = self.queue.lanes_per_stream(avatar) else { return Ok(()) };
+    ) -> Result<Option<Demand>, Overload> {
+        let Some(lanes) = self.queue.lanes_per_stream(avatar) else { return Ok(None) };
         let one_more = Demand { lanes, speech: limits.expected_speech, waits };
         let open = self.demands(live, limits.expected_speech);
-        admission::admit(open.iter().copied(), one_more, self.options.slots, limits)
+        admission::admit(open.iter().copied(), one_more, self.options.slots, limits)?;
+        Ok(Some(one_more))
     }
 
     /// Part of the lanes that the open live streams are expected to take, of which a new one speaks `expected_speech` of the time;
     /// more than 1 when there are too many.
     #[must_use]
     pub fn live_load(&self, expected_speech: f64) -> f64 {
-        let live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
-        admission::part(self.demands(&live, expected_speech).into_iter(), self.options.slots)
+        admission::part(self.demands(&self.live.view(), expected_speech).into_iter(), self.options.slots)
     }
 
-    fn demands(&self, live: &[Weak<SessionCore>], expected_speech: f64) -> Vec<Demand> {
-        live.iter()
-            .filter_map(Weak::upgrade)
-            .filter_map(|session| {
-                let lanes = self.queue.lanes_per_stream(session.avatar())?;
-                Some(Demand { lanes, speech: session.speech(expected_speech), waits: session.can_wait() })
-            })
-            .collect()
+    fn demands(&self, live: &View<'_>, expected_speech: f64) -> Vec<Demand> {
+        live.demands(|session| {
+            let lanes = self.queue.lanes_per_stream(session.avatar())?;
+            Some(Demand { lanes, speech: session.speech(expected_speech), waits: session.can_wait() })
+        })
     }
 
     /// Frames of `avatar` a second that all lanes make together, as measured; `None` before it has been.

@@ -10,6 +10,7 @@
 //! | [`turns`] | whose speech is being drawn, and who waits for that |
 //! | [`queue`] | the waiting work of all sessions, behind one lock |
 //! | [`slot`] | the buffers of one batch in flight, moved by value through their states |
+//! | `live` | the places of live streams, taken and promised |
 //! | `lanes` | one thread per slot: stage, submit, complete, deliver |
 //! | [`rehearsal`] | a new avatar's first frames, for nobody |
 //! | [`engine`] | the whole of one device, started and stopped |
@@ -22,6 +23,7 @@ pub mod costs;
 pub mod engine;
 pub mod fleet;
 mod lanes;
+mod live;
 pub mod placement;
 pub mod policy;
 pub mod pool;
