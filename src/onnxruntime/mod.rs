@@ -7,6 +7,7 @@
 //! | [`network`] | an ONNX file as a session that many threads may run |
 //! | [`binding`] | one thread's input and output buffers, bound once to a network |
 //! | [`bank`], [`halves`] | a network in two halves, and what the first makes of each item, kept |
+//! | `memory` | what networks on the CPU work in: large pages, kept from run to run |
 //! | [`device`] | a network on a GPU's stream, with buffers there |
 //!
 //! Sessions are built through the `ort` crate; the run itself goes through `ort-sys`, because `ort`
@@ -17,6 +18,7 @@ pub mod binding;
 pub mod device;
 pub mod halves;
 pub mod locate;
+mod memory;
 pub mod network;
 mod optimised;
 pub mod runtime;

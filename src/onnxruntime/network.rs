@@ -1,12 +1,13 @@
 //! An ONNX file as a session that many threads may run at once.
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use super::{OnnxError, OnnxRuntime};
+use super::{OnnxError, OnnxRuntime, memory};
 
 /// A tensor of a network as one run sees it: name in the graph and full shape, batch included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,8 +35,31 @@ impl TensorSpec {
 /// A loaded network. Runs go through [`super::BoundNetwork`], one per thread.
 #[derive(Clone)]
 pub struct Network {
-    pub(super) session: Arc<Session>,
+    pub(super) session: Arc<Loaded>,
     pub(super) path: Arc<PathBuf>,
+}
+
+/// A session that gives back what it worked in.
+pub(super) struct Loaded {
+    // Declared first: what it worked in is free only once it has gone.
+    session: Session,
+    _trim: Trim,
+}
+
+impl Deref for Loaded {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+struct Trim;
+
+impl Drop for Trim {
+    fn drop(&mut self) {
+        memory::trim();
+    }
 }
 
 impl Network {
@@ -64,7 +88,8 @@ impl Network {
     ) -> Result<Self, OnnxError> {
         let session = options(runtime, threads).and_then(commit);
         let session = session.map_err(|error| load_error(path, &error))?;
-        Ok(Self { session: Arc::new(session), path: Arc::new(path.to_owned()) })
+        memory::trim();
+        Ok(Self { session: Arc::new(Loaded { session, _trim: Trim }), path: Arc::new(path.to_owned()) })
     }
 
     /// The file it was loaded from.
@@ -84,7 +109,8 @@ pub(super) fn options(runtime: &OnnxRuntime, threads: usize) -> ort::Result<Sess
         .with_intra_threads(threads.max(1))?
         .with_inter_threads(1)?
         // Spinning workers would take the cores from the other slots and from the daemon itself.
-        .with_intra_op_spinning(false)?;
+        .with_intra_op_spinning(false)?
+        .with_env_allocators()?;
     Ok(builder)
 }
 
