@@ -1,134 +1,14 @@
 //! Calls with idle frames: a picture for every tick, spoken or not, at one pose after the other.
 
+mod call;
+#[path = "../common/mod.rs"]
 mod common;
 
-use std::sync::Arc;
-use std::time::Duration;
-
+use call::{Call, PER_FRAME, RATE_HZ, START, Seen, Stage, distance, is_done, options};
 use common::speech::speech;
-use common::{JPEG, bundle, bytes, cpu_backend, decode_jpeg, engine, load, open, perform, within};
-use lipsyncd::avatar::LoadedAvatar;
-use lipsyncd::batch::Engine;
+use common::{JPEG, open, within};
 use lipsyncd::session::closing::FADE_FRAMES;
-use lipsyncd::session::{Cut, Event, FrameReader, IdleFrames, Intake, OutFrame, Pace, SessionOptions};
-
-const RATE_HZ: u32 = 16_000;
-const PER_FRAME: usize = RATE_HZ as usize / 25;
-const START: u64 = 3;
-const PACE: Pace = Pace::Live { budget: Duration::from_millis(150) };
-
-fn options(start_position: u64) -> SessionOptions {
-    SessionOptions {
-        start_position,
-        pace: PACE,
-        idle_frames: Some(IdleFrames { utilisation: 1.0 }),
-        outbox_frames: SessionOptions::BULK_OUTBOX,
-        ..SessionOptions::new(JPEG, RATE_HZ)
-    }
-}
-
-/// What happened, a frame's bytes beside it.
-enum Seen {
-    Frame(OutFrame),
-    Done { frames: u64, samples: u64 },
-    Cut(Cut),
-}
-
-struct Stage {
-    engine: Engine,
-    avatar: Arc<LoadedAvatar>,
-}
-
-struct Call {
-    intake: Intake,
-    reader: FrameReader,
-    seen: Vec<Seen>,
-}
-
-impl Stage {
-    fn new(slots: usize) -> Self {
-        let backend = cpu_backend();
-        let avatar = load(&backend, &bundle());
-        Self { engine: engine(&backend, slots, 8, 1), avatar }
-    }
-
-    fn call(&self) -> Call {
-        let (intake, reader) = open(&self.engine, &self.avatar, options(START));
-        Call { intake, reader, seen: Vec::new() }
-    }
-
-    /// The frames that `sound` has where its first stands at `tick`.
-    async fn offline(&self, sound: &[f32], tick: u64) -> Vec<Vec<u8>> {
-        let options = SessionOptions { start_position: START + tick, ..SessionOptions::new(JPEG, RATE_HZ) };
-        let take = perform(&self.engine, &self.avatar, options, sound).await;
-        bytes(&take.frames).into_iter().map(<[u8]>::to_vec).collect()
-    }
-
-    /// The silent picture of every pose, by the networks.
-    async fn silent(&self) -> Vec<Vec<u8>> {
-        let feature = self.avatar.silence().feature().expect("it has been idle");
-        let rows = self.avatar.context().rows();
-        let context: Vec<f32> = std::iter::repeat_n(feature, rows).flatten().copied().collect();
-        let options = SessionOptions {
-            max_frames: Some(self.avatar.frame_count()),
-            fixed_context: Some(context.into()),
-            ..SessionOptions::new(JPEG, RATE_HZ)
-        };
-        let take = perform(&self.engine, &self.avatar, options, &[]).await;
-        take.frames.into_iter().map(|frame| frame.data).collect()
-    }
-}
-
-impl Call {
-    /// Reads until `enough` is seen.
-    async fn until(&mut self, enough: impl Fn(&[Seen]) -> bool) {
-        while !enough(&self.seen) {
-            let seen = match within(self.reader.next()).await.expect("the session goes on").unwrap() {
-                Event::Frame(frame) => Seen::Frame(frame),
-                Event::UtteranceDone { frames, samples, .. } => Seen::Done { frames, samples },
-                Event::Interrupted(cut) => Seen::Cut(cut),
-            };
-            self.seen.push(seen);
-        }
-    }
-
-    async fn ticks(&mut self, more: usize) {
-        let enough = self.frames().len() + more;
-        self.until(|seen| seen.iter().filter(|seen| matches!(seen, Seen::Frame(_))).count() >= enough).await;
-    }
-
-    async fn say(&mut self, sound: &[f32]) {
-        within(self.intake.push(sound)).await.unwrap();
-        within(self.intake.finish()).await.unwrap();
-    }
-
-    fn frames(&self) -> Vec<&OutFrame> {
-        self.seen.iter().filter_map(|seen| if let Seen::Frame(frame) = seen { Some(frame) } else { None }).collect()
-    }
-
-    /// Spoken frames by their index.
-    fn spoken(&self) -> Vec<&OutFrame> {
-        self.frames().into_iter().filter(|frame| !frame.is_idle).collect()
-    }
-
-    /// What must hold of every call: ticks without gaps, and the pose follows them.
-    fn check(&self, avatar: &LoadedAvatar) {
-        for (tick, frame) in (0..).zip(self.frames()) {
-            assert_eq!(frame.tick, Some(tick));
-            assert_eq!(frame.avatar_frame, avatar.frame_at(START + tick), "tick {tick}");
-        }
-    }
-}
-
-fn is_done(seen: &[Seen]) -> bool {
-    seen.iter().any(|seen| matches!(seen, Seen::Done { .. }))
-}
-
-/// How far two JPEGs lie apart: mean square of their pixels' difference.
-fn distance(a: &[u8], b: &[u8]) -> f64 {
-    let (a, b) = (decode_jpeg(a).2, decode_jpeg(b).2);
-    a.iter().zip(&b).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)).sum::<f64>() / a.len() as f64
-}
+use lipsyncd::session::{Cut, IdleFrames, SessionOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nobody_speaks_every_tick_has_its_silent_picture() {

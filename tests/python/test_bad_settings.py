@@ -1,0 +1,66 @@
+"""Settings that cannot be: `serve` does not start, and says in a sentence which one and why."""
+
+import daemon
+import pytest
+import sounds
+
+
+@pytest.mark.parametrize("key, value", [
+    ("LIPSYNCD_JPEG_QUALITY", "900"), ("LIPSYNCD_LISTEN", "nowhere"), ("LIPSYNCD_BACKEND", "tpu"),
+    ("LIPSYNCD_MAX_BATCH", "-3"), ("LIPSYNCD_SLOTS", "many"), ("LIPSYNCD_LOG_FORMAT", "xml"),
+    ("LIPSYNCD_MAX_MESSAGE_BYTES", "1 GB or so"),
+])
+def test_bad_values_in_the_environment(key, value, avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", key: value}
+    said = daemon.run("serve", expect=2, env=env, timeout=20).output
+    assert key.removeprefix("LIPSYNCD_").lower() in said.lower()
+
+
+@pytest.mark.parametrize("line, words", [
+    ("jpeg_qualty = 80", ["jpeg_qualty", "jpeg_quality"]),
+    ("listn = '127.0.0.1:0'", ["listn", "listen"]),
+    ("jpeg_quality = 'good'", ["jpeg_quality"]),
+    ("jpeg_quality = 0", ["jpeg_quality"]),
+    ("jpeg_quality = = 3", ["lipsyncd.toml"]),
+    ("avatars = 3", ["avatars"]),
+])
+def test_bad_lines_in_the_file(line, words, avatars, tmp_path):
+    config = tmp_path / "lipsyncd.toml"
+    config.write_text(line + "\n")
+    env = {"LIPSYNCD_LISTEN": "127.0.0.1:0"}
+    if "avatars" not in line:
+        env["LIPSYNCD_AVATARS"] = str(avatars)
+    if "listn" in line:
+        del env["LIPSYNCD_LISTEN"]
+    said = daemon.run("serve", "--config", config, expect=2, env=env, timeout=20).output
+    for word in words:
+        assert word in said
+
+
+def test_unknown_variables_are_named(avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_JPEG_QUALTY": "70"}
+    said = daemon.run("serve", expect=2, env=env, timeout=20).output.lower()
+    assert "jpeg_qualty" in said and "jpeg_quality" in said
+
+
+def test_a_config_file_that_is_not_there(tmp_path):
+    assert "no.toml" in daemon.run("serve", "--config", tmp_path / "no.toml", expect=2, timeout=20).output
+
+
+def test_an_avatars_folder_that_is_not_there(tmp_path):
+    env = {"LIPSYNCD_AVATARS": str(tmp_path / "nowhere"), "LIPSYNCD_LISTEN": "127.0.0.1:0"}
+    assert "nowhere" in daemon.run("serve", expect=2, env=env, timeout=20).output
+
+
+def test_a_preload_that_is_not_there(avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_PRELOAD": "nobody"}
+    assert "nobody" in daemon.run("serve", expect=None, env=env, timeout=20).output
+
+
+def test_a_runtime_that_is_not_there(avatars, tmp_path):
+    """One clear sentence with the fix."""
+    wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.2))
+    done = daemon.run("synth", "--avatar", avatars / "single", "--audio", wav, "--out", tmp_path / "o",
+                      expect=None, env={"LIPSYNCD_ONNXRUNTIME": str(tmp_path / "no.so")})
+    assert done.returncode in (1, 2)
+    assert "no.so" in done.output and "panicked" not in done.output
