@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 
 use super::activity::Bounds;
@@ -199,11 +200,15 @@ impl Daemon {
             }
         };
         // Others may have filled the device since it was chosen; the avatar's other devices are as good.
-        let (intake, reader) = open(avatar).or_else(|error| {
-            let others = self.registry.replicas(avatar.id());
-            let others = others.iter().filter(|other| other.device() != avatar.device());
-            others.filter_map(|other| open(other).ok()).next().ok_or(error)
-        })?;
+        let anywhere = || {
+            open(avatar).or_else(|error| {
+                let others = self.registry.replicas(avatar.id());
+                let others = others.iter().filter(|other| other.device() != avatar.device());
+                others.filter_map(|other| open(other).ok()).next().ok_or(error)
+            })
+        };
+        // Megabytes of buffers are made, which whoever is refused meanwhile does not wait for.
+        let (intake, reader) = aside(anywhere)?;
         let record = CallRecord::open(Arc::clone(self.fleet.recorder()), info, avatar.id());
         Ok(Admitted { intake, reader, call: Call { record, _place: place } })
     }
@@ -247,5 +252,13 @@ impl Daemon {
     /// The quality a client asks for, where 0 asks for the daemon's.
     pub(super) fn quality(&self, asked: u32) -> Result<Quality, RpcError> {
         if asked == 0 { Ok(self.options.jpeg_quality) } else { Ok(Quality::new(asked)?) }
+    }
+}
+
+/// Does some milliseconds of `work` while other tasks go on on another thread, where the runtime has threads.
+fn aside<T>(work: impl FnOnce() -> T) -> T {
+    match Handle::current().runtime_flavor() {
+        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
+        _ => work(),
     }
 }
