@@ -44,3 +44,4 @@ pub mod media;
 pub mod onnxruntime;
 pub mod paths;
 pub mod telemetry;
+mod zeroed;

@@ -2,12 +2,14 @@
 
 mod common;
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 
-use common::speech::speech;
+use common::speech::{Random, speech};
 use common::wiretap::Wiretap;
-use common::{Got, JPEG, bundle, cpu_backend, engine, load, perform};
-use lipsyncd::avatar::LoadedAvatar;
+use common::{Got, JPEG, TINY, avatars_dir, bundle, cpu_backend, engine, load, perform};
+use lipsyncd::avatar::{Bundle, LoadedAvatar};
 use lipsyncd::backend::{Backend, FrameFormat};
 use lipsyncd::batch::{BatchKey, Engine};
 use lipsyncd::picture::Quality;
@@ -33,9 +35,13 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
+        Self::of(&bundle())
+    }
+
+    fn of(bundle: &Bundle) -> Self {
         let tap = Wiretap::new(cpu_backend());
         let backend: Arc<dyn Backend> = tap.clone();
-        let avatar = load(&backend, &bundle());
+        let avatar = load(&backend, bundle);
         Self { engine: engine(&backend, 2, 8, 1), tap, avatar }
     }
 
@@ -115,6 +121,38 @@ async fn every_form_is_kept_by_itself_and_equals_what_is_drawn() {
     assert!(bytes > 0 && stage.avatar.resident_bytes() > bytes);
     let (raw, drawn) = stage.say(FrameFormat::Bgr, &silence).await;
     assert_eq!((raw.len(), drawn[1]), (40, 40), "pixels are not kept");
+}
+
+/// The golden avatar in two pictures of noise, which at the best quality are several times as long as at the daemon's.
+fn noisy(dir: &Path) -> Bundle {
+    let of = |file: &str| avatars_dir().join(TINY).join(file);
+    for file in ["avatar.toml", "audio_encoder.onnx", "generator.onnx"] {
+        std::fs::copy(of(file), dir.join(file)).unwrap();
+    }
+    std::fs::write(dir.join("boxes.json"), "[[0, 0, 108, 108], [173, 106, 270, 203]]").unwrap();
+    std::fs::create_dir(dir.join("frames")).unwrap();
+    let (width, height) = (1280, 720);
+    let mut random = Random::new(4);
+    for frame in ["000000.png", "000001.png"] {
+        let file = File::create(dir.join("frames").join(frame)).unwrap();
+        let mut encoder = png::Encoder::new(file, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        let pixels: Vec<u8> = (0..3 * width * height).map(|_| random.below(256) as u8).collect();
+        encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+    }
+    Bundle::open(dir).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_at_another_quality_has_room_in_a_new_sessions_buffers() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = Stage::of(&noisy(folder.path()));
+    let silence = vec![0.0; 40 * PER_FRAME];
+    let best = FrameFormat::Jpeg(Quality::new(100).unwrap());
+    let (first, _) = stage.say(best, &silence).await;
+    assert!(first.iter().all(|frame| frame.data.len() > stage.avatar.jpeg_pool().buffer_bytes()));
+    let (again, drawn) = stage.say(best, &silence).await;
+    assert!(drawn[1] < 30 && again == first, "{drawn:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ use super::frame_store::Pictures;
 use crate::backend::{BackendError, FrameFormat};
 use crate::batch::PooledBuf;
 use crate::picture::Quality;
-use crate::picture::template::{KeptStrip, SpliceError, Template};
+use crate::picture::template::{KeptStrip, SpliceError};
 
 /// Forms in which silent pictures are kept after the sessions that wanted them; of more, those used longest ago are given up.
 const ALBUMS: usize = 4;
@@ -170,28 +170,30 @@ impl LoadedAvatar {
                 Ok::<_, BackendError>(bytes.len())
             })?,
             Some(Kept::Strip(strip)) => {
-                self.with_template(pose, album.format.quality().unwrap_or_default(), |template| {
-                    out.fill(|buffer| strip.splice(template, buffer))
-                })?
+                self.splice_kept(pose, album.format.quality().unwrap_or_default(), strip, out)?;
             }
         }
         Ok(true)
     }
 
-    /// Lends the template of `pose` at `quality`.
-    fn with_template(
+    /// Writes `strip` between what lies around it at `quality`.
+    fn splice_kept(
         &self,
         pose: usize,
         quality: Quality,
-        lend: impl FnOnce(&Template<'_>) -> Result<(), SpliceError>,
+        strip: &KeptStrip,
+        out: &mut PooledBuf,
     ) -> Result<(), BackendError> {
         let Pictures::Templates { set, on_demand } = self.pictures() else { return Err(BackendError::Unloaded) };
         if quality == set.settings().quality {
-            return Ok(lend(&set.template(pose).ok_or(BackendError::Unloaded)?)?);
+            let template = set.template(pose).ok_or(BackendError::Unloaded)?;
+            return Ok(out.fill(|buffer| strip.splice(&template, buffer))?);
         }
         let decode = || self.pixels(pose).map(Cow::into_owned);
         let own = on_demand.get_or_build(set, pose, quality, decode).map_err(Box::new)?;
         let own = own.ok_or(BackendError::Unloaded)?;
-        Ok(lend(&own.template(0).ok_or(BackendError::Unloaded)?)?)
+        let template = own.template(0).ok_or(BackendError::Unloaded)?;
+        out.make_room(own.max_frame_len());
+        Ok(out.fill(|buffer| strip.splice(&template, buffer))?)
     }
 }

@@ -3,8 +3,11 @@
 use std::ops::Deref;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Equal buffers for one kind of picture, so that no frame allocates. Room is reserved per session, when it opens. A fresh buffer
-/// is zeroed, which takes its whole memory unless the system has untouched pages for it: make them no larger than needed.
+use crate::zeroed::Zeroed;
+
+/// Equal buffers for one kind of picture, so that no frame allocates. Room is reserved per session, when it opens. Each has room for
+/// the largest picture there can be, several times what most take; of that, only what has been written is in memory. One that
+/// nobody reserved comes from the heap, so that it is counted as an allocation.
 pub struct BufferPool {
     buffer_bytes: usize,
     state: Mutex<State>,
@@ -12,7 +15,7 @@ pub struct BufferPool {
 
 #[derive(Default)]
 struct State {
-    free: Vec<Box<[u8]>>,
+    free: Vec<Zeroed<u8>>,
     /// Buffers that exist or should: the sum of the reservations.
     reserved: usize,
     /// Buffers lent out now.
@@ -43,7 +46,7 @@ impl BufferPool {
         let spare = capacity.saturating_sub(state.free.len());
         state.free.reserve(spare);
         let bytes = self.buffer_bytes;
-        state.free.resize_with(wanted, || vec![0; bytes].into_boxed_slice());
+        state.free.resize_with(wanted, || Zeroed::new(bytes));
         drop(state);
         Reservation { pool: Arc::clone(self), count }
     }
@@ -56,7 +59,7 @@ impl BufferPool {
             state.lent += 1;
             state.free.pop()
         };
-        let data = recycled.unwrap_or_else(|| vec![0; self.buffer_bytes].into_boxed_slice());
+        let data = recycled.unwrap_or_else(|| Zeroed::heap(self.buffer_bytes));
         PooledBuf { data, len: 0, pool: Arc::clone(self) }
     }
 
@@ -72,7 +75,7 @@ impl BufferPool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn give_back(&self, data: Box<[u8]>) {
+    fn give_back(&self, data: Zeroed<u8>) {
         let mut state = self.lock();
         state.lent -= 1;
         if state.lent + state.free.len() < state.reserved {
@@ -98,7 +101,7 @@ impl Drop for Reservation {
 
 /// A lent buffer: its first `len` bytes are the content. Returns to its pool when dropped.
 pub struct PooledBuf {
-    data: Box<[u8]>,
+    data: Zeroed<u8>,
     len: usize,
     pool: Arc<BufferPool>,
 }
@@ -108,7 +111,7 @@ impl PooledBuf {
     pub fn make_room(&mut self, bytes: usize) {
         if self.data.len() < bytes {
             self.len = 0;
-            self.data = vec![0; bytes].into_boxed_slice();
+            self.data = Zeroed::new(bytes);
         }
     }
 

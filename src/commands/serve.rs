@@ -24,6 +24,9 @@ use crate::telemetry::{self, LogOptions};
 /// Templates at qualities that clients ask for beside the daemon's own: about 1500 frames of 1280x720.
 const ON_DEMAND_TEMPLATE_BYTES: usize = 256 << 20;
 
+/// How long a thread that has nothing to do waits for more: those for files, and those that step in while a session is made.
+const SPARE_THREAD: Duration = Duration::from_secs(1);
+
 /// What clients get to hear that their sessions have ended, when a device is lost.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -37,7 +40,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let config = Config::load(args.config.as_deref()).map_err(CommandError::input)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(CommandError::failed)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_keep_alive(SPARE_THREAD)
+        .build()
+        .map_err(CommandError::failed)?;
     let traces = {
         let _within = runtime.enter();
         let options = LogOptions { filter: &config.log, format: config.log_format, otlp: config.otlp.as_ref() };

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::watch;
 
 use super::activity::Bounds;
@@ -207,8 +206,7 @@ impl Daemon {
                 others.filter_map(|other| open(other).ok()).next().ok_or(error)
             })
         };
-        // Megabytes of buffers are made, which whoever is refused meanwhile does not wait for.
-        let (intake, reader) = aside(anywhere)?;
+        let (intake, reader) = anywhere()?;
         let record = CallRecord::open(Arc::clone(self.fleet.recorder()), info, avatar.id());
         Ok(Admitted { intake, reader, call: Call { record, _place: place } })
     }
@@ -252,13 +250,5 @@ impl Daemon {
     /// The quality a client asks for, where 0 asks for the daemon's.
     pub(super) fn quality(&self, asked: u32) -> Result<Quality, RpcError> {
         if asked == 0 { Ok(self.options.jpeg_quality) } else { Ok(Quality::new(asked)?) }
-    }
-}
-
-/// Does some milliseconds of `work` while other tasks go on on another thread, where the runtime has threads.
-fn aside<T>(work: impl FnOnce() -> T) -> T {
-    match Handle::current().runtime_flavor() {
-        RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
     }
 }

@@ -5,6 +5,7 @@
 //! speech is cut, or its sound runs dry, as many are drawn beyond it.
 
 use crate::batch::PooledBuf;
+use crate::zeroed::Zeroed;
 
 /// Frames in which the mouth goes from speech to silence or back: 120 ms at 25 frames/s, about what a closure takes.
 pub const FADE_FRAMES: usize = 3;
@@ -27,7 +28,7 @@ pub fn weight(before: usize, after: usize) -> f32 {
 
 /// The frames beyond a cut: what they hear, and the pictures once they are drawn.
 pub(super) struct Closing {
-    contexts: Vec<f32>,
+    contexts: Zeroed<f32>,
     /// Place in the loop of the first of them.
     position: u64,
     pictures: [Option<PooledBuf>; FADE_FRAMES],
@@ -36,7 +37,7 @@ pub(super) struct Closing {
 impl Closing {
     /// With room for contexts of `context_len` floats.
     pub(super) fn new(context_len: usize) -> Self {
-        Self { contexts: vec![0.0; FADE_FRAMES * context_len], position: 0, pictures: Default::default() }
+        Self { contexts: Zeroed::new(FADE_FRAMES * context_len), position: 0, pictures: Default::default() }
     }
 
     /// Begins anew: the first frame stands at `position` of the loop, and `hear` writes the context of each.

@@ -1,10 +1,11 @@
 //! The last features of an utterance, and which of them are of exactly silent windows.
 
 use crate::avatar::onnx::FEATURE_LEN;
+use crate::zeroed::Zeroed;
 
 /// A ring of features, indexed by their windows' numbers: filled in any order, read once all before them are in.
 pub(super) struct FeatureHistory {
-    features: Vec<f32>,
+    features: Zeroed<f32>,
     /// Which of those beyond [`Self::end`] are in.
     done: Vec<bool>,
     silent: Vec<bool>,
@@ -15,7 +16,7 @@ impl FeatureHistory {
     /// With room for `capacity` features.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            features: vec![0.0; capacity * FEATURE_LEN],
+            features: Zeroed::new(capacity * FEATURE_LEN),
             done: vec![false; capacity],
             silent: vec![false; capacity],
             end: 0,

@@ -1,10 +1,11 @@
 //! The last mel frames of an utterance, and which of them are exactly silent.
 
 use crate::audio::{SILENT_MEL, WINDOW_MEL_FRAMES, fill_window};
+use crate::zeroed::Zeroed;
 
 /// A ring of mel frames, indexed by their numbers.
 pub(super) struct MelHistory {
-    frames: Vec<f32>,
+    frames: Zeroed<f32>,
     mels: usize,
     capacity: usize,
     end: usize,
@@ -15,7 +16,7 @@ pub(super) struct MelHistory {
 impl MelHistory {
     /// With room for `capacity` frames of `mels` bands.
     pub(super) fn new(mels: usize, capacity: usize) -> Self {
-        Self { frames: vec![0.0; capacity * mels], mels, capacity, end: 0, silent: vec![0; capacity] }
+        Self { frames: Zeroed::new(capacity * mels), mels, capacity, end: 0, silent: vec![0; capacity] }
     }
 
     /// Forgets all.

@@ -27,6 +27,9 @@ const WARM: f64 = 0.2;
 /// Looks, a tenth of a second apart, after which what does not change is what there is.
 const QUIET_LOOKS: u32 = 15;
 
+/// Looks are printed so often.
+const PRINTED_S: f64 = 20.0;
+
 /// How often the process is looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -52,17 +55,19 @@ fn viewers_come_and_go_and_every_frame_is_theirs() {
     let environment = [("LIPSYNCD_UTILISATION_PERCENT", "0"), ("LIPSYNCD_MAX_SESSIONS", most.as_str())];
     let mut program = Program::start(folder.path(), &environment);
     let stage = Arc::new(Stage { address: program.address, sounds, references });
-    let before = runtime.block_on(quiet(&program, &stage));
+    let heap_kib = || program.metric("lipsyncd_heap_bytes") / 1024.0;
+    let (before, heap_before) = (runtime.block_on(quiet(&program, &stage)), heap_kib());
     let length = Duration::from_secs(seconds);
     let (counts, looks) = runtime.block_on(run(&program, &stage, viewers, length));
     println!("{viewers} viewers, {seconds} s: {counts:?}");
     counts.assert_all_happened();
-    let after = runtime.block_on(quiet(&program, &stage));
-    println!("before {before:?}, after {after:?}");
+    let (after, heap_after) = (runtime.block_on(quiet(&program, &stage)), heap_kib());
+    println!("before {before:?}, heap {heap_before:.0} KiB, after {after:?}, heap {heap_after:.0} KiB");
     // A thread of the runtime for file work may have been there before and has ended since.
     assert!(after.descriptors <= before.descriptors, "descriptors are left");
     assert!(after.threads <= before.threads, "threads are left");
     assert_eq!(program.metric("lipsyncd_batches_failed_total"), 0.0);
+    print(&looks);
     check_warm(&looks, seconds);
     assert_eq!(program.stop(), Some(0));
 }
@@ -72,6 +77,7 @@ fn viewers_come_and_go_and_every_frame_is_theirs() {
 struct Look {
     at_s: f64,
     resident_kib: u64,
+    heap_kib: f64,
     /// Of lanes, since each was warm.
     allocations: f64,
 }
@@ -93,6 +99,7 @@ async fn run(program: &Program, stage: &Arc<Stage>, viewers: u64, length: Durati
             () = tokio::time::sleep(LOOK) => looks.push(Look {
                 at_s: begun.elapsed().as_secs_f64(),
                 resident_kib: program.holding().resident_kib,
+                heap_kib: program.metric("lipsyncd_heap_bytes") / 1024.0,
                 allocations: program.metric("lipsyncd_heap_allocations_since_warmup"),
             }),
         }
@@ -128,6 +135,16 @@ async fn quiet(program: &Program, stage: &Arc<Stage>) -> Holding {
     }
     let held: Vec<_> = held.iter().map(|series| (series, program.metric(series))).collect();
     panic!("something is held: {held:?} {holding:?}");
+}
+
+fn print(looks: &[Look]) {
+    let mut next_s = 0.0;
+    for look in looks {
+        if look.at_s >= next_s {
+            println!("{:4.0} s: resident {} KiB, of that heap {:.0} KiB", look.at_s, look.resident_kib, look.heap_kib);
+            next_s = look.at_s + PRINTED_S;
+        }
+    }
 }
 
 /// After the warm part: lanes do not allocate, and memory is flat.

@@ -36,6 +36,11 @@ pub(super) fn encode(to: &mut Encoder, daemon: &Daemon) -> fmt::Result {
             kept,
         )?;
     }
+    to.gauge(
+        "lipsyncd_heap_bytes",
+        "Memory allocated on the heap and not freed, but for what NVIDIA's libraries and ONNX Runtime hold",
+        heap::bytes(),
+    )?;
     to.counter("lipsyncd_heap_allocations", "Heap allocations of the whole process", heap::allocations())
 }
 
