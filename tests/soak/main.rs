@@ -24,6 +24,9 @@ const RATE_HZ: u32 = 16_000;
 /// A part of the run in which everything has been met: avatars, forms, silent pictures, the heap's own caches.
 const WARM: f64 = 0.2;
 
+/// What the runtime and the recorder keep of the most that there was at once; two hundred bytes a call in ten minutes.
+const KEPT_KIB: f64 = 2048.0;
+
 /// Looks, a tenth of a second apart, after which what does not change is what there is.
 const QUIET_LOOKS: u32 = 15;
 
@@ -66,6 +69,7 @@ fn viewers_come_and_go_and_every_frame_is_theirs() {
     // A thread of the runtime for file work may have been there before and has ended since.
     assert!(after.descriptors <= before.descriptors, "descriptors are left");
     assert!(after.threads <= before.threads, "threads are left");
+    assert!(heap_after < heap_before + KEPT_KIB, "memory is left");
     assert_eq!(program.metric("lipsyncd_batches_failed_total"), 0.0);
     print(&looks);
     check_warm(&looks, seconds);
