@@ -83,6 +83,8 @@ struct Queue {
 
 struct State {
     jobs: VecDeque<Job>,
+    /// Jobs that the lanes may have queued together.
+    reserved: usize,
     stopping: bool,
 }
 
@@ -92,7 +94,7 @@ impl Encoders {
     /// # Errors
     /// [`BackendError::Thread`].
     pub(super) fn start(threads: usize) -> Result<Self, BackendError> {
-        let state = Mutex::new(State { jobs: VecDeque::new(), stopping: false });
+        let state = Mutex::new(State { jobs: VecDeque::new(), reserved: 0, stopping: false });
         let queue = Arc::new(Queue { state, arrived: Condvar::new() });
         let mut encoders = Self { queue, threads: Vec::new() };
         for index in 0..threads.max(1) {
@@ -107,8 +109,14 @@ impl Encoders {
     /// Makes room for a lane's batches of up to `most`, so that queueing never allocates.
     pub(super) fn reserve(&self, most: usize) {
         let mut state = lock(&self.queue.state);
-        let capacity = state.jobs.capacity();
-        state.jobs.reserve(capacity + most);
+        state.reserved += most;
+        let missing = state.reserved.saturating_sub(state.jobs.len());
+        state.jobs.reserve(missing);
+    }
+
+    /// Gives back what [`Self::reserve`] took: the lane is gone.
+    pub(super) fn release(&self, most: usize) {
+        lock(&self.queue.state).reserved -= most;
     }
 
     /// Queues `jobs`, in order; each is added to its tally when it is done.
@@ -212,4 +220,23 @@ impl Queue {
 /// Nothing that can panic runs under these locks.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn engines_that_come_and_go_leave_the_queue_as_large_as_one_needs() {
+        let encoders = Encoders::start(1).unwrap();
+        let capacity = || lock(&encoders.queue.state).jobs.capacity();
+        (0..6).for_each(|_| encoders.reserve(32));
+        let first = capacity();
+        assert!((192..=384).contains(&first), "{first}");
+        for _ in 0..20 {
+            (0..6).for_each(|_| encoders.release(32));
+            (0..6).for_each(|_| encoders.reserve(32));
+        }
+        assert_eq!(capacity(), first);
+    }
 }

@@ -94,6 +94,7 @@ impl CudaLane {
     pub(super) fn new(shared: Arc<Shared>, shape: SlotShape) -> Result<Self, BackendError> {
         let streams = Streams::new(&shared)?;
         let buffers = LaneBuffers::new(&shared.context, shape)?;
+        // Given back when the lane goes.
         shared.encoders.reserve(shape.max_frames);
         Ok(Self {
             scratch: Scratch::new(&shared.context),
@@ -208,6 +209,12 @@ impl CudaLane {
     fn fail(&mut self, error: BackendError) -> BackendError {
         self.streams.drain();
         self.shared.faults.judge(error, &self.streams.compute)
+    }
+}
+
+impl Drop for CudaLane {
+    fn drop(&mut self) {
+        self.shared.encoders.release(self.shape.max_frames);
     }
 }
 
