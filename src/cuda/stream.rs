@@ -91,10 +91,27 @@ impl Stream {
         // Ended in any case: a stream left capturing refuses all work.
         // SAFETY: the stream is alive; without a capture under way this is an error, not a fault.
         let graph = unsafe { result::stream::end_capture(self.raw) }.map_err(at("cuStreamEndCapture"));
-        enqueued?;
-        let graph = graph?;
-        // SAFETY: the graph came from this capture; the new owner destroys it.
-        Ok(unsafe { Graph::instantiate(graph, &self.context) }?)
+        let graph = match (enqueued, graph) {
+            (Ok(()), graph) => graph?,
+            (Err(error), graph) => {
+                if let Ok(graph) = graph {
+                    discard(graph);
+                }
+                return Err(error);
+            }
+        };
+        // SAFETY: the graph came from this capture.
+        let ready = unsafe { Graph::instantiate(graph, &self.context) };
+        discard(graph);
+        Ok(ready?)
+    }
+}
+
+/// Destroys a captured graph, to which its executable form does not refer.
+fn discard(graph: sys::CUgraph) {
+    // SAFETY: the graph came from a capture, and nobody else has it.
+    if let Err(error) = unsafe { result::graph::destroy(graph) }.map_err(at("cuGraphDestroy")) {
+        tracing::debug!("{error}");
     }
 }
 

@@ -52,7 +52,16 @@ impl Sequences {
                 *runs += 1;
                 return Ok(());
             }
-            Form::New(_) => *form = capture(batch, stream, &mut enqueue),
+            Form::New(_) => match capture(batch, stream, &mut enqueue) {
+                Some(mut graph) if graph.runs_once() => {
+                    tracing::info!("batches of {batch} call back to the host, and are enqueued call by call");
+                    *form = Form::Plain;
+                    // SAFETY: promised by the caller; its first launch, and its last.
+                    return Ok(unsafe { graph.launch(stream) }?);
+                }
+                Some(graph) => *form = Form::Captured(graph),
+                None => *form = Form::Plain,
+            },
             Form::Captured(_) | Form::Plain => {}
         }
         match form {
@@ -63,16 +72,16 @@ impl Sequences {
     }
 }
 
-fn capture(batch: usize, stream: &Stream, enqueue: &mut impl FnMut() -> Result<(), BackendError>) -> Form {
+fn capture(batch: usize, stream: &Stream, enqueue: &mut impl FnMut() -> Result<(), BackendError>) -> Option<Graph> {
     match stream.capture(&mut *enqueue) {
-        Ok(graph) => Form::Captured(graph),
+        Ok(graph) => Some(graph),
         Err(error) => {
             tracing::warn!(
                 "batches of {batch} cannot be captured as a CUDA graph, and are enqueued call by call: {error}"
             );
             // CUDA's runtime hands the capture's error to the next call that asks for one, whosever it is.
             let _ = enqueue();
-            Form::Plain
+            None
         }
     }
 }
