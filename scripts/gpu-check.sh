@@ -12,7 +12,7 @@ bin=$here/out/gpu-check
 export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
 nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null) &&
     export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
-steps=${*:-doctor kernels nvjpeg native conformance frames faults sanitizer allocations soak busy jpeg bench}
+steps=${*:-doctor kernels nvjpeg native conformance frames faults sanitizer allocations soak busy gaps jpeg bench}
 failed=
 
 say() { printf '%s\n' "$*" >>"$report"; }
@@ -76,11 +76,15 @@ for name in $steps; do
         # Share of the time in which a kernel runs, while the whole pipeline is kept busy.
         nvidia-smi --query-gpu=utilization.gpu --format=csv,noheader,nounits -lms 100 >"$report.busy" 2>/dev/null &
         sampler=$!
-        # shellcheck disable=SC2086 # Options, split on purpose.
-        step busy "$bin/lipsyncd" engine bench --avatar "$full" --batches 32 --contexts 1 --seconds 8 ${BENCH:-}
+        step busy "$bin/lipsyncd" engine bench --avatar "$full" --batches 32 --contexts 1 --seconds 8
         kill "$sampler"
         say "GPU busy over the last 5 s: $(tail -n 50 "$report.busy" | awk '{s += $1} END {printf "%.1f %%", s / NR}')"
         rm -f "$report.busy"
+        ;;
+    gaps)
+        # When no kernel ran while the pipeline was busy, by CUPTI: for how long, and which kernels took the time.
+        step gaps env CUDA_INJECTION64_PATH="$bin/libgpu-gaps.so" LD_LIBRARY_PATH="$bin:${LD_LIBRARY_PATH:-}" \
+            "$bin/lipsyncd" engine bench --avatar "$full" --batches 32 --contexts 1 --seconds 6
         ;;
     *) say "no such step: $name" ;;
     esac

@@ -10,7 +10,7 @@ fi
 echo "fetching NVIDIA's packages of $list into $target"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-"$python" -m pip download --quiet --no-deps --only-binary=:all: --platform manylinux2014_x86_64 --platform manylinux2010_x86_64 \
+"$python" -m pip download --quiet --no-deps --only-binary=:all: --platform manylinux2014_x86_64 --platform manylinux2010_x86_64 --platform manylinux_2_25_x86_64 \
     --platform manylinux_2_28_x86_64 --require-hashes --dest "$work" --requirement "$list"
 rm -rf "$target"
 mkdir -p "$target"
