@@ -12,7 +12,7 @@ bin=$here/out/gpu-check
 export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
 nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null) &&
     export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
-steps=${*:-doctor kernels nvjpeg native conformance frames faults sanitizer allocations soak busy gaps jpeg bench}
+steps=${*:-doctor kernels nvjpeg native conformance frames faults sanitizer allocations soak busy gaps live jpeg bench tensorrt}
 failed=
 
 say() { printf '%s\n' "$*" >>"$report"; }
@@ -83,8 +83,32 @@ for name in $steps; do
         ;;
     gaps)
         # When no kernel ran while the pipeline was busy, by CUPTI: for how long, and which kernels took the time.
-        step gaps env CUDA_INJECTION64_PATH="$bin/libgpu-gaps.so" LD_LIBRARY_PATH="$bin:${LD_LIBRARY_PATH:-}" \
-            "$bin/lipsyncd" engine bench --avatar "$full" --batches 32 --contexts 1 --seconds 6
+        export CUDA_INJECTION64_PATH="$bin/libgpu-gaps.so"
+        step gaps "$bin/lipsyncd" engine bench --avatar "$full" --batches 32 --contexts 1 --seconds 6
+        unset CUDA_INJECTION64_PATH
+        ;;
+    live)
+        # Viewers of a running daemon, as many as STREAMS says at a time.
+        LIPSYNCD_LISTEN=127.0.0.1:50061 LIPSYNCD_AVATARS="${full%/*}" LIPSYNCD_PRELOAD=full LIPSYNCD_BACKEND=cuda \
+            LIPSYNCD_MAX_SESSIONS=4096 LIPSYNCD_MAX_SESSIONS_PER_CLIENT=4096 "$bin/lipsyncd" serve >"$report.serve" 2>&1 &
+        daemon=$!
+        patience=60
+        until grep -q listening "$report.serve" || [ $((patience -= 1)) -eq 0 ]; do sleep 1; done
+        grep ' INFO GPU\| INFO backend\| INFO loaded' "$report.serve" >>"$report"
+        for streams in ${STREAMS:-200 300 340}; do
+            step "live-$streams" "$bin/lipsyncd" bench --target http://127.0.0.1:50061 --realtime --streams "$streams" --seconds 12
+        done
+        kill "$daemon"
+        wait "$daemon" || { failed="$failed serve" && tail -n 5 "$report.serve" >>"$report"; }
+        rm -f "$report.serve"
+        ;;
+    tensorrt)
+        # What TensorRT-RTX, whose folder LIPSYNCD_TENSORRT names, says of this GPU: only where the pack has a program with it.
+        if [ -x "$bin/lipsyncd-rtx" ]; then
+            step tensorrt-doctor "$bin/lipsyncd-rtx" doctor
+            step tensorrt-build "$bin/lipsyncd-rtx" engine build --force --avatar "$here/avatars/demo" --out "$here/out/plans"
+            step tensorrt-bench "$bin/lipsyncd-rtx" engine bench --gpu-engine tensorrt --avatar "$full" ${BENCH:-}
+        fi
         ;;
     *) say "no such step: $name" ;;
     esac

@@ -23,11 +23,17 @@ else
     $cargo build --release --locked
     cp target/release/lipsyncd "$out/lipsyncd"
 fi
+# RTX=1 adds a program with TensorRT-RTX, whose libraries (scripts/tensorrt-rtx.sh) have to be on the machine with the GPU.
+if [ -n "${RTX:-}" ]; then
+    $cargo build --release --locked --features tensorrt-rtx
+    cp target/release/lipsyncd "$out/lipsyncd-rtx"
+    $cargo build --release --locked
+fi
 # What records kernels, and the CUPTI it is built for, which is as new as the oldest driver that the kernels want.
 cupti=.cache/cupti
 PYTHON=${PYTHON:-python3} scripts/nvidia.sh scripts/cupti.txt "$cupti"
 cc -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -o "$out/libgpu-gaps.so" scripts/gpu-gaps.c \
-    -I"$cupti/include" -I.cache/nvcc/include -L"$cupti/lib" -l:libcupti.so.13
+    -I"$cupti/include" -I.cache/nvcc/include -L"$cupti/lib" -l:libcupti.so.13 -Wl,-rpath,'$ORIGIN'
 cp "$cupti/lib/libcupti.so.13" "$out"
 find "$out" -maxdepth 1 -type f -exec strip {} +
 ls -l "$out"
