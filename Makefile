@@ -2,6 +2,8 @@
 # with Rust, a C compiler and Python 3.
 SHELL := /bin/sh
 CARGO ?= cargo
+# What helps the next build of one who edits costs a fresh one time: they run cargo themselves, or say CARGO_INCREMENTAL=1.
+export CARGO_INCREMENTAL ?= 0
 PYTHON ?= python3
 OUT ?= out
 AVATAR ?= demo
