@@ -2,16 +2,19 @@
 # Checks lipsyncd on a machine with an NVIDIA GPU, from a folder that scripts/gpu-pack.sh made: no network, no Rust. Writes the report
 # named by REPORT (gpu-check.txt). Steps can be named as arguments; without any, all are done.
 #
-# LIPSYNCD_ONNXRUNTIME names ONNX Runtime's library with its CUDA provider beside it; without it the pack's is taken. cuDNN and the CUDA
-# libraries come from LD_LIBRARY_PATH, or from PyTorch's packages where python3 has them.
+# ONNX Runtime with its CUDA provider, cuDNN and CUDA's libraries come from the pack. Where it has none: LIPSYNCD_ONNXRUNTIME names the first,
+# the others come from LD_LIBRARY_PATH, or from PyTorch's packages where python3 has them.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
 report=${REPORT:-gpu-check.txt}
 export LIPSYNCD_ROOT="$here"
 bin=$here/out/gpu-check
 export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
-nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null) &&
+if [ -d "$bin/lib" ]; then
+    export LD_LIBRARY_PATH="$bin/lib:${LD_LIBRARY_PATH:-}"
+elif nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null); then
     export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
+fi
 steps=${*:-doctor kernels nvjpeg native conformance frames faults sanitizer allocations soak busy gaps live jpeg bench tensorrt}
 failed=
 
@@ -103,8 +106,9 @@ for name in $steps; do
         rm -f "$report.serve"
         ;;
     tensorrt)
-        # What TensorRT-RTX, whose folder LIPSYNCD_TENSORRT names, says of this GPU: only where the pack has a program with it.
+        # What TensorRT-RTX makes of this GPU, where the pack has it.
         if [ -x "$bin/lipsyncd-rtx" ]; then
+            export LIPSYNCD_TENSORRT="$bin/tensorrt-rtx"
             step tensorrt-doctor "$bin/lipsyncd-rtx" doctor
             step tensorrt-build "$bin/lipsyncd-rtx" engine build --force --avatar "$here/avatars/demo" --out "$here/out/plans"
             step tensorrt-bench "$bin/lipsyncd-rtx" engine bench --gpu-engine tensorrt --avatar "$full" ${BENCH:-}

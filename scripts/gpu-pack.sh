@@ -1,6 +1,6 @@
 #!/bin/sh
 # Packs what scripts/gpu-check.sh needs on a machine with a GPU into out/gpu-check: the release binary and the tests that want a GPU,
-# stripped. Run on a machine with Rust; copy the repository with out/gpu-check there.
+# stripped, and the libraries that a driver alone lacks. Run on a machine with Rust; copy the repository with out/gpu-check there.
 set -eu
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
@@ -23,11 +23,12 @@ else
     $cargo build --release --locked
     cp target/release/lipsyncd "$out/lipsyncd"
 fi
-# RTX=1 adds a program with TensorRT-RTX, whose libraries (scripts/tensorrt-rtx.sh) have to be on the machine with the GPU.
+# RTX=1 adds a program with TensorRT-RTX and its libraries.
 if [ -n "${RTX:-}" ]; then
     $cargo build --release --locked --features tensorrt-rtx
     cp target/release/lipsyncd "$out/lipsyncd-rtx"
     $cargo build --release --locked
+    PYTHON=${PYTHON:-python3} scripts/tensorrt-rtx.sh "$out/tensorrt-rtx"
 fi
 # What records kernels, and the CUPTI it is built for, which is as new as the oldest driver that the kernels want.
 cupti=.cache/cupti
@@ -36,4 +37,11 @@ cc -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -o "$out/libgpu-g
     -I"$cupti/include" -I.cache/nvcc/include -L"$cupti/lib" -l:libcupti.so.13 -Wl,-rpath,'$ORIGIN'
 cp "$cupti/lib/libcupti.so.13" "$out"
 find "$out" -maxdepth 1 -type f -exec strip {} +
+# LIBRARIES=0 leaves out ONNX Runtime's CUDA provider, cuDNN and CUDA's libraries, 1.8 GB, for a machine that has them.
+rm -rf "$out/lib" "$out/onnxruntime"
+if [ "${LIBRARIES:-1}" != 0 ]; then
+    libraries=.cache/gpu-libraries
+    PYTHON=${PYTHON:-python3} scripts/nvidia.sh scripts/gpu-libraries.txt "$libraries"
+    cp -R "$libraries/lib" "$libraries/onnxruntime" "$out"
+fi
 ls -l "$out"
