@@ -73,7 +73,7 @@ async fn a_rehearsal_measures_and_is_counted_nowhere() {
     let engine = engine(&backend, 2, 8, 1);
     let avatar = load(&backend, &common::bundle());
     assert_eq!(engine.frames_per_second(&avatar), None);
-    rehearse(&engine, &avatar, JPEG).await;
+    rehearse(&engine, &avatar, JPEG).await.unwrap();
     assert!(engine.frames_per_second(&avatar).unwrap() > 1.0);
     let stats = engine.stats();
     assert_eq!((stats.frames(), stats.windows(), stats.batches(), stats.sessions()), (0, 0, 0, 0));
@@ -88,7 +88,7 @@ async fn the_stream_beyond_the_measured_capacity_is_refused_and_the_next_after_a
     let (backend, bundle) = (cpu_backend(), common::bundle());
     let trial = engine(&backend, 2, 8, 1);
     let avatar = load(&backend, &bundle);
-    rehearse(&trial, &avatar, JPEG).await;
+    rehearse(&trial, &avatar, JPEG).await.unwrap();
     let stream = f64::from(avatar.fps()) / trial.frames_per_second(&avatar).unwrap();
     let admission = Some(AdmissionLimits { utilisation: 8.0 * stream, expected_speech: 1.0 });
     let server = TestServer::start(DaemonOptions { admission, ..daemon_options(1000) }).await;
@@ -116,7 +116,7 @@ async fn of_many_who_come_at_once_those_without_room_make_no_session() {
     let (backend, bundle) = (cpu_backend(), common::bundle());
     let engine = engine(&backend, 2, 8, 1);
     let avatar = load(&backend, &bundle);
-    rehearse(&engine, &avatar, JPEG).await;
+    rehearse(&engine, &avatar, JPEG).await.unwrap();
     let stream = f64::from(avatar.fps()) / engine.frames_per_second(&avatar).unwrap();
     let limits = AdmissionLimits { utilisation: 5.5 * stream, expected_speech: 1.0 };
     let pace = Pace::Live { budget: Duration::from_millis(150) };

@@ -87,7 +87,7 @@ async fn live_streams_fill_both_devices_before_one_is_refused() {
     let backend = cpu_backend();
     let trial = engine(&backend, 1, 8, 1);
     let avatar = load(&backend, &bundle());
-    rehearse(&trial, &avatar, JPEG).await;
+    rehearse(&trial, &avatar, JPEG).await.unwrap();
     let stream = f64::from(avatar.fps()) / trial.frames_per_second(&avatar).unwrap();
     let limits = AdmissionLimits { utilisation: 4.0 * stream, expected_speech: 1.0 };
     let server = pair([8, 8], DaemonOptions { admission: Some(limits), ..daemon_options(1000) }).await;
@@ -179,6 +179,40 @@ async fn on_a_full_device_idle_avatars_give_way_and_those_in_use_stay() {
     assert!(refused.to_string().contains("in use"), "{refused}");
     assert_eq!((loaded(), registry.loads().evicted, registry.loads().no_room), (vec!["second".to_owned()], 1, 1));
     within(watched.next()).await.unwrap();
+    drop(watched);
+    server.ends_clean().await;
+}
+
+/// What lanes take beside an avatar's networks is taken when they first draw it, which is a part of loading it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_avatar_that_loads_and_cannot_be_drawn_for_lack_of_memory_is_refused_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_tiny(folder.path(), "first");
+    copy_tiny(folder.path(), "second");
+    let device: Arc<dyn Backend> = NamedGpu::with_lanes(cpu_backend(), 0, 3 * GIB, (GIB, GIB));
+    let (avatars, memory) = (folder.path().to_owned(), Arc::clone(&device));
+    let server = Setup { avatars, devices: vec![(device, 1)], ..Setup::new(daemon_options(100)) }.start().await;
+    let registry = server.daemon.registry();
+    let loaded = || registry.all_loaded().iter().map(|avatar| avatar.id().to_string()).collect::<Vec<_>>();
+    let free_gib = || memory.memory().unwrap().free_bytes / GIB;
+    let mut client = server.client().await;
+    let sound = wav(&vec![0.1; 60 * RATE_HZ as usize], RATE_HZ);
+    let mut watched = client.synthesize("first", sound.clone(), 0, 0).await.unwrap();
+    within(watched.next()).await.unwrap();
+    assert_eq!(free_gib(), 1);
+    let refused = client.synthesize("second", sound.clone(), 0, 0).await.err().expect("there is no room");
+    let ClientError::Refused(status) = &refused else { panic!("{refused}") };
+    assert_eq!(status.code(), tonic::Code::ResourceExhausted, "{refused}");
+    for part in ["\"second\"", "cannot be drawn", "in use: retry later"] {
+        assert!(refused.to_string().contains(part), "{refused}");
+    }
+    assert_eq!((loaded(), registry.loads().no_room, free_gib()), (vec!["first".to_owned()], 1, 1));
+    within(watched.next()).await.unwrap();
+    drop(watched);
+    eventually("the call is over", || server.daemon.sessions() == 0).await;
+    let mut watched = client.synthesize("second", sound, 0, 0).await.unwrap();
+    within(watched.next()).await.unwrap();
+    assert_eq!((loaded(), registry.loads().evicted, free_gib()), (vec!["second".to_owned()], 1, 1));
     drop(watched);
     server.ends_clean().await;
 }

@@ -84,12 +84,21 @@ fn assert_holds_all(unit: Unit, image: &[u8]) {
 #[ignore = "needs NVRTC: make nvidia-test"]
 fn nvrtc_compiles_for_every_architecture() {
     let nvrtc = Nvrtc::load(13000, Some(&folder("LIPSYNCD_NVRTC"))).unwrap();
-    let architectures = include_str!("../kernels/architectures").split_whitespace();
-    for (sm, unit) in architectures.flat_map(|sm| [(sm, Unit::Frames), (sm, Unit::Native)]) {
-        let image = nvrtc.compile(unit, sm.parse().unwrap()).unwrap();
-        assert_eq!(&image[..4], b"\x7fELF", "sm_{sm}");
-        assert_holds_all(unit, &image);
-    }
+    let architectures: Vec<u32> =
+        include_str!("../kernels/architectures").split_whitespace().map(|sm| sm.parse().unwrap()).collect();
+    // Each takes a second or two for our kernels around the networks and a quarter of a minute for the engine's, so two at a time.
+    let compile = |&sm: &u32| {
+        for unit in [Unit::Frames, Unit::Native] {
+            let image = nvrtc.compile(unit, sm).unwrap();
+            assert_eq!(&image[..4], b"\x7fELF", "sm_{sm}");
+            assert_holds_all(unit, &image);
+        }
+    };
+    let (some, others) = architectures.split_at(architectures.len() / 2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| some.iter().for_each(compile));
+        others.iter().for_each(compile);
+    });
 }
 
 /// A driver makes code of it for a GPU that this compiler has not heard of.

@@ -56,7 +56,7 @@ async fn pictures_there_is_room_for_are_kept_before_anybody_watches() {
     let backend: Arc<dyn Backend> = Arc::clone(&keeper) as _;
     let (engine, avatar) = (engine(&backend, 2, 8, 1), load(&backend, &demo()));
     assert_eq!((keeper.kept_pictures(), keeper.pictures_to_keep(avatar.models())), (0, 10));
-    rehearse_pictures(&engine, &avatar, JPEG).await;
+    rehearse_pictures(&engine, &avatar, JPEG).await.unwrap();
     assert_eq!((keeper.kept_pictures(), keeper.pictures_to_keep(avatar.models())), (10, 0));
     assert_eq!(keeper.kept_bytes(), Some(10 * DEMO_PICTURE));
     assert_eq!((engine.stats().frames(), avatar.usage().frames), (0, 0), "it is counted nowhere");

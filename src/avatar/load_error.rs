@@ -7,6 +7,7 @@ use super::frame_store::FrameStoreError;
 use crate::audio::{ClockError, MelError};
 use crate::backend::BackendError;
 use crate::picture::{CompositeError, GeometryError};
+use crate::session::SessionError;
 
 /// Why an avatar cannot be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +60,12 @@ pub enum LoadError {
     /// The backend refused the networks.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// It was loaded, and no frame of it could be drawn.
+    #[error("it was loaded, but cannot be drawn: {source}")]
+    Undrawable {
+        /// What the device said.
+        source: SessionError,
+    },
     /// The bundle is not the one that is loaded.
     #[error(
         "{dir}: its networks have changed since the avatar was loaded; unload it before it can go on another device"

@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::eviction::{self, Candidate, EvictPolicy};
+use super::eviction::EvictPolicy;
 use super::frame_store::predicted_bytes;
 use super::registry_error::RegistryError;
 use super::residents::{Resident, network_bytes};
 use super::{AvatarId, Bundle, Keep, LoadError, LoadedAvatar};
 use crate::backend::{Backend, Device, DeviceId};
 use crate::batch::REST;
+
+mod room;
 
 /// How the registry keeps avatars in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,20 +206,6 @@ impl Registry {
         }
     }
 
-    /// Lets go of the first idle avatar on `device`, for `id`; false when there is none.
-    fn evict_from(&self, device: DeviceId, id: &AvatarId, why: &LoadError) -> bool {
-        let mut state = self.lock();
-        let there = state.loaded.values().filter_map(|resident| resident.on(device));
-        let candidates = there.map(|avatar| Candidate::of(&avatar)).filter(|candidate| candidate.id != *id).collect();
-        let Some(victim) = eviction::idle(candidates, self.limits.evict).into_iter().next() else { return false };
-        tracing::info!(avatar = %victim.id, "evicted to make room for {id}: {why}");
-        let gone = state.loaded.remove(&victim.id);
-        state.counts.evicted += 1;
-        drop(state);
-        drop(gone);
-        true
-    }
-
     fn try_load(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
         let failed = |source: LoadError| RegistryError::of_load(id, source);
         let resident = self.lock().loaded.get(id).cloned();
@@ -269,25 +257,6 @@ impl Registry {
             Err(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => counts.no_room += 1,
             Err(_) => counts.failed += 1,
         }
-    }
-
-    /// Evicts idle avatars until `needed` more bytes fit, and promises them to the caller.
-    fn make_room(&self, id: &AvatarId, needed: u64) -> Result<(), RegistryError> {
-        let mut state = self.lock();
-        if let Some(budget) = self.limits.max_resident_bytes {
-            let avatars = state.loaded.values().filter_map(|resident| resident.replicas().first());
-            let candidates = avatars.map(|avatar| Candidate::of(avatar));
-            let free = budget.saturating_sub(state.promised);
-            let victims = eviction::victims(candidates.collect(), needed, free, self.limits.evict)
-                .map_err(|in_use| RegistryError::NoRoom { id: id.clone(), needed, in_use, budget })?;
-            for victim in victims {
-                tracing::info!(avatar = %victim, "evicted to make room for {id}");
-                state.loaded.remove(&victim);
-                state.counts.evicted += 1;
-            }
-        }
-        state.promised += needed;
-        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

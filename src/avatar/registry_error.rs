@@ -58,7 +58,11 @@ pub enum RegistryError {
 impl RegistryError {
     /// Of avatar `id`, which could not be loaded.
     pub(super) fn of_load(id: &AvatarId, source: LoadError) -> Self {
-        let full = matches!(&source, LoadError::Backend(error) if error.is_device_full());
+        let full = match &source {
+            LoadError::Backend(error) => error.is_device_full(),
+            LoadError::Undrawable { source } => source.is_device_full(),
+            _ => false,
+        };
         let (id, source) = (id.clone(), Arc::new(source));
         if full { Self::DeviceFull { id, source } } else { Self::Load { id, source } }
     }

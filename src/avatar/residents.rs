@@ -60,6 +60,12 @@ impl Resident {
         !self.unfit.contains(&device)
     }
 
+    /// Lets go of it on `device`; false when it is on no other.
+    pub(super) fn leave(&mut self, device: DeviceId) -> bool {
+        self.replicas.retain(|replica| replica.device() != device);
+        !self.replicas.is_empty()
+    }
+
     /// Notes that `device` would not take it.
     pub(super) fn refused_by(&mut self, device: DeviceId) {
         self.unfit.push(device);

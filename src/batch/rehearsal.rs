@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::engine::Engine;
 use crate::avatar::LoadedAvatar;
 use crate::backend::FrameFormat;
-use crate::session::{Event, FrameReader, Intake, Pace, SessionEnded, SessionOptions};
+use crate::session::{Event, FrameReader, Intake, Pace, SessionEnded, SessionError, SessionOptions};
 
 /// Noise that is sent, seconds beyond that of the frames wanted.
 const SOUND_SECONDS: usize = 2;
@@ -25,20 +25,31 @@ const LONGEST: Duration = Duration::from_secs(3);
 const LONGEST_LOOP: Duration = Duration::from_secs(20);
 
 /// Draws some frames of `avatar` as `format` with what live sessions leave of `engine`, which notes what they cost.
-pub async fn rehearse(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) {
+///
+/// # Errors
+/// [`SessionError`] when they cannot be drawn, as the device has no room for the lanes' buffers, say: no viewer's could be.
+pub async fn rehearse(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) -> Result<(), SessionError> {
     let least = LEAST_ROUNDS * engine.options().slots * engine.options().limits.max_frames;
     let begun = Instant::now();
     let enough = |frames| frames >= least && begun.elapsed() >= ENOUGH;
-    play(engine, avatar, (format, least), LONGEST, enough).await;
+    play(engine, avatar, (format, least), LONGEST, enough).await
 }
 
 /// Draws the pictures of `avatar` once as [`rehearse`] does, where the backend keeps what its generator makes of them and as many as it
 /// has room for: for avatars that are loaded before anybody waits for them.
-pub async fn rehearse_pictures(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) {
+///
+/// # Errors
+/// As [`rehearse`].
+pub async fn rehearse_pictures(
+    engine: &Engine,
+    avatar: &Arc<LoadedAvatar>,
+    format: FrameFormat,
+) -> Result<(), SessionError> {
     let all_kept = || engine.backend().pictures_to_keep(avatar.models()) == 0;
-    if !all_kept() {
-        play(engine, avatar, (format, avatar.frame_count()), LONGEST_LOOP, |_| all_kept()).await;
+    if all_kept() {
+        return Ok(());
     }
+    play(engine, avatar, (format, avatar.frame_count()), LONGEST_LOOP, |_| all_kept()).await
 }
 
 /// Takes frames until there are `enough` or it has taken `longest`; there are `most` at least.
@@ -48,19 +59,19 @@ async fn play(
     (format, most): (FrameFormat, usize),
     longest: Duration,
     enough: impl Fn(usize) -> bool,
-) {
+) -> Result<(), SessionError> {
     let rate = avatar.sample_rate_hz();
     let options = SessionOptions {
         pace: Pace::Rehearsal,
         outbox_frames: engine.bulk_outbox(),
         ..SessionOptions::new(format, rate)
     };
-    let Ok((intake, reader)) = engine.open_session(Arc::clone(avatar), options) else { return };
+    let Ok((intake, reader)) = engine.open_session(Arc::clone(avatar), options) else { return Ok(()) };
     let seconds = SOUND_SECONDS + most / avatar.fps().max(1) as usize;
     let sound = noise(seconds * rate as usize);
     let rehearsal = async { tokio::join!(watch(reader, enough), speak(intake, &sound)) };
     // What it has not drawn by then is dropped with it.
-    let _ = tokio::time::timeout(longest, rehearsal).await;
+    tokio::time::timeout(longest, rehearsal).await.map_or(Ok(()), |(watched, _)| watched)
 }
 
 async fn speak(mut intake: Intake, sound: &[f32]) -> Result<(), SessionEnded> {
@@ -68,14 +79,15 @@ async fn speak(mut intake: Intake, sound: &[f32]) -> Result<(), SessionEnded> {
     intake.finish().await
 }
 
-async fn watch(mut reader: FrameReader, enough: impl Fn(usize) -> bool) {
+async fn watch(mut reader: FrameReader, enough: impl Fn(usize) -> bool) -> Result<(), SessionError> {
     let mut frames = 0;
-    while let Some(Ok(Event::Frame(_))) = reader.next().await {
+    while let Some(Event::Frame(_)) = reader.next().await.transpose()? {
         frames += 1;
         if enough(frames) {
-            return;
+            break;
         }
     }
+    Ok(())
 }
 
 /// Uniform noise, so that no frame is one of silence. A linear congruential generator (Knuth's MMIX constants) will do.

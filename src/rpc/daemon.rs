@@ -8,10 +8,10 @@ use tokio::sync::watch;
 use super::activity::Bounds;
 use super::doors::{DoorOptions, Doors, Place};
 use super::status::RpcError;
-use crate::avatar::{Acquired, AvatarId, LoadedAvatar, Registry};
+use crate::avatar::{Acquired, AvatarId, LoadError, LoadedAvatar, Registry};
 use crate::backend::{DeviceId, FrameFormat};
 use crate::batch::placement::place;
-use crate::batch::{AdmissionLimits, Engine, Fleet, Want, rehearse, rehearse_pictures};
+use crate::batch::{AdmissionLimits, Engine, Fleet, REST, Want, rehearse, rehearse_pictures};
 use crate::picture::Quality;
 use crate::session::{FrameReader, IdleFrames, Intake, Pace, SessionOptions};
 use crate::telemetry::{CallInfo, CallKind, CallRecord};
@@ -143,7 +143,9 @@ impl Daemon {
     /// Draws the avatar's pictures once where that makes them quicker to draw again, which takes some seconds.
     pub async fn warm(&self, avatar: &Arc<LoadedAvatar>) {
         let format = FrameFormat::Jpeg(self.options.jpeg_quality);
-        rehearse_pictures(self.fleet.engine_of(avatar), avatar, format).await;
+        if let Err(error) = rehearse_pictures(self.fleet.engine_of(avatar), avatar, format).await {
+            tracing::warn!(avatar = %avatar.id(), "its pictures were not all drawn: {error}");
+        }
     }
 
     fn place(&self, id: &AvatarId, want: Want) -> DeviceId {
@@ -159,12 +161,21 @@ impl Daemon {
     }
 
     async fn acquire_on(&self, id: &AvatarId, device: DeviceId) -> Result<Acquired, RpcError> {
-        let acquired = self.registry.acquire(id, device).await?;
-        if acquired.loading.is_some() {
+        let format = FrameFormat::Jpeg(self.options.jpeg_quality);
+        loop {
+            let acquired = self.registry.acquire(id, device).await?;
+            if acquired.loading.is_none() {
+                return Ok(acquired);
+            }
             let engine = self.fleet.engine_of(&acquired.avatar);
-            rehearse(engine, &acquired.avatar, FrameFormat::Jpeg(self.options.jpeg_quality)).await;
+            let Err(source) = rehearse(engine, &acquired.avatar, format).await else { return Ok(acquired) };
+            if source.is_passing() {
+                return Err(source.into());
+            }
+            self.registry.give_up(acquired.avatar, LoadError::Undrawable { source })?;
+            // Lanes without work let go of another avatar's memory when they next rest.
+            tokio::time::sleep(REST + REST / 4).await;
         }
-        Ok(acquired)
     }
 
     /// A place, before anything is loaded for the call: whoever is refused for lack of room is told so at once.

@@ -126,6 +126,7 @@ impl RpcError {
             Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Code::Unavailable,
             Self::Session(error) if error.is_passing() => Code::Unavailable,
+            Self::Session(error) if error.is_device_full() => Code::ResourceExhausted,
             Self::Deadline | Self::Idle { .. } | Self::Unread { .. } => Code::DeadlineExceeded,
             Self::Session(_) | Self::Background(_) => Code::Internal,
         }
@@ -154,7 +155,8 @@ impl RpcError {
             Self::Full { .. } | Self::ClientFull { .. } | Self::QueueFull { .. } | Self::Overload(_) => {
                 Some(RETRY_FULL)
             }
-            Self::Registry(RegistryError::NoRoom { .. }) => Some(RETRY_FULL),
+            Self::Registry(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => Some(RETRY_FULL),
+            Self::Session(error) if error.is_device_full() => Some(RETRY_FULL),
             Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Some(RETRY_STOPPING),
             Self::Session(error) if error.is_passing() => Some(RETRY_STOPPING),
             _ => None,

@@ -62,18 +62,26 @@ pub enum Event {
 pub struct SessionError {
     what: Arc<str>,
     passing: bool,
+    device_full: bool,
 }
 
 impl SessionError {
     /// One failure serves every session of a batch, so only its sentence is kept.
     pub(super) fn new(error: &BackendError) -> Self {
-        Self { what: error.to_string().into(), passing: matches!(error, BackendError::DeviceLost { .. }) }
+        let passing = matches!(error, BackendError::DeviceLost { .. });
+        Self { what: error.to_string().into(), passing, device_full: error.is_device_full() }
     }
 
     /// Whether another try, here or elsewhere, will do: the device was lost, and the daemon starts anew.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         self.passing
+    }
+
+    /// Whether the device had no room: with less on it, the same may succeed.
+    #[must_use]
+    pub fn is_device_full(&self) -> bool {
+        self.device_full
     }
 }
 

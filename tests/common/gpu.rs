@@ -1,24 +1,58 @@
 //! A real backend under the name and with the memory of a GPU: for what a daemon with several devices decides.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use lipsyncd::avatar::Bundle;
-use lipsyncd::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models};
-use lipsyncd::batch::slot::SlotShape;
+use lipsyncd::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, ModelId, Models};
+use lipsyncd::batch::policy::BatchKey;
+use lipsyncd::batch::slot::{SlotShape, StageTimes};
+use lipsyncd::batch::{Filled, InFlight, Ready, Slot};
 
-/// The inner backend, as GPU `ordinal` with so much memory, of which every loaded avatar takes a part.
+/// The inner backend, as GPU `ordinal` with so much memory, of which every loaded avatar takes a part, and so does every lane for each
+/// avatar it has drawn.
 pub struct NamedGpu {
     inner: Arc<dyn Backend>,
     ordinal: u32,
-    total_bytes: u64,
     avatar_bytes: u64,
+    lane_bytes: u64,
+    memory: Arc<Memory>,
+}
+
+struct Memory {
+    total_bytes: u64,
     used_bytes: AtomicU64,
+    generators: Mutex<Vec<ModelId>>,
+}
+
+impl Memory {
+    fn take(&self, bytes: u64) -> Result<(), BackendError> {
+        let used = self.used_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if used + bytes > self.total_bytes {
+            self.give_back(bytes);
+            return Err(BackendError::DeviceFull { needed: bytes, used, most: self.total_bytes });
+        }
+        Ok(())
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
 }
 
 impl NamedGpu {
     pub fn new(inner: Arc<dyn Backend>, ordinal: u32, total_bytes: u64, avatar_bytes: u64) -> Arc<Self> {
-        Arc::new(Self { inner, ordinal, total_bytes, avatar_bytes, used_bytes: AtomicU64::new(0) })
+        Self::with_lanes(inner, ordinal, total_bytes, (avatar_bytes, 0))
+    }
+
+    pub fn with_lanes(
+        inner: Arc<dyn Backend>,
+        ordinal: u32,
+        total_bytes: u64,
+        (avatar_bytes, lane_bytes): (u64, u64),
+    ) -> Arc<Self> {
+        let memory = Memory { total_bytes, used_bytes: AtomicU64::new(0), generators: Mutex::default() };
+        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory: Arc::new(memory) })
     }
 }
 
@@ -28,25 +62,69 @@ impl Backend for NamedGpu {
     }
 
     fn memory(&self) -> Option<DeviceMemory> {
-        let used_bytes = self.used_bytes.load(Ordering::Relaxed);
-        Some(DeviceMemory { free_bytes: self.total_bytes - used_bytes, total_bytes: self.total_bytes })
+        let Memory { total_bytes, used_bytes, .. } = &*self.memory;
+        let used_bytes = used_bytes.load(Ordering::Relaxed);
+        Some(DeviceMemory { free_bytes: total_bytes - used_bytes, total_bytes: *total_bytes })
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
-        let used = self.used_bytes.fetch_add(self.avatar_bytes, Ordering::Relaxed);
-        if used + self.avatar_bytes > self.total_bytes {
-            self.used_bytes.fetch_sub(self.avatar_bytes, Ordering::Relaxed);
-            return Err(BackendError::DeviceFull { needed: self.avatar_bytes, used, most: self.total_bytes });
-        }
-        self.inner.load(bundle)
+        self.memory.take(self.avatar_bytes)?;
+        let models = self.inner.load(bundle).inspect_err(|_| self.memory.give_back(self.avatar_bytes))?;
+        self.memory.generators.lock().unwrap().push(models.generator);
+        Ok(models)
     }
 
     fn unload(&self, models: Models) {
-        self.used_bytes.fetch_sub(self.avatar_bytes, Ordering::Relaxed);
+        self.memory.generators.lock().unwrap().retain(|id| *id != models.generator);
+        self.memory.give_back(self.avatar_bytes);
         self.inner.unload(models);
     }
 
     fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {
-        self.inner.open_lane(shape)
+        let (inner, memory) = (self.inner.open_lane(shape)?, Arc::clone(&self.memory));
+        Ok(Box::new(NamedLane { inner, memory, bytes: self.lane_bytes, met: Vec::new(), refused: None }))
+    }
+}
+
+struct NamedLane {
+    inner: Box<dyn Lane>,
+    memory: Arc<Memory>,
+    bytes: u64,
+    met: Vec<ModelId>,
+    refused: Option<BackendError>,
+}
+
+impl NamedLane {
+    fn meet(&mut self, id: ModelId) -> Result<(), BackendError> {
+        if !self.met.contains(&id) {
+            self.memory.take(self.bytes)?;
+            self.met.push(id);
+        }
+        Ok(())
+    }
+}
+
+impl Lane for NamedLane {
+    fn submit(&mut self, slot: Slot<Filled>) -> Slot<InFlight> {
+        let slot = self.inner.submit(slot);
+        if let BatchKey::Render(id) = slot.key() {
+            self.refused = self.meet(id).err();
+        }
+        slot
+    }
+
+    fn complete(&mut self, slot: Slot<InFlight>) -> Slot<Ready> {
+        match self.refused.take() {
+            Some(error) => slot.land(Err::<StageTimes, _>(error)),
+            None => self.inner.complete(slot),
+        }
+    }
+
+    fn rest(&mut self) {
+        self.inner.rest();
+        let loaded = self.memory.generators.lock().unwrap();
+        let before = self.met.len();
+        self.met.retain(|id| loaded.contains(id));
+        self.memory.give_back((before - self.met.len()) as u64 * self.bytes);
     }
 }

@@ -161,7 +161,7 @@ async fn sound_that_runs_dry_leaves_silent_ticks_and_goes_on_where_it_stopped() 
 async fn an_utterance_for_which_there_is_no_lane_begins_when_another_is_drawn() {
     let stage = Stage::new(1);
     // Measured first, so that turns know what speech costs.
-    lipsyncd::batch::rehearse(&stage.engine, &stage.avatar, JPEG).await;
+    lipsyncd::batch::rehearse(&stage.engine, &stage.avatar, JPEG).await.unwrap();
     let mut calls = [(); 2].map(|()| {
         let tight = SessionOptions { idle_frames: Some(IdleFrames { utilisation: 1e-6 }), ..options(START) };
         let (intake, reader) = open(&stage.engine, &stage.avatar, tight);
