@@ -73,8 +73,15 @@ struct Pipeline {
     slots: usize,
     frames_per_second: f64,
     mean_batch: f64,
-    /// Of the generator alone, at this batch size with the number of contexts that is best.
-    of_bare: f64,
+    /// Of the generator alone, at this batch size: for each number of contexts that was measured.
+    of_bare: Vec<Share>,
+}
+
+/// Of the generator alone in so many contexts.
+#[derive(Debug, Serialize)]
+struct Share {
+    contexts: u16,
+    share: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,12 +108,15 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     for &batch in &args.batches {
         let mut options = wanted.gpu_engine();
         options.limits.max_frames = batch.into();
-        let best = bare.iter().filter(|row| row.batch == batch).map(|row| row.frames_per_second).fold(0.0, f64::max);
-        let row = whole(args, &backend, &avatar, options, best)?;
-        println!(
-            "pipeline   batch {:>2}  {:>8.0} frames/s  {:>5.1} frames a batch  {:.2} of the generator alone",
-            row.max_batch, row.frames_per_second, row.mean_batch, row.of_bare
+        let row = whole(args, &backend, &avatar, options, &bare)?;
+        let mut line = format!(
+            "pipeline   batch {batch:>2}  {:>8.0} frames/s  {:>5.1} items a batch  of the generator alone:",
+            row.frames_per_second, row.mean_batch
         );
+        for Share { contexts, share } in &row.of_bare {
+            line.push_str(&format!("  {share:.2} with {contexts} context(s)"));
+        }
+        println!("{line}");
         pipeline.push(row);
         if free_before == 0 {
             free_before = free();
@@ -181,7 +191,7 @@ fn whole(
     backend: &Arc<CudaBackend>,
     avatar: &Arc<LoadedAvatar>,
     options: EngineOptions,
-    bare: f64,
+    bare: &[Bare],
 ) -> Result<Pipeline, CommandError> {
     let engine = Engine::start(Arc::clone(backend) as Arc<dyn Backend>, options).map_err(CommandError::failed)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().build().map_err(CommandError::failed)?;
@@ -205,13 +215,21 @@ fn whole(
     let drawn = frames.load(Ordering::Relaxed) - before;
     let (batches, windows) = (engine.stats().batches() - batches, engine.stats().windows() - windows);
     runtime.shutdown_background();
+    if engine.is_broken() {
+        return Err(CommandError::failed(
+            "the GPU failed while the pipeline was measured; look at `nvidia-smi` and dmesg",
+        ));
+    }
     let frames_per_second = drawn as f64 / elapsed;
+    let max_batch = options.limits.max_frames as u16;
+    let share =
+        |row: &Bare| Share { contexts: row.contexts, share: frames_per_second / row.frames_per_second.max(1.0) };
     Ok(Pipeline {
-        max_batch: options.limits.max_frames as u16,
+        max_batch,
         slots: options.slots,
         frames_per_second,
         mean_batch: (drawn + windows) as f64 / batches.max(1) as f64,
-        of_bare: frames_per_second / bare.max(1.0),
+        of_bare: bare.iter().filter(|row| row.batch == max_batch).map(share).collect(),
     })
 }
 
