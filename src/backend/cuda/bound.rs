@@ -54,7 +54,7 @@ impl Sequences {
             }
             Form::New(_) => match capture(batch, stream, &mut enqueue) {
                 Some(mut graph) if graph.runs_once() => {
-                    tracing::info!("batches of {batch} call back to the host, and are enqueued call by call");
+                    tracing::debug!("batches of {batch} call back to the host, and are enqueued call by call");
                     *form = Form::Plain;
                     // SAFETY: promised by the caller; its first launch, and its last.
                     return Ok(unsafe { graph.launch(stream) }?);
