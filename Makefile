@@ -104,7 +104,7 @@ nvidia-test: packages $(NVIDIA) ## Open the real NVRTC and nvJPEG, compile the k
 tensorrt-test: gpu-packages $(TENSORRT) ## Build real TensorRT-RTX plans of the demo avatar; needs no GPU
 	LIPSYNCD_TENSORRT=$(CURDIR)/$(dir $(TENSORRT)) $(CARGO) test --locked --features tensorrt-rtx --test engine_build
 
-gpu-check: build $(NVCC) ## Check a GPU: packs programs and tests into out/gpu-check, and runs them where there is a GPU
+gpu-check: build bench-avatar $(NVCC) ## Check a GPU: packs programs and tests into out/gpu-check, and runs them where there is a GPU
 	scripts/gpu-pack.sh
 	@if nvidia-smi >/dev/null 2>&1; then REPORT=$(OUT)/gpu-check.txt scripts/gpu-check.sh; else \
 	    echo "no GPU here: copy this folder to a machine with one and run scripts/gpu-check.sh there"; fi

@@ -2,7 +2,7 @@
 # Checks lipsyncd on a machine with an NVIDIA GPU, from a folder that scripts/gpu-pack.sh made: no network, no Rust. Writes the report
 # named by REPORT (gpu-check.txt). Steps can be named as arguments; without any, all are done.
 #
-# ONNX Runtime with its CUDA provider, cuDNN and CUDA's libraries come from the pack. Where it has none: LIPSYNCD_ONNXRUNTIME names the first,
+# ONNX Runtime with its CUDA provider, cuDNN, CUDA's libraries and compute-sanitizer come from the pack. Where it has none: LIPSYNCD_ONNXRUNTIME names the first,
 # the others come from LD_LIBRARY_PATH, or from PyTorch's packages where python3 has them.
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -11,7 +11,7 @@ export LIPSYNCD_ROOT="$here"
 bin=$here/out/gpu-check
 export LIPSYNCD_ONNXRUNTIME="${LIPSYNCD_ONNXRUNTIME:-$bin/onnxruntime}"
 if [ -d "$bin/lib" ]; then
-    export LD_LIBRARY_PATH="$bin/lib:${LD_LIBRARY_PATH:-}"
+    export LD_LIBRARY_PATH="$bin/lib:${LD_LIBRARY_PATH:-}" PATH="$PATH:$bin/bin"
 elif nvidia=$(python3 -c 'import nvidia; print(list(nvidia.__path__)[0])' 2>/dev/null); then
     export LD_LIBRARY_PATH="$(find "$nvidia" -type d -name lib | tr '\n' ':')${LD_LIBRARY_PATH:-}"
 fi
@@ -40,7 +40,7 @@ step() {
 say "lipsyncd GPU check, $(date -u +%Y-%m-%d)"
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader >>"$report" 2>&1
 
-# The size that users deploy, with random weights.
+# The size that users deploy, with random weights: it comes along, or is made where python3 has numpy and onnx.
 full=$here/out/avatars/full
 [ -d "$full" ] || step full-size python3 "$here/engines/networks/standin.py" --width full --out "$full"
 export LIPSYNCD_NATIVE_ONNX="$full/generator.onnx"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Packs what scripts/gpu-check.sh needs on a machine with a GPU into out/gpu-check: the release binary and the tests that want a GPU,
-# stripped, and the libraries that a driver alone lacks. Run on a machine with Rust; copy the repository with out/gpu-check there.
+# stripped, and the libraries that a driver alone lacks. Run on a machine with Rust, after `make bench-avatar`; copy the repository with out/ there.
 set -eu
 cd "$(dirname "$0")/.."
 cargo=${CARGO:-cargo}
@@ -37,11 +37,11 @@ cc -O2 -Wall -Wextra -Werror -shared -fPIC -fvisibility=hidden -o "$out/libgpu-g
     -I"$cupti/include" -I.cache/nvcc/include -L"$cupti/lib" -l:libcupti.so.13 -Wl,-rpath,'$ORIGIN'
 cp "$cupti/lib/libcupti.so.13" "$out"
 find "$out" -maxdepth 1 -type f -exec strip {} +
-# LIBRARIES=0 leaves out ONNX Runtime's CUDA provider, cuDNN and CUDA's libraries, 1.8 GB, for a machine that has them.
-rm -rf "$out/lib" "$out/onnxruntime"
+# LIBRARIES=0 leaves out ONNX Runtime's CUDA provider, cuDNN, CUDA's libraries and compute-sanitizer, 1.8 GB, for a machine that has them.
+rm -rf "$out/lib" "$out/bin" "$out/onnxruntime"
 if [ "${LIBRARIES:-1}" != 0 ]; then
     libraries=.cache/gpu-libraries
     PYTHON=${PYTHON:-python3} scripts/nvidia.sh scripts/gpu-libraries.txt "$libraries"
-    cp -R "$libraries/lib" "$libraries/onnxruntime" "$out"
+    cp -R "$libraries/lib" "$libraries/bin" "$libraries/onnxruntime" "$out"
 fi
 ls -l "$out"
