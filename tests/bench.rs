@@ -82,6 +82,8 @@ fn wav(samples: usize) -> (tempfile::TempDir, PathBuf) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_frame_of_a_known_sound_is_counted_once() {
     let server = TestServer::start(100).await;
+    // On a busy machine that takes longer than a run of a second.
+    server.daemon.load(TINY, None).await.unwrap();
     // 0.8 s and one sample: 21 frames.
     let (_dir, path) = wav(RATE_HZ * 8 / 10 + 1);
     let path = path.to_str().unwrap();
@@ -108,7 +110,7 @@ async fn every_frame_of_a_known_sound_is_counted_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_streams_are_counted_and_the_others_go_on() {
     let server = TestServer::start(2).await;
-    // Before the clock of the run starts: on a busy machine that takes longer than the run.
+    // On a busy machine that takes longer than a run of a second and a half.
     server.daemon.load(TINY, None).await.unwrap();
     let arguments = ["--streams", "5", "--seconds", "1.5", "--realtime", "--avatar", TINY];
     let done = server.bench(&arguments).await;
