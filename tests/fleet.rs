@@ -68,7 +68,9 @@ async fn the_avatar_goes_to_the_roomier_device_spreads_when_that_is_busy_and_loo
     let drawn = |at: usize| server.daemon.fleet().engines()[at].stats().frames();
     assert_eq!(drawn(0), 0);
     assert!(frames(&mut client).await == bytes(&expected.frames), "the other device draws other frames");
-    assert_eq!((devices(&server), drawn(0)), (vec![1, 0], 20));
+    assert_eq!(devices(&server), [1, 0]);
+    // Those in which nothing is heard may be drawn once a pose or each time.
+    assert!((1..=20).contains(&drawn(0)), "{}", drawn(0));
     let avatars = server.daemon.registry().all_loaded();
     assert_eq!(avatars.len(), 1, "it is one avatar");
     assert_eq!(avatars[0].usage().requests, 3, "with one account");
@@ -206,13 +208,16 @@ async fn an_avatar_that_loads_and_cannot_be_drawn_for_lack_of_memory_is_refused_
     for part in ["\"second\"", "cannot be drawn", "in use: retry later"] {
         assert!(refused.to_string().contains(part), "{refused}");
     }
-    assert_eq!((loaded(), registry.loads().no_room, free_gib()), (vec!["first".to_owned()], 1, 1));
+    assert_eq!((loaded(), registry.loads().no_room), (vec!["first".to_owned()], 1));
+    // With the last that holds it, which may be the lane that has just refused its frames.
+    eventually("what it took is given back", || free_gib() == 1).await;
     within(watched.next()).await.unwrap();
     drop(watched);
     eventually("the call is over", || server.daemon.sessions() == 0).await;
     let mut watched = client.synthesize("second", sound, 0, 0).await.unwrap();
     within(watched.next()).await.unwrap();
-    assert_eq!((loaded(), registry.loads().evicted, free_gib()), (vec!["second".to_owned()], 1, 1));
+    assert_eq!((loaded(), registry.loads().evicted), (vec!["second".to_owned()], 1));
+    assert_eq!(free_gib(), 1);
     drop(watched);
     server.ends_clean().await;
 }
