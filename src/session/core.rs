@@ -21,6 +21,7 @@ use crate::avatar::silence::Album;
 use crate::backend::FrameFormat;
 use crate::batch::admission;
 use crate::batch::pool::Reservation;
+use crate::batch::turns::Speaker;
 use crate::batch::{BufferPool, WorkQueue};
 use crate::telemetry::{Recorder, SessionMeter, SessionState};
 
@@ -86,6 +87,8 @@ pub struct SessionCore {
     /// Frames that were drawn for it.
     pub(super) drawn: AtomicU64,
     pub(super) state: Mutex<State>,
+    /// What the other sessions see of it when they wait for a turn.
+    pub(super) speaker: Arc<Speaker>,
     /// What is recorded of it.
     pub(super) meter: SessionMeter,
     /// Something for the reader: a frame, an end, a cut, a failure.
@@ -159,6 +162,7 @@ impl SessionCore {
             opened: Instant::now(),
             drawn: AtomicU64::new(0),
             state: Mutex::new(state),
+            speaker: Arc::default(),
             meter,
             event: Notify::new(),
             room: Notify::new(),
@@ -239,7 +243,8 @@ impl SessionCore {
     }
 
     /// Frame `index` is being taken: if it is the first, its way is recorded.
-    pub(super) fn note_first(&self, state: &mut State, index: usize) {
+    pub(super) fn note_taken(&self, state: &mut State, index: usize) {
+        self.speaker.moves_on();
         if index == 0 {
             let times = state.first.taken(Instant::now());
             self.meter.recorder().first_frame_parts(times);
@@ -265,7 +270,7 @@ impl SessionCore {
 impl Drop for SessionCore {
     fn drop(&mut self) {
         self.queue.release(self.reserved_items, is_live(self.options.pace));
-        self.queue.turns().release(self.turn_id());
+        self.queue.turns().release(&self.speaker);
         if !self.is_unseen() {
             self.avatar.session_closed();
         }

@@ -111,6 +111,7 @@ impl SessionCore {
             if state.utterance.is_drawn() {
                 self.end_turn(&mut state);
             }
+            self.speaker.set_awaits_device(state.utterance.awaits_device());
             self.event.notify_one();
         }
     }

@@ -160,7 +160,7 @@ impl FrameReader {
             if is_full {
                 self.core.made_room(&mut state);
             }
-            self.core.note_first(&mut state, index);
+            self.core.note_taken(&mut state, index);
             self.core.pump(&mut state);
             self.core.room.notify_one();
             let position = state.position.wrapping_add(index as u64);

@@ -41,6 +41,7 @@ impl SessionCore {
         if state.utterance.is_drawn() {
             self.end_turn(state);
         }
+        self.speaker.set_awaits_device(state.utterance.awaits_device());
     }
 
     pub(super) fn push(self: &Arc<Self>, state: &State, kind: WorkKind, due: Option<Instant>, queued_at: Instant) {
@@ -60,7 +61,7 @@ impl SessionCore {
         match (self.options.idle_frames, &mut state.feed) {
             (Some(idle), Some(feed)) => {
                 let most = idle.utilisation * self.queue.lanes() as f64;
-                if !self.queue.turns().ask(self.turn_id(), lanes, most) {
+                if !self.queue.turns().ask(&self.speaker, lanes, most, now) {
                     return false;
                 }
                 if feed.begins_at().is_none() {
@@ -68,7 +69,7 @@ impl SessionCore {
                 }
                 self.place(state);
             }
-            _ => self.queue.turns().take(self.turn_id(), lanes),
+            _ => self.queue.turns().take(&self.speaker, lanes, now),
         }
         state.has_turn = true;
         true
@@ -84,13 +85,8 @@ impl SessionCore {
     /// Gives the turn to the next.
     pub(super) fn end_turn(&self, state: &mut State) {
         if std::mem::take(&mut state.has_turn) {
-            self.queue.turns().end(self.turn_id());
+            self.queue.turns().end(&self.speaker);
         }
-    }
-
-    /// What the session goes by among turns: its address, which nobody else has while it lives.
-    pub(super) fn turn_id(&self) -> usize {
-        std::ptr::from_ref(self).addr()
     }
 
     /// The pose of frame `index`, if nothing is heard in its context and its picture is one that can be kept.

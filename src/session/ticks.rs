@@ -61,7 +61,7 @@ impl SessionCore {
         if let Some(feed) = &mut state.feed {
             feed.take(Tick::Spoken, now);
         }
-        self.note_first(state, index);
+        self.note_taken(state, index);
         self.pump(state);
         self.room.notify_one();
         self.frame_at_tick(state, Some(index), tick, picture)

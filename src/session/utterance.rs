@@ -222,6 +222,12 @@ impl<F> Utterance<F> {
         self.frames_queued > self.frames_taken
     }
 
+    /// Whether windows or frames are queued or being made.
+    #[must_use]
+    pub fn awaits_device(&self) -> bool {
+        self.frames_queued > self.frames_made || self.windows_queued > self.features.end()
+    }
+
     /// Whether a frame can be queued, or there will be none.
     #[must_use]
     pub fn can_begin(&self) -> bool {

@@ -117,6 +117,10 @@ impl Call {
     }
 }
 
+pub fn is_spoken(seen: &Seen) -> bool {
+    matches!(seen, Seen::Frame(frame) if !frame.is_idle)
+}
+
 pub fn is_done(seen: &[Seen]) -> bool {
     seen.iter().any(|seen| matches!(seen, Seen::Done { .. }))
 }

@@ -4,7 +4,7 @@ mod call;
 #[path = "../common/mod.rs"]
 mod common;
 
-use call::{Call, PER_FRAME, RATE_HZ, START, Seen, Stage, distance, is_done, options};
+use call::{Call, PER_FRAME, RATE_HZ, START, Seen, Stage, distance, is_done, is_spoken, options};
 use common::speech::speech;
 use common::{JPEG, open, within};
 use lipsyncd::session::closing::FADE_FRAMES;
@@ -173,21 +173,11 @@ async fn an_utterance_for_which_there_is_no_lane_begins_when_another_is_drawn() 
     let sound = speech(45, 50 * PER_FRAME, RATE_HZ);
     let [one, other] = &mut calls;
     one.say(&sound).await;
-    one.until(|seen| seen.iter().any(|seen| matches!(seen, Seen::Frame(frame) if !frame.is_idle))).await;
+    one.until(|seen| seen.iter().any(is_spoken)).await;
     other.say(&sound).await;
     let turns = || stage.engine.turns();
     common::eventually("the second waits for its turn", || turns() == (1, 1)).await;
-    let (first, second) = tokio::join!(
-        async {
-            one.until(is_done).await;
-            stage.engine.turns()
-        },
-        async {
-            other.until(is_done).await;
-        }
-    );
-    let ((), (_, waiting)) = (second, first);
-    assert_eq!(waiting, 0, "its turn came when the other was drawn, if not yet seen");
+    tokio::join!(one.until(is_done), other.until(is_done));
     for call in &calls {
         call.check(&stage.avatar);
         let spoken = call.spoken();
@@ -199,12 +189,35 @@ async fn an_utterance_for_which_there_is_no_lane_begins_when_another_is_drawn() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_utterance_waits_no_longer_for_one_that_nobody_reads() {
+    let stage = Stage::new(1);
+    lipsyncd::batch::rehearse(&stage.engine, &stage.avatar, JPEG).await.unwrap();
+    let sound = speech(47, 60 * PER_FRAME, RATE_HZ);
+    // It cannot wait, and its outbox holds less than its utterance.
+    let unread = SessionOptions { idle_frames: None, ..options(START) };
+    let (mut sound_of_first, first) = open(&stage.engine, &stage.avatar, unread);
+    sound_of_first.push(&sound).await.unwrap();
+    common::eventually("it speaks", || stage.engine.turns().0 == 1).await;
+    let tight = SessionOptions { idle_frames: Some(IdleFrames { utilisation: 1e-6 }), ..options(START) };
+    let (intake, reader) = open(&stage.engine, &stage.avatar, tight);
+    let mut other = Call { intake, reader, seen: Vec::new() };
+    other.say(&sound).await;
+    other.until(is_done).await;
+    other.check(&stage.avatar);
+    assert_eq!(other.spoken().len(), 60, "nothing was lost");
+    common::eventually("the first still has its turn", || stage.engine.turns() == (1, 0)).await;
+    drop((sound_of_first, first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_goes_gives_its_turn_back() {
     let stage = Stage::new(1);
     let mut call = stage.call();
     call.ticks(2).await;
     call.intake.push(&speech(46, 60 * PER_FRAME, RATE_HZ)).await.unwrap();
-    common::eventually("it speaks", || stage.engine.turns() == (1, 0)).await;
+    // The pictures that are drawn for it at the beginning have a turn as well, for a moment.
+    call.until(|seen| seen.iter().any(is_spoken)).await;
+    common::eventually("it alone speaks", || stage.engine.turns() == (1, 0)).await;
     drop(call);
     common::eventually("its turn is over", || stage.engine.turns() == (0, 0)).await;
     common::eventually("nothing of it waits", || stage.engine.waiting() == (0, 0)).await;
