@@ -4,6 +4,7 @@
 
 mod common;
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use common::talk::proto::{AudioFormat, ConverseRequest, EndUtterance, Synthesize
 use common::talk::{Heard, RATE_HZ, Say, Talk, bytes_of, connect, under_way};
 use common::{TINY, daemon_options, within};
 use lipsyncd::rpc::{DaemonOptions, ServerOptions};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
@@ -162,4 +165,42 @@ async fn a_slow_reader_holds_back_its_own_sound_and_nobody_elses() {
     drop((slow, other));
     server.is_free_but(2).await;
     server.ends_clean().await;
+}
+
+/// HTTP/2 (RFC 9113): the preface with an empty SETTINGS, and the frame whose answer an ending server waits for.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+const PING: u8 = 6;
+const ACK: u8 = 1;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_daemon_ends_is_not_reset_by_what_still_comes() {
+    let setup = Setup::new(daemon_options(100));
+    let options = ServerOptions { drain: Duration::from_secs(50), ..setup.server };
+    let server = Setup { server: options, ..setup }.start().await;
+    let mut connection = TcpStream::connect(server.address).await.unwrap();
+    connection.write_all(PREFACE).await.unwrap();
+    let mut head = [0; 9];
+    within(connection.read_exact(&mut head)).await.unwrap();
+    server.stop.send(()).unwrap();
+    loop {
+        let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+        within(connection.read_exact(&mut payload)).await.unwrap();
+        if (head[3], head[4] & ACK) == (PING, 0) {
+            head[4] |= ACK;
+            connection.write_all(&[&head[..], &payload].concat()).await.unwrap();
+        }
+        if let Err(end) = within(connection.read_exact(&mut head)).await {
+            assert_eq!(end.kind(), ErrorKind::UnexpectedEof, "{end}");
+            break;
+        }
+    }
+    // As a client does that has read of the connection's end only in part.
+    for _ in 0..3 {
+        connection.write_all(b"\0\0\x08\x06\0\0\0\0\0last one").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert_eq!(connection.read(&mut head).await.unwrap(), 0);
+    }
+    assert!(!server.running.is_finished(), "it waits for the other end");
+    drop(connection);
+    within(server.running).await.unwrap().unwrap();
 }

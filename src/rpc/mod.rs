@@ -13,7 +13,7 @@
 //! | `converse` | live audio in, live frames out |
 //! | `monolithic` | `monolithic.MonolithicService`, as existing clients know it |
 //! | [`client`] | the other end, for `synth --server` and `bench` |
-//! | [`server`] | the listening server, from start to drained |
+//! | [`server`], `linger` | the listening server, from start to drained, and its connections to their end |
 //!
 //! The generated types stay inside this module.
 
@@ -29,6 +29,7 @@ mod converse;
 mod frame_codec;
 mod frames;
 mod lease;
+mod linger;
 mod lipsync;
 mod monolithic;
 mod synthesize;

@@ -7,6 +7,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
 use tonic::transport::Server;
@@ -15,6 +16,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::daemon::Daemon;
+use super::linger::Lingering;
 use super::lipsync::LipSyncService;
 use super::monolithic::Monolithic;
 use super::proto::DESCRIPTORS;
@@ -81,6 +83,7 @@ pub async fn run(
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
     let (stop, stopped) = tokio::sync::oneshot::channel();
+    let connections = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Lingering::new);
     let serving = Server::builder()
         .http2_keepalive_interval(options.keepalive)
         .http2_keepalive_timeout(options.keepalive.map(|interval| interval / 2))
@@ -93,7 +96,7 @@ pub async fn run(
         .add_service(reflection().build_v1alpha()?)
         .add_service(Uncopied::new(lipsync, most))
         .add_service(monolithic)
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), async {
+        .serve_with_incoming_shutdown(connections, async {
             // A dropped sender also means that it is time to end.
             let _ = stopped.await;
         });
