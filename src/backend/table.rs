@@ -1,4 +1,4 @@
-//! The loaded networks of a backend, by id; an encoder is shared by all avatars that have the same file.
+//! The loaded networks of a backend, by id; an encoder is shared by all avatars that have the same file and as many mel bands.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,9 +23,16 @@ struct Loaded<E: ?Sized, G> {
 
 struct SharedEncoder<E: ?Sized> {
     id: ModelId,
-    hash: [u8; 32],
+    file: EncoderFile,
     users: usize,
     model: Arc<E>,
+}
+
+/// What makes two encoders one. A network whose bands are symbolic is bound to as many as its bundle says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EncoderFile {
+    hash: [u8; 32],
+    mels: usize,
 }
 
 impl<E: ?Sized, G> Table<E, G> {
@@ -35,22 +42,22 @@ impl<E: ?Sized, G> Table<E, G> {
         Self { next_id: AtomicU64::new(1), epoch: AtomicU64::new(0), loaded }
     }
 
-    /// Takes in a generator and the encoder at `encoder_path`: the one that is there when another avatar has the same file, or
-    /// else what `load_encoder` makes of its content.
+    /// Takes in a generator and the encoder at `encoder_path` for windows of `mels` bands: the one that is there when another avatar has
+    /// the same, or else what `load_encoder` makes of its content.
     pub(super) fn insert(
         &self,
         generator: G,
-        encoder_path: &Path,
+        (encoder_path, mels): (&Path, usize),
         load_encoder: impl FnOnce(&[u8]) -> Result<Arc<E>, BackendError>,
     ) -> Result<Models, BackendError> {
         let content = read_network(encoder_path)?;
-        let hash: [u8; 32] = Sha256::digest(&content).into();
-        let encoder = match self.share_encoder(&hash) {
+        let file = EncoderFile { hash: Sha256::digest(&content).into(), mels };
+        let encoder = match self.share_encoder(file) {
             Some(id) => id,
             None => {
                 let model = load_encoder(&content)?;
                 // Another avatar may have loaded the same file meanwhile; then its copy serves both.
-                self.share_encoder(&hash).unwrap_or_else(|| self.keep_encoder(hash, model))
+                self.share_encoder(file).unwrap_or_else(|| self.keep_encoder(file, model))
             }
         };
         let id = self.fresh_id();
@@ -89,16 +96,16 @@ impl<E: ?Sized, G> Table<E, G> {
         self.lock().generators.iter().map(|(_, model)| Arc::clone(model)).collect()
     }
 
-    fn share_encoder(&self, hash: &[u8; 32]) -> Option<ModelId> {
+    fn share_encoder(&self, file: EncoderFile) -> Option<ModelId> {
         let mut loaded = self.lock();
-        let shared = loaded.encoders.iter_mut().find(|shared| &shared.hash == hash)?;
+        let shared = loaded.encoders.iter_mut().find(|shared| shared.file == file)?;
         shared.users += 1;
         Some(shared.id)
     }
 
-    fn keep_encoder(&self, hash: [u8; 32], model: Arc<E>) -> ModelId {
+    fn keep_encoder(&self, file: EncoderFile, model: Arc<E>) -> ModelId {
         let id = self.fresh_id();
-        self.lock().encoders.push(SharedEncoder { id, hash, users: 1, model });
+        self.lock().encoders.push(SharedEncoder { id, file, users: 1, model });
         id
     }
 
@@ -121,18 +128,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn avatars_with_the_same_encoder_share_it_until_the_last_goes() {
+    fn avatars_with_the_same_encoder_and_bands_share_it_until_the_last_goes() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
-        for (name, content) in [("a", "same"), ("b", "same"), ("c", "other")] {
+        for (name, content) in [("a", "same"), ("b", "same"), ("c", "other"), ("d", "same")] {
             std::fs::write(path(name), content).unwrap();
         }
         let table = Table::<String, u32>::new();
         let load = |content: &[u8]| Ok(Arc::new(String::from_utf8(content.to_vec()).unwrap()));
-        let [a, b, c] =
-            [("a", 1), ("b", 2), ("c", 3)].map(|(name, generator)| table.insert(generator, &path(name), load).unwrap());
+        let [a, b, c, d] = [("a", 1, 80), ("b", 2, 80), ("c", 3, 80), ("d", 4, 64)]
+            .map(|(name, generator, mels)| table.insert(generator, (&path(name), mels), load).unwrap());
         assert_eq!(a.encoder, b.encoder);
         assert_ne!(a.encoder, c.encoder);
+        assert_ne!(a.encoder, d.encoder, "its windows have fewer bands");
         assert_eq!(*table.find_encoder(c.encoder).unwrap(), "other");
         assert_eq!(*table.find_generator(b.generator).unwrap(), 2);
         let before = table.epoch();
@@ -142,7 +150,7 @@ mod tests {
         assert!(table.find_encoder(b.encoder).is_some());
         table.remove(b);
         assert!(table.find_encoder(b.encoder).is_none());
-        let missing = table.insert(4, &path("missing"), load).unwrap_err();
+        let missing = table.insert(5, (&path("missing"), 80), load).unwrap_err();
         assert!(missing.to_string().contains("missing"), "{missing}");
     }
 }

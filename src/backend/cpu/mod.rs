@@ -73,7 +73,8 @@ impl Backend for CpuBackend {
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         let generator = self.loader.generator(bundle)?;
-        self.table.insert(generator, &bundle.audio_encoder.path, |_| Ok(Arc::new(self.loader.encoder(bundle)?)))
+        let encoder = (bundle.audio_encoder.path.as_path(), bundle.manifest.audio.mels);
+        self.table.insert(generator, encoder, |_| Ok(Arc::new(self.loader.encoder(bundle)?)))
     }
 
     fn unload(&self, models: Models) {

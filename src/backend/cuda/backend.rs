@@ -130,16 +130,16 @@ impl Backend for CudaBackend {
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         self.shared.context.bind()?;
         let generator = self.load_generator(bundle)?;
-        let network = &bundle.audio_encoder;
+        let (network, mels) = (&bundle.audio_encoder, bundle.manifest.audio.mels);
         let port =
             |name: &str, item: &[usize]| Port { name: name.to_owned(), item: item.to_vec(), element: Element::F32 };
         let shape = &network.shape;
         let ports = Ports {
-            inputs: vec![port(&shape.mel.name, &[1, bundle.manifest.audio.mels, WINDOW_MEL_FRAMES])],
+            inputs: vec![port(&shape.mel.name, &[1, mels, WINDOW_MEL_FRAMES])],
             outputs: vec![port(&shape.feature.name, &[FEATURE_LEN])],
         };
         let load = |content: &[u8]| self.engine.load(NetworkFile { path: &network.path, content, ports: &ports });
-        self.shared.table.insert(generator, &network.path, load)
+        self.shared.table.insert(generator, (&network.path, mels), load)
     }
 
     fn unload(&self, models: Models) {
