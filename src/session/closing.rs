@@ -57,6 +57,11 @@ impl Closing {
         self.position.wrapping_add(frame as u64)
     }
 
+    /// Whether the picture of frame `frame` is there.
+    pub(super) fn is_drawn(&self, frame: usize) -> bool {
+        self.pictures[frame].is_some()
+    }
+
     /// Takes the picture of frame `frame`.
     pub(super) fn put(&mut self, frame: usize, picture: PooledBuf) {
         self.pictures[frame] = Some(picture);

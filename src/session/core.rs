@@ -228,7 +228,9 @@ impl SessionCore {
         if let Some(feed) = &mut state.feed {
             feed.end();
         }
-        self.end_turn(state);
+        // Whether it has its turn or still waits for it.
+        state.has_turn = false;
+        self.queue.turns().end(&self.speaker);
         self.queue.forget(self);
         self.reset(state);
         self.room.notify_one();

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::closing::{fade, weight};
-use super::core::SessionCore;
+use super::core::{SessionCore, State};
 use super::options::PictureOverride;
 use super::picture::Picture;
 use super::reader::SessionError;
@@ -124,9 +124,20 @@ impl SessionCore {
     /// Ends the session: its work cannot be done.
     pub(crate) fn fail(self: &Arc<Self>, work: &Work, error: &BackendError) {
         let mut state = self.lock();
-        if state.generation == work.generation && state.failure.is_none() {
-            self.forget(&mut state);
-            state.failure = Some(SessionError::new(error));
+        if state.generation == work.generation {
+            self.fail_with(&mut state, SessionError::new(error));
+        }
+    }
+
+    /// Ends the session: what it waits for cannot be had.
+    pub(super) fn give_up(self: &Arc<Self>, error: SessionError) {
+        self.fail_with(&mut self.lock(), error);
+    }
+
+    fn fail_with(self: &Arc<Self>, state: &mut State, error: SessionError) {
+        if state.failure.is_none() {
+            self.forget(state);
+            state.failure = Some(error);
             self.event.notify_one();
         }
     }

@@ -175,6 +175,8 @@ impl FrameReader {
             state.position = self.core.position_after(&state, frames);
             state.number = state.number.wrapping_add(1);
             self.core.forget(&mut state);
+            // An utterance without a frame may end while the mouth still closes after the one before.
+            self.core.queue_closing(&mut state);
             return Step::Event(Event::UtteranceDone { utterance, frames, samples, first_frame });
         }
         if state.intake_gone && state.phase != Phase::Finishing {

@@ -1,18 +1,19 @@
 //! Draws an avatar's silent pictures for sessions that wait for them, by saying silence to it: a session like any other, which
 //! nobody sees, and whose frames are kept because nothing is heard in them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::core::SessionCore;
 use super::intake::Intake;
 use super::options::{Pace, SessionOptions};
-use super::reader::{Event, FrameReader};
+use super::reader::{Event, FrameReader, SessionError};
 use crate::avatar::silence::Drawing;
 
 /// Samples pushed at a time.
 const BLOCK: usize = 4000;
 
-/// Has the pictures from that of `tick` on drawn, unless they are being drawn.
+/// Has the pictures from that of `tick` on drawn, unless they are being drawn. If they cannot be, the session fails: it would stand still for
+/// ever. So does each other that waits for them, as it has them drawn next.
 pub(super) fn want(core: &Arc<SessionCore>, tick: u64) {
     let Some(drawing) = core.album.as_ref().and_then(|album| album.begin_drawing(core.pose_at(tick))) else { return };
     let Some(budget) = core.options.pace.budget() else { return };
@@ -29,11 +30,22 @@ pub(super) fn want(core: &Arc<SessionCore>, tick: u64) {
     let frames = 2 * avatar.frame_count() + before;
     let samples = avatar.clock().first_sample(frames, avatar.sample_rate_hz()) + 2 * avatar.sample_rate_hz() as usize;
     if let Ok((intake, reader)) = Intake::open(Arc::clone(avatar), Arc::clone(&core.queue), options) {
-        tokio::spawn(draw(intake, reader, samples, frames, drawing));
+        let waiting = Arc::downgrade(core);
+        tokio::spawn(async move {
+            if let Err(error) = draw(intake, reader, samples, frames, drawing).await {
+                Weak::upgrade(&waiting).inspect(|core| core.give_up(error));
+            }
+        });
     }
 }
 
-async fn draw(mut intake: Intake, mut reader: FrameReader, samples: usize, frames: usize, drawing: Drawing) {
+async fn draw(
+    mut intake: Intake,
+    mut reader: FrameReader,
+    samples: usize,
+    frames: usize,
+    drawing: Drawing,
+) -> Result<(), SessionError> {
     let say = async {
         let silence = [0.0; BLOCK];
         for _ in 0..samples.div_ceil(BLOCK) {
@@ -44,15 +56,16 @@ async fn draw(mut intake: Intake, mut reader: FrameReader, samples: usize, frame
     };
     let watch = async {
         for _ in 0..frames {
-            let Some(Ok(Event::Frame(_))) = reader.next().await else { return };
+            let Some(Event::Frame(_)) = reader.next().await.transpose()? else { break };
             if drawing.is_complete() {
-                return;
+                break;
             }
         }
+        Ok(())
     };
     tokio::pin!(say);
     tokio::select! {
-        () = watch => {}
-        () = async { say.await; std::future::pending().await } => {}
+        watched = watch => watched,
+        never = async { say.await; std::future::pending().await } => never,
     }
 }

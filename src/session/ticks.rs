@@ -88,16 +88,15 @@ impl SessionCore {
         feed.close(FADE_FRAMES as u64);
     }
 
-    /// Queues the frames in which the mouth closes.
+    /// Queues the frames in which the mouth closes: those that are still to come and not drawn yet.
     pub(super) fn queue_closing(self: &Arc<Self>, state: &mut State) {
-        let Some((first, Tick::Closing(_))) = state.feed.as_ref().map(|feed| (feed.next_tick(), feed.next(false)))
-        else {
-            return;
-        };
-        let now = Instant::now();
-        for frame in 0..FADE_FRAMES {
-            let due = state.feed.as_ref().map(|feed| feed.due(first + frame as u64));
-            self.push(state, WorkKind::Closing(frame), due, now);
+        let State { feed: Some(feed), closing: Some(closing), .. } = &*state else { return };
+        let Tick::Closing(left) = feed.next(false) else { return };
+        let (now, next) = (Instant::now(), feed.next_tick());
+        for (frame, tick) in (FADE_FRAMES - left as usize..FADE_FRAMES).zip(next..) {
+            if !closing.is_drawn(frame) {
+                self.push(state, WorkKind::Closing(frame), Some(feed.due(tick)), now);
+            }
         }
     }
 }

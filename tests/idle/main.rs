@@ -4,9 +4,13 @@ mod call;
 #[path = "../common/mod.rs"]
 mod common;
 
+use std::sync::Arc;
+
 use call::{Call, PER_FRAME, RATE_HZ, START, Seen, Stage, distance, is_done, is_spoken, options};
+use common::gpu::NamedGpu;
 use common::speech::speech;
-use common::{JPEG, open, within};
+use common::{JPEG, bundle, cpu_backend, engine, load, open, within};
+use lipsyncd::backend::Backend;
 use lipsyncd::session::closing::FADE_FRAMES;
 use lipsyncd::session::{Cut, IdleFrames, SessionOptions};
 
@@ -116,6 +120,27 @@ async fn a_cut_is_answered_and_the_mouth_closes_at_the_next_poses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_mouth_closes_after_a_cut_though_an_utterance_without_sound_follows_at_once() {
+    let stage = Stage::new(2);
+    let mut call = stage.call();
+    call.ticks(stage.avatar.frame_count() + 1).await;
+    within(call.intake.push(&speech(48, 60 * PER_FRAME, RATE_HZ))).await.unwrap();
+    call.until(|seen| seen.iter().filter(|seen| is_spoken(seen)).count() >= 6).await;
+    call.intake.interrupt();
+    within(call.intake.finish()).await.unwrap();
+    call.until(is_done).await;
+    let next_tick = call.frames().len();
+    call.ticks(FADE_FRAMES + 3).await;
+    call.check(&stage.avatar);
+    let silent = stage.silent().await;
+    for (ahead, frame) in call.frames()[next_tick..].iter().enumerate() {
+        assert!(frame.is_idle, "frame {ahead}");
+        let shut = *frame.data == silent[frame.avatar_frame];
+        assert_eq!(shut, ahead >= FADE_FRAMES, "frame {ahead} after the cut");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sound_that_runs_dry_leaves_silent_ticks_and_goes_on_where_it_stopped() {
     let stage = Stage::new(2);
     let mut call = stage.call();
@@ -207,6 +232,40 @@ async fn an_utterance_waits_no_longer_for_one_that_nobody_reads() {
     assert_eq!(other.spoken().len(), 60, "nothing was lost");
     common::eventually("the first still has its turn", || stage.engine.turns() == (1, 0)).await;
     drop((sound_of_first, first));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_utterance_that_is_cut_while_it_waits_gives_up_its_place() {
+    let stage = Stage::new(1);
+    lipsyncd::batch::rehearse(&stage.engine, &stage.avatar, JPEG).await.unwrap();
+    let mut calls = [(); 2].map(|()| {
+        let tight = SessionOptions { idle_frames: Some(IdleFrames { utilisation: 1e-6 }), ..options(START) };
+        let (intake, reader) = open(&stage.engine, &stage.avatar, tight);
+        Call { intake, reader, seen: Vec::new() }
+    });
+    for call in &mut calls {
+        call.ticks(stage.avatar.frame_count()).await;
+    }
+    let sound = speech(49, 60 * PER_FRAME, RATE_HZ);
+    let [one, other] = &mut calls;
+    within(one.intake.push(&sound)).await.unwrap();
+    one.until(|seen| seen.iter().any(is_spoken)).await;
+    within(other.intake.push(&sound)).await.unwrap();
+    common::eventually("the second waits for its turn", || stage.engine.turns() == (1, 1)).await;
+    other.intake.interrupt();
+    assert_eq!(stage.engine.turns(), (1, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_whose_silent_pictures_cannot_be_drawn_are_told() {
+    let backend: Arc<dyn Backend> = NamedGpu::with_lanes(cpu_backend(), 0, 1, (1, 1));
+    let avatar = load(&backend, &bundle());
+    let engine = engine(&backend, 1, 8, 1);
+    for _ in 0..2 {
+        let (_intake, mut reader) = open(&engine, &avatar, options(START));
+        let told = within(reader.next()).await.expect("nobody has ended it").err().expect("no frame can be drawn");
+        assert!(told.is_device_full(), "{told}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
