@@ -4,6 +4,7 @@ mod common;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use common::gpu::NamedGpu;
 use common::server::{Setup, TestServer, wav};
@@ -40,7 +41,11 @@ async fn unread(client: &mut Client) -> RemoteFrames {
 }
 
 async fn talk(client: &mut Client) -> Result<(Speaker, Listener), ClientError> {
-    let options = ConversationOptions { avatar: TINY, sample_rate_hz: RATE_HZ, start_position: 0, idle_frames: false };
+    talk_to(TINY, client).await
+}
+
+async fn talk_to(avatar: &str, client: &mut Client) -> Result<(Speaker, Listener), ClientError> {
+    let options = ConversationOptions { avatar, sample_rate_hz: RATE_HZ, start_position: 0, idle_frames: false };
     let (speaker, listener, _) = within(client.converse(options)).await?;
     Ok((speaker, listener))
 }
@@ -127,6 +132,67 @@ async fn an_avatar_stays_on_its_device_where_the_other_has_no_memory() {
     let second = unread(&mut client).await;
     assert_eq!(devices(&server), [1]);
     drop((first, second));
+    server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_stays_on_the_avatars_own_device_when_the_other_turns_out_to_be_full() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_tiny(folder.path(), "other");
+    copy_tiny(folder.path(), TINY);
+    let device = |at: u32, bytes| -> Arc<dyn Backend> { NamedGpu::new(cpu_backend(), at, bytes, GIB) };
+    // By the size of its files a second avatar would fit on device 1.
+    let devices_of = vec![(device(0, GIB), 1), (device(1, 2 * GIB - 1), 1)];
+    let avatars = folder.path().to_owned();
+    let server = Setup { avatars, devices: devices_of, ..Setup::new(daemon_options(100)) }.start().await;
+    let mut client = server.client().await;
+    server.daemon.load(TINY, Some(0)).await.unwrap();
+    server.daemon.load("other", Some(1)).await.unwrap();
+    // One that is open and says nothing: its avatar is in use, and its device has time.
+    let quiet = talk_to("other", &mut client).await.unwrap();
+    let mut watched = Vec::new();
+    for _ in 0..3 {
+        watched.push(unread(&mut client).await);
+        within(watched.last_mut().unwrap().next()).await.unwrap();
+    }
+    assert_eq!(devices(&server), [0]);
+    let registry = server.daemon.registry();
+    assert_eq!(registry.loads().no_room, 1, "the full device is asked once, and then not for a while");
+    drop((quiet, watched));
+    server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_avatar_that_no_emptying_makes_room_for_sends_none_away() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_tiny(folder.path(), "first");
+    copy_tiny(folder.path(), "second");
+    // Nothing of "second" can be drawn there, however empty it is.
+    let device: Arc<dyn Backend> = NamedGpu::with_lanes(cpu_backend(), 0, 3 * GIB, (GIB, 4 * GIB));
+    let avatars = folder.path().to_owned();
+    let server = Setup { avatars, devices: vec![(device, 1)], ..Setup::new(daemon_options(100)) }.start().await;
+    for id in ["first", "second", "first"] {
+        let refused = server.daemon.load(id, None).await.err().expect("it cannot be drawn");
+        assert!(refused.to_string().contains("cannot be drawn"), "{refused}");
+    }
+    let loads = server.daemon.registry().loads();
+    assert_eq!((loads.loaded, loads.evicted, loads.failed), (0, 0, 3));
+    server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_whose_caller_has_gone_is_finished_once_and_those_who_wait_find_it_drawn() {
+    let server = Setup::new(daemon_options(100)).start().await;
+    // Begun, and no longer awaited.
+    let gone = tokio::time::timeout(Duration::ZERO, server.daemon.load(TINY, None)).await;
+    assert!(gone.is_err(), "it takes a while");
+    let wait = async || {
+        let acquired = server.daemon.load(TINY, None).await.unwrap();
+        let measured = server.daemon.fleet().frames_per_second(std::slice::from_ref(&acquired.avatar));
+        (acquired.loading, measured.is_some())
+    };
+    assert_eq!(tokio::join!(wait(), wait()), ((None, true), (None, true)));
+    assert_eq!(server.daemon.registry().loads().loaded, 1);
     server.ends_clean().await;
 }
 

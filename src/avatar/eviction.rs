@@ -1,6 +1,6 @@
 //! Which idle avatars to let go so that another fits: a pure function.
 
-use super::{AvatarId, AvatarUse, LoadedAvatar};
+use super::{AvatarId, LoadedAvatar};
 
 /// Whom to let go first among the avatars nobody is watching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
@@ -20,25 +20,36 @@ pub struct Candidate {
     pub id: AvatarId,
     /// Bytes it would free.
     pub bytes: u64,
-    /// What it has been used for.
-    pub usage: AvatarUse,
+    /// Whether somebody watches it, or waits until it can be drawn.
+    pub in_use: bool,
+    /// Sessions it has had.
+    pub requests: u64,
+    /// When it was last used or loaded: Unix seconds.
+    pub touched_unix_s: i64,
 }
 
 impl Candidate {
     /// The avatar as it is now.
     #[must_use]
     pub fn of(avatar: &LoadedAvatar) -> Self {
-        Self { id: avatar.id().clone(), bytes: avatar.resident_bytes(), usage: avatar.usage() }
+        let usage = avatar.usage();
+        Self {
+            id: avatar.id().clone(),
+            bytes: avatar.resident_bytes(),
+            in_use: usage.sessions > 0 || !avatar.is_ready(),
+            requests: usage.requests,
+            touched_unix_s: usage.last_used_unix_s.max(avatar.loaded_unix_s()),
+        }
     }
 }
 
 /// Those that nobody is watching, the first to go first.
 #[must_use]
 pub fn idle(mut loaded: Vec<Candidate>, policy: EvictPolicy) -> Vec<Candidate> {
-    loaded.retain(|avatar| avatar.usage.sessions == 0);
+    loaded.retain(|avatar| !avatar.in_use);
     loaded.sort_by_key(|avatar| match policy {
-        EvictPolicy::Lru => (0, avatar.usage.last_used_unix_s),
-        EvictPolicy::Lfu => (avatar.usage.requests, avatar.usage.last_used_unix_s),
+        EvictPolicy::Lru => (0, avatar.touched_unix_s),
+        EvictPolicy::Lfu => (avatar.requests, avatar.touched_unix_s),
     });
     loaded
 }
@@ -62,21 +73,10 @@ pub fn victims(loaded: Vec<Candidate>, needed: u64, budget: u64, policy: EvictPo
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn avatar(id: &str, bytes: u64, sessions: usize, requests: u64, last_used_unix_s: i64) -> Candidate {
-        let usage = AvatarUse {
-            sessions,
-            requests,
-            frames: 0,
-            silent_frames: 0,
-            network: Duration::ZERO,
-            composite: Duration::ZERO,
-            last_used_unix_s,
-        };
-        Candidate { id: id.parse().unwrap(), bytes, usage }
+    fn avatar(id: &str, bytes: u64, in_use: bool, requests: u64, touched_unix_s: i64) -> Candidate {
+        Candidate { id: id.parse().unwrap(), bytes, in_use, requests, touched_unix_s }
     }
 
     fn names(ids: Vec<AvatarId>) -> Vec<String> {
@@ -84,7 +84,7 @@ mod tests {
     }
 
     fn loaded() -> Vec<Candidate> {
-        vec![avatar("often", 10, 0, 9, 100), avatar("old", 10, 0, 2, 50), avatar("watched", 10, 1, 1, 10)]
+        vec![avatar("often", 10, false, 9, 100), avatar("old", 10, false, 2, 50), avatar("watched", 10, true, 1, 10)]
     }
 
     #[test]
@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn the_policies_pick_different_victims_and_never_a_watched_one() {
         let mut avatars = loaded();
-        avatars.push(avatar("rare", 10, 0, 1, 200));
+        avatars.push(avatar("rare", 10, false, 1, 200));
         assert_eq!(names(victims(avatars.clone(), 10, 40, EvictPolicy::Lru).unwrap()), ["old"]);
         assert_eq!(names(victims(avatars, 10, 40, EvictPolicy::Lfu).unwrap()), ["rare"]);
     }

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::frame_store::{FrameStore, Keep, Pictures};
@@ -34,6 +35,8 @@ pub struct LoadedAvatar {
     lease: ModelLease,
     device: DeviceId,
     loaded_at_ns: u128,
+    /// Frames of it have been drawn on its device.
+    pub(super) ready: AtomicBool,
     pub(super) use_stats: Arc<UseStats>,
     silence: Arc<Silence>,
 }
@@ -71,6 +74,7 @@ impl LoadedAvatar {
             lease,
             device,
             loaded_at_ns: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos(),
+            ready: AtomicBool::new(false),
             use_stats: Arc::default(),
             silence: Arc::default(),
         };
@@ -86,6 +90,7 @@ impl LoadedAvatar {
         let replica = Self {
             lease: ModelLease::load(device.backend, bundle)?,
             device: device.id,
+            ready: AtomicBool::new(false),
             id: self.id.clone(),
             name: self.name.clone(),
             frames: Arc::clone(&self.frames),

@@ -2,8 +2,10 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedMutexGuard;
 
 use super::eviction::EvictPolicy;
 use super::frame_store::predicted_bytes;
@@ -11,9 +13,10 @@ use super::registry_error::RegistryError;
 use super::residents::{Resident, network_bytes};
 use super::{AvatarId, Bundle, Keep, LoadError, LoadedAvatar};
 use crate::backend::{Backend, Device, DeviceId};
-use crate::batch::REST;
 
 mod room;
+
+use room::Promise;
 
 /// How the registry keeps avatars in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +35,14 @@ pub struct Acquired {
     pub loading: Option<Duration>,
 }
 
-type LoadLock = Arc<tokio::sync::Mutex<()>>;
+/// The turn of one who loads an avatar; the others wait for it.
+pub type LoadTurn = OwnedMutexGuard<()>;
 
 #[derive(Default)]
 struct State {
     loaded: HashMap<AvatarId, Resident>,
     /// One load of an id at a time; the others wait and find it loaded.
-    loading: HashMap<AvatarId, LoadLock>,
+    loading: HashMap<AvatarId, Weak<tokio::sync::Mutex<()>>>,
     /// Bytes promised to loads under way.
     promised: u64,
     counts: LoadCounts,
@@ -149,37 +153,42 @@ impl Registry {
         self.lock().counts
     }
 
-    /// The avatar on `device`, loaded there if need be; loads of one id wait for each other, loads of two ids do not. A device that
-    /// does not exist stands for the first.
+    /// The avatar on `device`, once it can be drawn there.
+    #[must_use]
+    pub fn ready(&self, id: &AvatarId, device: DeviceId) -> Option<Arc<LoadedAvatar>> {
+        self.on(id, device).filter(|avatar| avatar.is_ready())
+    }
+
+    /// The turn to load `id`; loads of one id wait for each other, loads of two ids do not.
+    pub async fn load_turn(&self, id: &AvatarId) -> LoadTurn {
+        let lock = {
+            let mut state = self.lock();
+            state.loading.retain(|_, lock| lock.strong_count() > 0);
+            let known = state.loading.get(id).and_then(Weak::upgrade);
+            known.unwrap_or_else(|| {
+                let lock = Arc::default();
+                state.loading.insert(id.clone(), Arc::downgrade(&lock));
+                lock
+            })
+        };
+        lock.lock_owned().await
+    }
+
+    /// The avatar on `device`, loaded there if it is not, whether it can be drawn or not. A device that does not exist stands for the first.
+    /// Whoever calls has the [`Self::load_turn`], and says by [`Self::note`] what came of it.
     ///
     /// # Errors
     /// [`RegistryError`].
-    pub async fn acquire(self: &Arc<Self>, id: &AvatarId, device: DeviceId) -> Result<Acquired, RegistryError> {
+    pub async fn load(self: &Arc<Self>, id: &AvatarId, device: DeviceId) -> Result<Arc<LoadedAvatar>, RegistryError> {
         let device = self.devices.get(device.0).or(self.devices.first()).cloned();
         let device = device.ok_or_else(|| RegistryError::Stopping { id: id.clone() })?;
         if let Some(avatar) = self.on(id, device.id) {
-            return Ok(Acquired { avatar, loading: None });
+            return Ok(avatar);
         }
         let dir = self.bundle_dir(id)?;
-        let lock = Arc::clone(self.lock().loading.entry(id.clone()).or_default());
-        let guard = lock.lock().await;
-        if let Some(avatar) = self.on(id, device.id) {
-            return Ok(Acquired { avatar, loading: None });
-        }
-        let start = Instant::now();
-        let registry = Arc::clone(self);
-        let wanted = id.clone();
-        // A load that is no longer awaited still completes and is kept: the next viewer wants it too.
-        let result = tokio::task::spawn_blocking(move || {
-            let result = registry.load(&wanted, &dir, &device);
-            registry.count(&result);
-            result
-        })
-        .await;
-        drop(guard);
-        self.lock().loading.remove(id);
-        let avatar = result.map_err(|_| RegistryError::Stopping { id: id.clone() })??;
-        Ok(Acquired { avatar, loading: Some(start.elapsed()) })
+        let (registry, wanted) = (Arc::clone(self), id.clone());
+        let loaded = tokio::task::spawn_blocking(move || registry.load_now(&wanted, &dir, device)).await;
+        loaded.unwrap_or_else(|_| Err(RegistryError::Stopping { id: id.clone() }))
     }
 
     fn on(&self, id: &AvatarId, device: DeviceId) -> Option<Arc<LoadedAvatar>> {
@@ -193,50 +202,36 @@ impl Registry {
         gone.is_some()
     }
 
-    /// Loads the avatar on `device`, where idle avatars give way to it until there is room.
-    fn load(&self, id: &AvatarId, dir: &Path, device: &Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
-        loop {
-            match self.try_load(id, dir, device.clone()) {
-                Err(RegistryError::DeviceFull { source, .. }) if self.evict_from(device.id, id, &source) => {
-                    // Lanes without work let go of its memory when they next rest.
-                    std::thread::sleep(REST + REST / 4);
-                }
-                loaded => return loaded,
-            }
-        }
-    }
-
-    fn try_load(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
+    fn load_now(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
         let failed = |source: LoadError| RegistryError::of_load(id, source);
         let resident = self.lock().loaded.get(id).cloned();
         let backend = device.backend.info();
         let start = Instant::now();
-        let resident = match resident {
+        let (resident, promise) = match resident {
             Some(resident) => {
                 tracing::info!(avatar = %id, %backend, "loading on one more device");
-                let id_of_device = device.id;
-                resident.extended(device).map_err(failed).inspect_err(|error| {
-                    let refused = !matches!(error, RegistryError::DeviceFull { .. });
-                    if let Some(resident) = self.lock().loaded.get_mut(id).filter(|_| refused) {
-                        resident.refused_by(id_of_device);
-                    }
-                })?
+                (resident.extended(device).map_err(failed)?, None)
             }
-            None => self.load_first(id, dir, device)?,
+            None => self.load_first(id, dir, device).map(|(resident, promise)| (resident, Some(promise)))?,
         };
         // The last of them is the new one.
         let avatar = resident.replicas().last().cloned().ok_or_else(|| RegistryError::Stopping { id: id.clone() })?;
-        self.lock().loaded.insert(id.clone(), resident);
+        let mut state = self.lock();
+        state.loaded.insert(id.clone(), resident);
+        if let Some(promise) = promise {
+            promise.keep(&mut state);
+        }
+        drop(state);
         let (seconds, bytes) = (start.elapsed().as_secs_f32(), avatar.resident_bytes());
         tracing::info!(avatar = %id, %backend, seconds, bytes, "loaded");
         Ok(avatar)
     }
 
-    fn load_first(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Resident, RegistryError> {
+    fn load_first(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<(Resident, Promise<'_>), RegistryError> {
         let failed = |source: LoadError| RegistryError::of_load(id, source);
         let bundle = Bundle::open(dir).map_err(|error| failed(error.into()))?;
         let needed = predicted_bytes(&bundle, &self.keep);
-        self.make_room(id, needed)?;
+        let promise = self.make_room(id, needed)?;
         let frames = bundle.frames.len();
         tracing::info!(avatar = %id, frames, "loading");
         // Hundreds of frames take a while when the cache does not have them: a word at every quarter.
@@ -245,17 +240,23 @@ impl Registry {
                 tracing::info!(avatar = %id, done, frames, "encoding the avatar's frames");
             }
         };
-        let loaded = LoadedAvatar::load(id.clone(), &bundle, device, &self.keep, &progress);
-        self.lock().promised -= needed;
-        Ok(Resident::new(bundle, loaded.map_err(failed)?))
+        let loaded = LoadedAvatar::load(id.clone(), &bundle, device, &self.keep, &progress).map_err(failed)?;
+        Ok((Resident::new(bundle, loaded), promise))
     }
 
-    fn count(&self, result: &Result<Arc<LoadedAvatar>, RegistryError>) {
-        let counts = &mut self.lock().counts;
-        match result {
-            Ok(_) => counts.loaded += 1,
-            Err(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => counts.no_room += 1,
-            Err(_) => counts.failed += 1,
+    /// Notes what came of a load of `id` on `device`.
+    pub fn note(&self, id: &AvatarId, device: DeviceId, outcome: Result<(), &RegistryError>) {
+        let mut state = self.lock();
+        let (count, refused) = match outcome {
+            Ok(()) => (&mut state.counts.loaded, None),
+            Err(RegistryError::DeviceFull { .. }) => (&mut state.counts.no_room, Some(true)),
+            Err(RegistryError::NoRoom { .. }) => (&mut state.counts.no_room, None),
+            Err(RegistryError::Load { .. }) => (&mut state.counts.failed, Some(false)),
+            Err(_) => (&mut state.counts.failed, None),
+        };
+        *count += 1;
+        if let (Some(is_full), Some(resident)) = (refused, state.loaded.get_mut(id)) {
+            resident.refused_by(device, is_full);
         }
     }
 

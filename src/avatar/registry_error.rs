@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{AvatarId, LoadError};
+use crate::backend::BackendError;
 
 /// Why an avatar cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +40,14 @@ pub enum RegistryError {
         /// What the device said.
         source: Arc<LoadError>,
     },
+    /// Its device is lost.
+    #[error("avatar \"{id}\": {source}")]
+    DeviceLost {
+        /// The id asked for.
+        id: AvatarId,
+        /// What the device said.
+        source: Arc<LoadError>,
+    },
     /// The bundle or its networks are faulty.
     #[error("avatar \"{id}\": {source}")]
     Load {
@@ -63,7 +72,28 @@ impl RegistryError {
             LoadError::Undrawable { source } => source.is_device_full(),
             _ => false,
         };
+        let lost = matches!(&source, LoadError::Backend(BackendError::DeviceLost { .. }));
         let (id, source) = (id.clone(), Arc::new(source));
-        if full { Self::DeviceFull { id, source } } else { Self::Load { id, source } }
+        match (full, lost) {
+            (true, _) => Self::DeviceFull { id, source },
+            (_, true) => Self::DeviceLost { id, source },
+            _ => Self::Load { id, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_device_and_one_too_small_for_the_avatar_are_told_from_a_full_one() {
+        let id: AvatarId = "mira".parse().unwrap();
+        let of = |error: BackendError| RegistryError::of_load(&id, error.into());
+        let full = |needed| BackendError::DeviceFull { needed, used: 6, most: 10 };
+        assert!(matches!(of(full(5)), RegistryError::DeviceFull { .. }));
+        assert!(matches!(of(full(11)), RegistryError::Load { .. }), "no emptying makes room for it");
+        let lost = BackendError::DeviceLost { reason: "it has not answered".to_owned() };
+        assert!(matches!(of(lost), RegistryError::DeviceLost { .. }));
     }
 }

@@ -2,13 +2,18 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
 
+use super::eviction::Candidate;
 use super::{Bundle, LoadError, LoadedAvatar};
 use crate::backend::{Device, DeviceId};
 
 /// What networks take beside their weights, for each byte of their files: buffers, and a copy while they are loaded.
 const BYTES_PER_FILE_BYTE: u64 = 2;
+
+/// How long a device that had no room is not asked again: each try costs its caller a load.
+const FULL: Duration = Duration::from_secs(60);
 
 /// A loaded avatar and what it was loaded from.
 #[derive(Clone)]
@@ -17,8 +22,15 @@ pub(super) struct Resident {
     /// The networks' files as they were.
     files: [Stamp; 2],
     replicas: Vec<Arc<LoadedAvatar>>,
-    /// Devices that would not take it; not asked again until it is unloaded.
-    unfit: Vec<DeviceId>,
+    /// Devices that would not take it.
+    unfit: Vec<Unfit>,
+}
+
+/// A device that is not asked again before then; never, until the avatar is unloaded, where there is no such time.
+#[derive(Debug, Clone, Copy)]
+struct Unfit {
+    device: DeviceId,
+    until: Option<Instant>,
 }
 
 /// What changes when a file is replaced.
@@ -39,6 +51,24 @@ fn stamps(bundle: &Bundle) -> [Stamp; 2] {
     [Stamp::of(&bundle.generator.path), Stamp::of(&bundle.audio_encoder.path)]
 }
 
+impl LoadedAvatar {
+    /// Whether it has been drawn on its device, so that viewers may have it.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// It has been drawn there.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// When it was loaded: Unix seconds.
+    pub(super) fn loaded_unix_s(&self) -> i64 {
+        i64::try_from(self.loaded_at_ns() / 1_000_000_000).unwrap_or(i64::MAX)
+    }
+}
+
 impl Resident {
     /// An avatar on its first device.
     pub(super) fn new(bundle: Bundle, avatar: LoadedAvatar) -> Self {
@@ -55,9 +85,17 @@ impl Resident {
         self.replicas.iter().find(|replica| replica.device() == device).cloned()
     }
 
-    /// Whether `device` has not refused it.
+    /// What eviction sees of it; in use too while it is loaded on one more device.
+    pub(super) fn candidate(&self) -> Option<Candidate> {
+        let mut candidate = Candidate::of(self.replicas.first()?);
+        candidate.in_use |= !self.replicas.iter().all(|replica| replica.is_ready());
+        Some(candidate)
+    }
+
+    /// Whether `device` has not refused it, or so long ago that it may be asked again.
     pub(super) fn may_go_on(&self, device: DeviceId) -> bool {
-        !self.unfit.contains(&device)
+        let holds = |unfit: &Unfit| unfit.until.is_none_or(|until| Instant::now() < until);
+        !self.unfit.iter().any(|unfit| unfit.device == device && holds(unfit))
     }
 
     /// Lets go of it on `device`; false when it is on no other.
@@ -66,9 +104,10 @@ impl Resident {
         !self.replicas.is_empty()
     }
 
-    /// Notes that `device` would not take it.
-    pub(super) fn refused_by(&mut self, device: DeviceId) {
-        self.unfit.push(device);
+    /// Notes that `device` would not take it: for good, or as it was full.
+    pub(super) fn refused_by(&mut self, device: DeviceId, is_full: bool) {
+        self.unfit.retain(|unfit| unfit.device != device);
+        self.unfit.push(Unfit { device, until: is_full.then(|| Instant::now() + FULL) });
     }
 
     /// The avatar on `device` too, as the last of its replicas.
@@ -81,6 +120,7 @@ impl Resident {
             return Err(LoadError::Changed { dir: self.bundle.dir.clone() });
         }
         let mut extended = self.clone();
+        extended.unfit.retain(|unfit| unfit.device != device.id);
         if let Some(first) = self.replicas.first() {
             extended.replicas.push(Arc::new(first.replica(&self.bundle, device)?));
         }

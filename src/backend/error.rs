@@ -126,12 +126,12 @@ pub enum BackendError {
 }
 
 impl BackendError {
-    /// Whether there was no room on the device: with less on it, the same may succeed.
+    /// Whether there was no room on the device: with less on it, the same may succeed. What an empty device has no room for is not meant.
     #[must_use]
     pub fn is_device_full(&self) -> bool {
         use cuda::native::NativeError;
         match self {
-            Self::DeviceFull { .. } => true,
+            Self::DeviceFull { needed, most, .. } => needed <= most,
             Self::Cuda(error) | Self::Native { source: NativeError::Cuda(error), .. } => {
                 error.severity() == Severity::OutOfMemory
             }

@@ -201,6 +201,13 @@ impl Engine {
         self.options
     }
 
+    /// Has every lane let go of what was unloaded, and waits for that, for a second at most.
+    pub async fn rest(&self) {
+        let queue = Arc::clone(&self.queue);
+        // It fails when the process ends, and then nobody needs the memory.
+        let _ = tokio::task::spawn_blocking(move || queue.rest()).await;
+    }
+
     /// Windows and frames that wait for a slot now.
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {

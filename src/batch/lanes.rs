@@ -23,7 +23,8 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
     let mut meter = device.open_lane();
     // Gathers a window's mel frames from the session's ring before they are transposed.
     let mut scratch = vec![0.0; slot.shape().window_len];
-    while let Some(key) = whole.queue.take(slot.work_mut(), || lane.rest()) {
+    let mut rests = 0;
+    while let Some(key) = whole.queue.take(slot.work_mut(), &mut rests, || lane.rest()) {
         meter.begin();
         let _span = span_of(key, &mut slot).entered();
         let taken = Instant::now();

@@ -41,7 +41,7 @@ pub use engine::{Engine, EngineOptions, OpenError};
 pub use fleet::{Fleet, Want};
 pub use policy::{BatchKey, BatchPlan, Limits};
 pub use pool::{BufferPool, PooledBuf};
-pub use queue::{REST, WorkQueue};
+pub use queue::WorkQueue;
 pub use rehearsal::{rehearse, rehearse_pictures};
 pub use slot::{Filled, Free, InFlight, Ready, Slot};
 pub use work::Work;

@@ -7,15 +7,19 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::costs::Costs;
-use super::policy::{self, BatchKey, BatchPlan, Decision, Limits, Situation, Waiting};
+use super::policy::{self, BatchKey, Decision, Limits, Situation, Waiting};
 use super::turns::Turns;
 use super::work::{Work, WorkKind};
 use crate::avatar::LoadedAvatar;
 use crate::session::SessionCore;
 use crate::telemetry::{DeviceRecorder, Recorder};
 
+mod extract;
+
+use extract::extract;
+
 /// How often a lane without work looks for networks to let go of.
-pub const REST: Duration = Duration::from_secs(1);
+const REST: Duration = Duration::from_secs(1);
 
 /// Windows and frames waiting for a slot.
 pub struct WorkQueue {
@@ -28,6 +32,7 @@ pub struct WorkQueue {
     device: Arc<DeviceRecorder>,
     state: Mutex<State>,
     arrived: Condvar,
+    rested: Condvar,
 }
 
 struct State {
@@ -41,6 +46,9 @@ struct State {
     batches: u64,
     last_whole: Instant,
     stopping: bool,
+    /// Times that all lanes have been asked to rest, and how many have not yet the last time.
+    rests: u64,
+    unrested: usize,
     /// What waits for the next batch's network, while it is chosen.
     ranked: Vec<(usize, Waiting)>,
 }
@@ -58,6 +66,8 @@ impl WorkQueue {
             batches: 0,
             last_whole: Instant::now(),
             stopping: false,
+            rests: 0,
+            unrested: 0,
             ranked: Vec::new(),
         };
         Arc::new(Self {
@@ -70,6 +80,7 @@ impl WorkQueue {
             device: DeviceRecorder::new(),
             state: Mutex::new(state),
             arrived: Condvar::new(),
+            rested: Condvar::new(),
         })
     }
 
@@ -155,11 +166,35 @@ impl WorkQueue {
         self.lock().work.retain(|work| !std::ptr::eq(Arc::as_ptr(&work.session), session));
     }
 
+    /// Has every lane let go of what was unloaded, and waits for that: until those at work have come to the end of their batch, for a
+    /// second at most.
+    pub(crate) fn rest(&self) {
+        let mut state = self.lock();
+        state.rests += 1;
+        state.unrested = self.lanes;
+        let round = state.rests;
+        self.arrived.notify_all();
+        let resting = |state: &mut State| state.rests == round && state.unrested > 0 && !state.stopping;
+        drop(self.rested.wait_timeout_while(state, REST, resting).unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Waits until a batch is to leave and moves it into `batch`, which must be empty and roomy; [`Self::done`] follows.
-    /// `None` once the queue has stopped and nothing waits. While nothing does, `rest` is called every [`REST`].
-    pub(crate) fn take(&self, batch: &mut Vec<Work>, mut rest: impl FnMut()) -> Option<BatchKey> {
+    /// `None` once the queue has stopped and nothing waits. While nothing does, `rest` is called every [`REST`], and whenever
+    /// [`Self::rest`] asks for it; `rests` is the lane's count of that, 0 at first.
+    pub(crate) fn take(&self, batch: &mut Vec<Work>, rests: &mut u64, mut rest: impl FnMut()) -> Option<BatchKey> {
         let mut state = self.lock();
         loop {
+            if *rests != state.rests {
+                *rests = state.rests;
+                drop(state);
+                rest();
+                state = self.lock();
+                if *rests == state.rests {
+                    state.unrested = state.unrested.saturating_sub(1);
+                    self.rested.notify_all();
+                }
+                continue;
+            }
             let now = Instant::now();
             let situation = Situation {
                 now,
@@ -233,61 +268,5 @@ impl WorkQueue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Moves the planned items out in order of their rank; the rest keeps its order. In one pass over what waits: on a GPU with many
-/// viewers that is thousands of items, some hundred times a second.
-fn extract(state: &mut State, plan: BatchPlan, now: Instant, batch: &mut Vec<Work>) {
-    state.batches += 1;
-    state.in_flight += 1;
-    let State { work, batches, ranked, .. } = state;
-    ranked.clear();
-    for (at, work) in work.iter().enumerate().filter(|(_, work)| work.key() == plan.key) {
-        let mut waiting = work.waiting();
-        // A session's items after its first count as if it had just been served, so that one with much waiting does not fill the
-        // batch before the others.
-        if work.session.is_met_again(*batches) {
-            waiting.served = *batches;
-        }
-        ranked.push((at, waiting));
-    }
-    let by_rank =
-        |a: &(usize, Waiting), b: &(usize, Waiting)| policy::rank(&a.1, &b.1, now, plan.owed).then(a.0.cmp(&b.0));
-    if ranked.len() > plan.len {
-        ranked.select_nth_unstable_by(plan.len, by_rank);
-        ranked.truncate(plan.len);
-    }
-    ranked.sort_unstable_by(by_rank);
-    if ranked.iter().any(|(_, waiting)| waiting.due.is_none()) {
-        state.last_whole = now;
-    }
-    take_out(work, ranked, batch);
-    for work in &*batch {
-        work.session.set_served(*batches);
-    }
-}
-
-/// Moves the items at `ranked`, which are in the order of their rank, to `batch`; the rest of `work` keeps its order.
-fn take_out(work: &mut Vec<Work>, ranked: &mut [(usize, Waiting)], batch: &mut Vec<Work>) {
-    // By place, with the rank in place of it, so that one pass over `work` meets them one after the other.
-    for (rank, item) in ranked.iter_mut().enumerate() {
-        item.1.served = rank as u64;
-    }
-    ranked.sort_unstable_by_key(|(at, _)| *at);
-    let (mut next, mut at) = (0, 0);
-    batch.extend(work.extract_if(.., |_| {
-        let taken = ranked.get(next).is_some_and(|(place, _)| *place == at);
-        next += usize::from(taken);
-        at += 1;
-        taken
-    }));
-    // From the order of places back to that of ranks, by swaps along the permutation's cycles.
-    for place in 0..batch.len() {
-        while ranked[place].1.served != place as u64 {
-            let rank = ranked[place].1.served as usize;
-            batch.swap(place, rank);
-            ranked.swap(place, rank);
-        }
     }
 }

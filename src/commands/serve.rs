@@ -153,7 +153,7 @@ fn admission(config: &Config) -> Option<AdmissionLimits> {
     })
 }
 
-async fn preload(daemon: &Daemon, ids: &[AvatarId], notifier: Option<&Arc<Notifier>>) -> Result<(), CommandError> {
+async fn preload(daemon: &Arc<Daemon>, ids: &[AvatarId], notifier: Option<&Arc<Notifier>>) -> Result<(), CommandError> {
     for id in ids {
         let _telling = notifier.map(|notifier| watch::starting(notifier, format!("loading avatar {id}")));
         let loaded = daemon.load(id.as_str(), None).await.map_err(|error| CommandError::input(error.sentence()))?;

@@ -19,7 +19,7 @@ use crate::picture::Quality;
 pub(super) type BackgroundStream = Pin<Box<dyn Stream<Item = Result<GetAvatarFramesResponse, Status>> + Send>>;
 
 pub(super) async fn get_avatar_frames(
-    daemon: &Daemon,
+    daemon: &Arc<Daemon>,
     request: GetAvatarFramesRequest,
 ) -> Result<BackgroundStream, RpcError> {
     let quality = daemon.quality(request.jpeg_quality)?;

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use super::activity::Bounds;
 use super::doors::{DoorOptions, Doors, Place};
 use super::status::RpcError;
-use crate::avatar::{Acquired, AvatarId, LoadError, LoadedAvatar, Registry};
-use crate::backend::{DeviceId, FrameFormat};
-use crate::batch::placement::place;
-use crate::batch::{AdmissionLimits, Engine, Fleet, REST, Want, rehearse, rehearse_pictures};
+use crate::avatar::{LoadedAvatar, Registry};
+use crate::batch::{AdmissionLimits, Engine, Fleet, Want};
 use crate::picture::Quality;
 use crate::session::{FrameReader, IdleFrames, Intake, Pace, SessionOptions};
 use crate::telemetry::{CallInfo, CallKind, CallRecord};
+
+mod loading;
 
 /// What the daemon decides for clients that do not.
 #[derive(Debug, Clone, Copy)]
@@ -108,76 +108,6 @@ impl Daemon {
         self.stopping.subscribe()
     }
 
-    /// The avatar a client names for a call that is to have what it `want`s, on the device that is to serve it; loaded and rehearsed there if need be.
-    ///
-    /// # Errors
-    /// [`RpcError::Id`], [`RpcError::Registry`].
-    pub(super) async fn acquire(&self, id: &str, want: Want) -> Result<Acquired, RpcError> {
-        let id: AvatarId = id.parse()?;
-        let device = self.place(&id, want);
-        match self.acquire_on(&id, device).await {
-            // One device less to spread to is no reason to turn a viewer away.
-            Err(error) if !self.registry.replicas(&id).is_empty() => {
-                let name = self.fleet.name(device);
-                tracing::warn!(avatar = %id, device = name, "stays where it is: {}", error.sentence());
-                self.acquire_on(&id, self.place(&id, want)).await
-            }
-            acquired => acquired,
-        }
-    }
-
-    /// The avatar loaded ahead of its calls, on the device that would serve them: on that with CUDA ordinal `gpu` where there is one.
-    ///
-    /// # Errors
-    /// [`RpcError::Id`], [`RpcError::Registry`].
-    pub async fn load(&self, id: &str, gpu: Option<u32>) -> Result<Acquired, RpcError> {
-        let id: AvatarId = id.parse()?;
-        let ordinal = |engine: &Engine| engine.backend().info().gpu;
-        let wanted = gpu.and_then(|gpu| self.fleet.engines().iter().position(|engine| ordinal(engine) == Some(gpu)));
-        let there = || self.registry.loaded(&id).map(|avatar| avatar.device());
-        let device =
-            wanted.map(DeviceId).or_else(there).unwrap_or_else(|| self.place(&id, Want::Live { waits: false }));
-        self.acquire_on(&id, device).await
-    }
-
-    /// Draws the avatar's pictures once where that makes them quicker to draw again, which takes some seconds.
-    pub async fn warm(&self, avatar: &Arc<LoadedAvatar>) {
-        let format = FrameFormat::Jpeg(self.options.jpeg_quality);
-        if let Err(error) = rehearse_pictures(self.fleet.engine_of(avatar), avatar, format).await {
-            tracing::warn!(avatar = %avatar.id(), "its pictures were not all drawn: {error}");
-        }
-    }
-
-    fn place(&self, id: &AvatarId, want: Want) -> DeviceId {
-        if self.fleet.engines().len() == 1 {
-            return DeviceId::default();
-        }
-        let replicas = self.registry.replicas(id);
-        let mut views = self.fleet.views(&replicas, want, self.options.admission);
-        for (at, view) in views.iter_mut().enumerate() {
-            view.has_room &= self.registry.may_go_on(id, DeviceId(at));
-        }
-        place(&views, self.registry.device_bytes(id)).unwrap_or_default()
-    }
-
-    async fn acquire_on(&self, id: &AvatarId, device: DeviceId) -> Result<Acquired, RpcError> {
-        let format = FrameFormat::Jpeg(self.options.jpeg_quality);
-        loop {
-            let acquired = self.registry.acquire(id, device).await?;
-            if acquired.loading.is_none() {
-                return Ok(acquired);
-            }
-            let engine = self.fleet.engine_of(&acquired.avatar);
-            let Err(source) = rehearse(engine, &acquired.avatar, format).await else { return Ok(acquired) };
-            if source.is_passing() {
-                return Err(source.into());
-            }
-            self.registry.give_up(acquired.avatar, LoadError::Undrawable { source })?;
-            // Lanes without work let go of another avatar's memory when they next rest.
-            tokio::time::sleep(REST + REST / 4).await;
-        }
-    }
-
     /// A place, before anything is loaded for the call: whoever is refused for lack of room is told so at once.
     pub(super) async fn enter(&self, info: &CallInfo, id: &str, want: Want) -> Result<Place, RpcError> {
         let place = self.doors.enter(info, self.stopping()).await?;
@@ -213,7 +143,7 @@ impl Daemon {
         let anywhere = || {
             open(avatar).or_else(|error| {
                 let others = self.registry.replicas(avatar.id());
-                let others = others.iter().filter(|other| other.device() != avatar.device());
+                let others = others.iter().filter(|other| other.is_ready() && other.device() != avatar.device());
                 others.filter_map(|other| open(other).ok()).next().ok_or(error)
             })
         };

@@ -150,7 +150,7 @@ impl Monolithic {
 
 /// One batch, checked and drawn.
 async fn infer(
-    daemon: &Daemon,
+    daemon: &Arc<Daemon>,
     info: &CallInfo,
     request: CompositeBatchRequest,
 ) -> Result<CompositeBatchResponse, RpcError> {

@@ -124,7 +124,9 @@ impl RpcError {
             | Self::QueueFull { .. }
             | Self::Overload(_) => Code::ResourceExhausted,
             Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
-            Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Code::Unavailable,
+            Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
+                Code::Unavailable
+            }
             Self::Session(error) if error.is_passing() => Code::Unavailable,
             Self::Session(error) if error.is_device_full() => Code::ResourceExhausted,
             Self::Deadline | Self::Idle { .. } | Self::Unread { .. } => Code::DeadlineExceeded,
@@ -139,7 +141,9 @@ impl RpcError {
             Self::Registry(RegistryError::NotFound { .. }) => Refusal::UnknownAvatar,
             Self::Registry(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => Refusal::NoMemory,
             Self::Registry(RegistryError::Load { .. }) => Refusal::FaultyAvatar,
-            Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Refusal::Stopping,
+            Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
+                Refusal::Stopping
+            }
             Self::Full { .. } => Refusal::Full,
             Self::ClientFull { .. } => Refusal::ClientLimit,
             Self::QueueFull { .. } => Refusal::Queue,
@@ -157,7 +161,9 @@ impl RpcError {
             }
             Self::Registry(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => Some(RETRY_FULL),
             Self::Session(error) if error.is_device_full() => Some(RETRY_FULL),
-            Self::Registry(RegistryError::Stopping { .. }) | Self::Stopping => Some(RETRY_STOPPING),
+            Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
+                Some(RETRY_STOPPING)
+            }
             Self::Session(error) if error.is_passing() => Some(RETRY_STOPPING),
             _ => None,
         }

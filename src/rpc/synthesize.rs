@@ -1,6 +1,7 @@
 //! `Synthesize`: whole audio in, the stream of its frames out.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
@@ -38,7 +39,7 @@ pub(super) fn rate_hz(field: &'static str, asked: u32) -> Result<u32, RpcError> 
 pub(super) type FrameStream = Pin<Box<dyn Stream<Item = Result<SynthesizeResponse, Status>> + Send>>;
 
 pub(super) async fn synthesize(
-    daemon: &Daemon,
+    daemon: &Arc<Daemon>,
     info: &CallInfo,
     request: SynthesizeRequest,
 ) -> Result<FrameStream, RpcError> {

@@ -2,53 +2,56 @@
 
 use std::sync::Arc;
 
-use super::{LoadError, LoadedAvatar, Registry, RegistryError};
-use crate::avatar::AvatarId;
-use crate::avatar::eviction::{self, Candidate};
+use super::{LoadedAvatar, Registry, RegistryError, State};
+use crate::avatar::residents::Resident;
+use crate::avatar::{AvatarId, LoadError, eviction};
 use crate::backend::DeviceId;
+use crate::session::SessionError;
+
+/// Bytes that count as taken while a load is under way.
+pub(super) struct Promise<'r> {
+    registry: &'r Registry,
+    bytes: u64,
+}
+
+impl Promise<'_> {
+    /// From now on the avatar counts itself.
+    pub(super) fn keep(mut self, state: &mut State) {
+        state.promised -= std::mem::take(&mut self.bytes);
+    }
+}
+
+impl Drop for Promise<'_> {
+    fn drop(&mut self) {
+        // A kept one has nothing left, and its keeper has the lock.
+        if self.bytes > 0 {
+            self.registry.lock().promised -= self.bytes;
+        }
+    }
+}
 
 impl Registry {
-    /// Lets go of an avatar that its device has loaded and cannot draw, which is `why`. Fine when another has given way there: a further try
-    /// may do.
-    ///
-    /// # Errors
-    /// [`RegistryError::DeviceFull`], [`RegistryError::Load`].
-    pub fn give_up(&self, avatar: Arc<LoadedAvatar>, why: LoadError) -> Result<(), RegistryError> {
+    /// Lets go of an avatar that its device has loaded and cannot draw, which is `why`; gives that as the load's error.
+    pub fn undo(&self, avatar: Arc<LoadedAvatar>, why: SessionError) -> RegistryError {
         let (id, device) = (avatar.id().clone(), avatar.device());
-        self.leave(&id, device);
-        // Here or with the last of its viewers.
-        drop(avatar);
-        let error = RegistryError::of_load(&id, why);
-        match &error {
-            RegistryError::DeviceFull { source, .. } if self.evict_from(device, &id, source) => return Ok(()),
-            RegistryError::DeviceFull { .. } => {}
-            _ => {
-                if let Some(resident) = self.lock().loaded.get_mut(&id) {
-                    resident.refused_by(device);
-                }
-            }
-        }
-        let refused = Err(error);
-        self.count(&refused);
-        refused.map(|_| ())
-    }
-
-    fn leave(&self, id: &AvatarId, device: DeviceId) {
         let mut state = self.lock();
-        let stays = state.loaded.get_mut(id).is_some_and(|resident| resident.leave(device));
-        // Dropped outside the lock.
-        let gone = if stays { None } else { state.loaded.remove(id) };
+        let stays = state.loaded.get_mut(&id).is_some_and(|resident| resident.leave(device));
+        // Dropped outside the lock, here or with the last of its viewers.
+        let gone = if stays { None } else { state.loaded.remove(&id) };
         drop(state);
-        drop(gone);
+        drop((avatar, gone));
+        RegistryError::of_load(&id, LoadError::Undrawable { source: why })
     }
 
-    /// Lets go of the first idle avatar on `device`, for `id`; false when there is none.
-    pub(super) fn evict_from(&self, device: DeviceId, id: &AvatarId, why: &LoadError) -> bool {
+    /// Lets go of the first idle avatar on `device` for `id`, if that was kept from it by a lack of room there; false when there is none, or it
+    /// was kept by something else.
+    pub fn make_way(&self, id: &AvatarId, device: DeviceId, why: &RegistryError) -> bool {
+        let RegistryError::DeviceFull { source, .. } = why else { return false };
         let mut state = self.lock();
-        let there = state.loaded.values().filter_map(|resident| resident.on(device));
-        let candidates = there.map(|avatar| Candidate::of(&avatar)).filter(|candidate| candidate.id != *id).collect();
+        let there = state.loaded.values().filter(|resident| resident.on(device).is_some());
+        let candidates = there.filter_map(Resident::candidate).filter(|candidate| candidate.id != *id).collect();
         let Some(victim) = eviction::idle(candidates, self.limits.evict).into_iter().next() else { return false };
-        tracing::info!(avatar = %victim.id, "evicted to make room for {id}: {why}");
+        tracing::info!(avatar = %victim.id, "evicted to make room for {id}: {source}");
         let gone = state.loaded.remove(&victim.id);
         state.counts.evicted += 1;
         drop(state);
@@ -57,21 +60,23 @@ impl Registry {
     }
 
     /// Evicts idle avatars until `needed` more bytes fit, and promises them to the caller.
-    pub(super) fn make_room(&self, id: &AvatarId, needed: u64) -> Result<(), RegistryError> {
+    pub(super) fn make_room(&self, id: &AvatarId, needed: u64) -> Result<Promise<'_>, RegistryError> {
         let mut state = self.lock();
+        let mut gone = Vec::new();
         if let Some(budget) = self.limits.max_resident_bytes {
-            let avatars = state.loaded.values().filter_map(|resident| resident.replicas().first());
-            let candidates = avatars.map(|avatar| Candidate::of(avatar));
+            let candidates = state.loaded.values().filter_map(Resident::candidate).collect();
             let free = budget.saturating_sub(state.promised);
-            let victims = eviction::victims(candidates.collect(), needed, free, self.limits.evict)
+            let victims = eviction::victims(candidates, needed, free, self.limits.evict)
                 .map_err(|in_use| RegistryError::NoRoom { id: id.clone(), needed, in_use, budget })?;
             for victim in victims {
                 tracing::info!(avatar = %victim, "evicted to make room for {id}");
-                state.loaded.remove(&victim);
+                gone.extend(state.loaded.remove(&victim));
                 state.counts.evicted += 1;
             }
         }
         state.promised += needed;
-        Ok(())
+        drop(state);
+        drop(gone);
+        Ok(Promise { registry: self, bytes: needed })
     }
 }

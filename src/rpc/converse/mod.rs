@@ -7,6 +7,7 @@ mod answers;
 mod listen;
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
@@ -33,7 +34,7 @@ use crate::telemetry::CallInfo;
 pub(super) type ConverseStream = Pin<Box<dyn Stream<Item = Result<ConverseResponse, Status>> + Send>>;
 
 pub(super) async fn converse(
-    daemon: &Daemon,
+    daemon: &Arc<Daemon>,
     info: &CallInfo,
     first: Option<ConverseRequest>,
     messages: Streaming<ConverseRequest>,
