@@ -3,25 +3,28 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// A file written as `NAME.part` and renamed to `NAME` by [`AtomicFile::commit`]; dropping it removes the part.
 #[derive(Debug)]
 pub struct AtomicFile {
-    // Both are `Some` until the file is committed.
-    file: Option<BufWriter<File>>,
+    // Both are `Some` until the file is committed; the part goes while the file's lock is held.
     part: Option<PartPath>,
+    file: Option<BufWriter<File>>,
 }
 
 impl AtomicFile {
-    /// Starts a file that will be called `path`; what has that name stays until the commit.
+    /// Starts a file that will be called `path`; what has that name stays until the commit. While another, in whatever process, writes a file that
+    /// will be called so, this waits for it: of two who fill one cache the last to finish wins, and nobody reads a mixture.
     ///
     /// # Errors
     /// When `path.part` cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
+        let file = lock_part(&part_of(path))?;
         let part = PartPath::new(path);
-        let file = File::create(part.path())?;
-        Ok(Self { file: Some(BufWriter::new(file)), part: Some(part) })
+        file.set_len(0)?;
+        Ok(Self { part: Some(part), file: Some(BufWriter::new(file)) })
     }
 
     /// Writes everything to the disk and gives the file its name.
@@ -32,8 +35,12 @@ impl AtomicFile {
         let (Some(file), Some(part)) = (self.file.take(), self.part.take()) else {
             return Ok(());
         };
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        part.commit()
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        part.commit()?;
+        // Not before, or another would begin in the file that is being renamed.
+        drop(file);
+        Ok(())
     }
 
     fn file(&mut self) -> io::Result<&mut BufWriter<File>> {
@@ -57,6 +64,29 @@ impl Seek for AtomicFile {
     }
 }
 
+fn part_of(target: &Path) -> PathBuf {
+    let mut part = OsString::from(target);
+    part.push(".part");
+    part.into()
+}
+
+/// The file at `path`, locked against others who write it through this module, with what was left in it.
+fn lock_part(path: &Path) -> io::Result<File> {
+    loop {
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        match file.lock() {
+            // Some file systems know no locks; then there is none to wait for.
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+            locked => locked?,
+        }
+        let ours = file.metadata()?;
+        // The one that was waited for has been renamed or removed since.
+        if std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+            return Ok(file);
+        }
+    }
+}
+
 /// The path `NAME.part`, whoever writes it; dropping it removes that file.
 #[derive(Debug)]
 pub(crate) struct PartPath {
@@ -67,9 +97,7 @@ pub(crate) struct PartPath {
 
 impl PartPath {
     pub(crate) fn new(target: &Path) -> Self {
-        let mut part = OsString::from(target);
-        part.push(".part");
-        Self { part: part.into(), target: target.into(), committed: false }
+        Self { part: part_of(target), target: target.into(), committed: false }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -115,6 +143,35 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"old");
         file.commit().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+        fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn those_who_write_one_file_take_turns() {
+        let dir = folder("turns");
+        let path = dir.join("cache");
+        let write = |letter: u8| -> io::Result<()> {
+            let mut file = AtomicFile::create(&path)?;
+            for _ in 0..40 {
+                file.write_all(&[letter; 1000])?;
+                file.flush()?;
+            }
+            if letter == b'd' { Ok(()) } else { file.commit() }
+        };
+        for _ in 0..20 {
+            std::thread::scope(|scope| {
+                let writers = [b'a', b'b', b'c', b'd'].map(|letter| {
+                    scope.spawn({
+                        let write = &write;
+                        move || write(letter)
+                    })
+                });
+                writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+            });
+            let written = fs::read(&path).unwrap();
+            assert!(written.len() == 40_000 && written.iter().all(|letter| *letter == written[0]), "a mixture");
+        }
         assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
         fs::remove_dir_all(dir).unwrap();
     }
