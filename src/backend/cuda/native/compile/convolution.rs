@@ -12,11 +12,14 @@ use super::shape::{Window, transposed, window};
 use super::value::{Stored, Value};
 use super::{Compiler, refuse};
 
-/// `[out, in / groups, rows, columns]` and a bias, as ONNX has them, constants that follow folded in.
+/// Weights and a bias as ONNX has them, constants that follow folded in: `[out, in / groups, rows, columns]` of a convolution,
+/// `[in, out, rows, columns]` of a transposed one.
 struct Weights<'a> {
     name: &'a str,
     values: Vec<f32>,
     bias: Vec<f32>,
+    /// Values of one output channel that lie together.
+    run: usize,
 }
 
 /// What follows a convolution and is done in the same kernel.
@@ -35,7 +38,7 @@ impl<'a> Compiler<'_, 'a> {
         let spread = node.op == "ConvTranspose";
         let window = if spread { transposed(graph, node)? } else { window(graph, node)? };
         let from = self.stored(node, 0)?;
-        let mut weights = Weights::read(graph, node, &window)?;
+        let mut weights = Weights::read(graph, node, &window, spread)?;
         let tail = self.tail(node, &window, &mut weights, spread)?;
         let out = window.out;
         let op = match (spread, window.depthwise) {
@@ -126,7 +129,7 @@ impl<'a> Compiler<'_, 'a> {
 }
 
 impl<'a> Weights<'a> {
-    fn read(graph: &Graph<'_>, node: &Node<'a>, window: &Window) -> Result<Self, CompileError> {
+    fn read(graph: &Graph<'_>, node: &Node<'a>, window: &Window, spread: bool) -> Result<Self, CompileError> {
         let values = graph.floats(node, 1)?.ok_or_else(|| refuse(node, "its weights are not float32 or float16"))?;
         let bias = match node.input(2) {
             Some(_) => graph.floats(node, 2)?,
@@ -134,7 +137,8 @@ impl<'a> Weights<'a> {
         };
         let bias = bias.filter(|bias| bias.len() == window.out.channels);
         let bias = bias.ok_or_else(|| refuse(node, "its bias is not one float for each output channel"))?;
-        Ok(Self { name: node.input(1).unwrap_or_default(), values, bias })
+        let run = if spread { window.kernel[0] * window.kernel[1] } else { values.len() / bias.len().max(1) };
+        Ok(Self { name: node.input(1).unwrap_or_default(), values, bias, run })
     }
 
     /// Folds `next`, which is applied to `name`, into the weights: true when it is a factor or an offset for each channel.
@@ -177,8 +181,8 @@ impl<'a> Weights<'a> {
     }
 
     fn scale(&mut self, channel: usize, factor: f32) {
-        let len = self.values.len() / self.bias.len().max(1);
-        self.values.iter_mut().skip(channel * len).take(len).for_each(|value| *value *= factor);
+        let runs = self.values.chunks_mut(self.run.max(1)).skip(channel).step_by(self.bias.len().max(1));
+        runs.flatten().for_each(|value| *value *= factor);
         self.bias[channel] *= factor;
     }
 
@@ -206,7 +210,7 @@ impl<'a> Weights<'a> {
         Ok(conv(from.view, to, window, weights, padded(&self.bias, to.channels)))
     }
 
-    /// Of one pixel to a row of pixels: ONNX has `[in, out, rows, columns]` here.
+    /// Of one pixel to a row of pixels.
     fn spread(&self, from: &Stored, to: View, window: &Window) -> Result<Conv, CompileError> {
         let (taps, outputs) = (window.kernel[0] * window.kernel[1], self.bias.len());
         let mut weights = vec![f16::ZERO; to.channels * from.view.channels];

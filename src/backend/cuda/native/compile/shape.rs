@@ -149,7 +149,8 @@ fn broadcast(graph: &Graph<'_>, node: &Node<'_>) -> Result<Shape, CompileError> 
             None => shape,
             Some(other) => {
                 let fits = |a: usize, b: usize| a == b || a == 1 || b == 1;
-                let whole = shape.pixels() == 1 || other.pixels() == 1 || shape.pixels() == other.pixels();
+                let size = |of: Shape| (of.height, of.width);
+                let whole = shape.pixels() == 1 || other.pixels() == 1 || size(shape) == size(other);
                 if !fits(shape.channels, other.channels) || !whole {
                     return Err(refuse(node, "only operands of one size, or one pixel, or one channel"));
                 }

@@ -1,6 +1,8 @@
 //! Networks compiled for the native engine, interpreted on the CPU, against ONNX Runtime on the files they came from.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod onnx;
 
 use std::path::{Path, PathBuf};
 
@@ -9,6 +11,7 @@ use common::speech::Random;
 use lipsyncd::avatar::onnx::GraphInfo;
 use lipsyncd::backend::cuda::native::program::{Op, Program};
 use lipsyncd::onnxruntime::{BoundNetwork, Element, Network, OnnxRuntime, TensorSpec};
+use onnx::Graph;
 
 /// What is left when only the weights are rounded to float16, and when activations are too, as on the GPU.
 const LEAST_DB: [(Keep, f64); 2] = [(Keep::Single, 55.0), (Keep::Half, 45.0)];
@@ -103,6 +106,38 @@ fn built_networks() {
         check(&folder.join("generator.onnx"));
         check(&folder.join("audio_encoder.onnx"));
     }
+}
+
+#[test]
+fn constants_behind_a_spread_pixel_belong_to_its_output_channels() {
+    let mut random = Random::new(6);
+    let mut factor = || 0.5 + random.unit();
+    let graph = Graph::default().input("pixel", &[1, 3, 1, 1]).output("out", &[1, 8, 2, 2]);
+    let graph = graph.constant("weights", &[3, 8, 2, 2], &mut factor).constant("bias", &[8], &mut factor);
+    let graph = graph.constant("factors", &[1, 8, 1, 1], &mut factor).constant("whole", &[8, 1, 1], &mut factor);
+    let statistics = ["scale", "offset", "mean", "variance"];
+    let graph = statistics.iter().fold(graph, |graph, name| graph.constant(name, &[8], &mut factor));
+    let graph = graph
+        .node("ConvTranspose", &["pixel", "weights", "bias"], "spread")
+        .node("BatchNormalization", &["spread", "scale", "offset", "mean", "variance"], "normal")
+        .node("Mul", &["normal", "factors"], "scaled")
+        .node("Sub", &["whole", "scaled"], "out");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), graph.model()).unwrap();
+    assert!(compile(file.path()).ops.iter().any(|op| matches!(op, Op::Conv(conv) if conv.bias.len() == 8 * 4)));
+    check(file.path());
+}
+
+#[test]
+fn operands_of_as_many_pixels_in_other_rows_are_refused() {
+    let sum = |sides: [i64; 2]| {
+        let other = [1, 8, sides[0], sides[1]];
+        let graph = Graph::default().input("a", &[1, 8, 4, 4]).input("b", &other).output("out", &[1, 8, 4, 4]);
+        Program::compile(&graph.node("Add", &["a", "b"], "out").model(), Element::F16)
+    };
+    let refusal = sum([2, 8]).unwrap_err().to_string();
+    assert!(refusal.contains("only operands of one size"), "{refusal}");
+    assert!(sum([4, 4]).is_ok() && sum([1, 1]).is_ok());
 }
 
 #[test]
