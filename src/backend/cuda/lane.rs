@@ -130,6 +130,7 @@ impl CudaLane {
             let table = &self.shared.table;
             self.encoders.retain(|bound| table.find_encoder(bound.id).is_some());
             self.generators.retain(|id| table.find_generator(id).is_some());
+            self.scratch.trim();
         }
     }
 

@@ -25,13 +25,18 @@ impl Scratch {
     /// # Errors
     /// [`CudaError`] when the GPU has no room for it.
     pub fn take(&mut self, bytes: usize) -> Result<Arc<DeviceBuf>, CudaError> {
-        // Held here alone: its networks are gone.
-        self.buffers.retain(|buffer| Arc::strong_count(buffer) > 1);
+        self.trim();
         if let Some(buffer) = self.buffers.iter().find(|buffer| buffer.bytes() >= bytes) {
             return Ok(Arc::clone(buffer));
         }
         let buffer = Arc::new(DeviceBuf::new(&self.context, bytes)?);
         self.buffers.push(Arc::clone(&buffer));
         Ok(buffer)
+    }
+
+    /// Gives back the buffers of networks that are gone.
+    pub fn trim(&mut self) {
+        // Held here alone: nobody is bound to it.
+        self.buffers.retain(|buffer| Arc::strong_count(buffer) > 1);
     }
 }
