@@ -60,6 +60,9 @@ impl CudaError {
             | Code::CUDA_ERROR_INVALID_PC
             | Code::CUDA_ERROR_ECC_UNCORRECTABLE
             | Code::CUDA_ERROR_NVLINK_UNCORRECTABLE
+            | Code::CUDA_ERROR_CONTAINED
+            | Code::CUDA_ERROR_TENSOR_MEMORY_LEAK
+            | Code::CUDA_ERROR_MPS_CLIENT_TERMINATED
             | Code::CUDA_ERROR_CONTEXT_IS_DESTROYED
             | Code::CUDA_ERROR_DEINITIALIZED
             | Code::CUDA_ERROR_NO_DEVICE
@@ -109,5 +112,8 @@ mod tests {
         assert_eq!(severity(CUresult::CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED), Severity::Call);
         assert_eq!(severity(CUresult::CUDA_ERROR_ILLEGAL_ADDRESS), Severity::Lost);
         assert_eq!(severity(CUresult::CUDA_ERROR_ECC_UNCORRECTABLE), Severity::Lost);
+        assert_eq!(severity(CUresult::CUDA_ERROR_CONTAINED), Severity::Lost);
+        assert_eq!(severity(CUresult::CUDA_ERROR_TENSOR_MEMORY_LEAK), Severity::Lost);
+        assert_eq!(severity(CUresult::CUDA_ERROR_MPS_CLIENT_TERMINATED), Severity::Lost);
     }
 }
