@@ -100,6 +100,9 @@ pub enum BackendError {
         /// The bound.
         most: u64,
     },
+    /// A thread that splices strips panicked over this frame.
+    #[error("a frame could not be encoded: its encoder panicked, and said why in the log")]
+    EncoderPanic,
     /// The GPU is gone for this process.
     #[error("the GPU is lost ({reason}) and the daemon restarts; connect again in a few seconds")]
     DeviceLost {

@@ -2,6 +2,8 @@
 //! free for its next batch and a frame soon with its viewer.
 
 use std::collections::VecDeque;
+use std::ops::Deref;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -9,11 +11,13 @@ use crate::avatar::LoadedAvatar;
 use crate::backend::draw::{Easel, Patchers, Source};
 use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::batch::PooledBuf;
-use crate::cuda::PinnedDown;
 use crate::picture::template::packed_planes;
 
 /// Avatars whose compressors a thread keeps; beyond them the one met longest ago is given up.
 const MOST_AVATARS: usize = 64;
+
+/// Bytes that came back from the GPU.
+pub(super) type Planes = dyn Deref<Target = [u8]> + Send + Sync;
 
 /// One strip to encode.
 pub(super) struct Job {
@@ -21,7 +25,7 @@ pub(super) struct Job {
     pub picture: usize,
     pub format: FrameFormat,
     /// Planes of a batch, of which this frame's begin at `from`.
-    pub planes: Arc<PinnedDown<u8>>,
+    pub planes: Arc<Planes>,
     pub from: usize,
     /// Where the frame goes, and which of its batch it is.
     pub output: PooledBuf,
@@ -137,20 +141,10 @@ impl Drop for Encoders {
     }
 }
 
-/// A frame that is added to its batch's tally, come what may.
-struct Finish {
-    tally: Arc<Tally>,
-    index: usize,
-    output: Option<PooledBuf>,
-    result: Result<(), BackendError>,
-}
-
-impl Drop for Finish {
-    fn drop(&mut self) {
-        if let Some(output) = self.output.take() {
-            self.tally.add(self.index, output, std::mem::replace(&mut self.result, Ok(())));
-        }
-    }
+/// What `draw` comes to, a panic included: the batch's lane waits for every frame, and the thread has others to draw.
+fn caught(draw: impl FnOnce() -> Result<(), BackendError>) -> Result<(), BackendError> {
+    // The panic's own words have gone to stderr.
+    catch_unwind(AssertUnwindSafe(draw)).unwrap_or(Err(BackendError::EncoderPanic))
 }
 
 /// One thread's tools.
@@ -164,14 +158,15 @@ struct Encoder {
 impl Encoder {
     fn run(mut self, queue: &Queue) {
         while let Some(job) = queue.next() {
-            let Job { avatar, picture, format, planes, from, output, index, tally } = job;
-            // Counted even if this thread panics, so that the batch's lane does not wait for ever.
-            let mut finish = Finish { tally, index, output: Some(output), result: Err(BackendError::Unloaded) };
-            if let Some(output) = &mut finish.output {
-                finish.result = self.draw(&avatar, picture, &planes[from..], (format, output));
+            let Job { avatar, picture, format, planes, from, mut output, index, tally } = job;
+            let result = caught(|| self.draw(&avatar, picture, &planes[from..], (format, &mut output)));
+            if matches!(result, Err(BackendError::EncoderPanic)) {
+                // Whatever the panic left half done.
+                self = Self::default();
             }
             // Before the lane goes on, which may be the last to hold the avatar.
             drop((avatar, planes));
+            tally.add(index, output, result);
         }
     }
 
@@ -224,7 +219,45 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
+    use crate::avatar::{Bundle, Keep, TemplateOptions};
+    use crate::backend::draw::takes_planes;
+    use crate::backend::{Backend, CpuBackend};
+    use crate::batch::BufferPool;
+    use crate::picture::Quality;
+    use crate::picture::template::{OnDemandTemplates, packed_len};
+
+    fn avatar() -> Arc<LoadedAvatar> {
+        let library = std::env::var_os("LIPSYNCD_ONNXRUNTIME").map(PathBuf::from);
+        let backend = CpuBackend::new(library.as_deref(), 1).unwrap_or_else(|error| panic!("{error}"));
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("avatars/demo");
+        let on_demand = Arc::new(OnDemandTemplates::new(1 << 20));
+        let keep = Keep::Templates(TemplateOptions { quality: Quality::DEFAULT, cache_dir: None, on_demand });
+        let backend: Arc<dyn Backend> = Arc::new(backend);
+        let id = "demo".parse().unwrap();
+        Arc::new(LoadedAvatar::load(id, &Bundle::open(&folder).unwrap(), backend, &keep, &|_| {}).unwrap())
+    }
+
+    #[test]
+    fn a_frame_over_which_its_encoder_panics_has_failed_and_the_thread_goes_on() {
+        let (encoders, avatar, tally) = (Encoders::start(1).unwrap(), avatar(), Tally::new(2));
+        let format = FrameFormat::Jpeg(Quality::DEFAULT);
+        let picture = (0..avatar.frame_count()).find(|&index| takes_planes(&avatar, index, format)).unwrap();
+        let grey = vec![128; packed_len(avatar.strip_px(picture).unwrap())];
+        let (planes, pool): (Arc<Planes>, _) = (Arc::new(grey), BufferPool::new(1 << 20));
+        let job = |(index, from): (usize, usize)| {
+            let (avatar, planes, tally) = (Arc::clone(&avatar), Arc::clone(&planes), Arc::clone(&tally));
+            Job { avatar, picture, format, planes, from, output: pool.take(), index, tally }
+        };
+        // Where the planes end no frame begins.
+        encoders.encode([(0, planes.len() + 1), (1, 0)].into_iter().map(job));
+        let mut outputs = Vec::new();
+        let failure = tally.collect(2, &mut outputs).unwrap_err();
+        assert!(matches!(failure, BackendError::EncoderPanic), "{failure}");
+        assert!(outputs[0].is_empty() && outputs[1].starts_with(&[0xFF, 0xD8]));
+    }
 
     #[test]
     fn engines_that_come_and_go_leave_the_queue_as_large_as_one_needs() {

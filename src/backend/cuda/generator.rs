@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::avatar::DeviceAvatar;
 use super::bound::BoundNetwork;
 use super::buffers::{GeneratorBuffers, GeneratorShape, LaneBuffers, room};
-use super::encoders::{Encoders, Job, Tally};
+use super::encoders::{Encoders, Job, Planes, Tally};
 use super::engine::{Buffers, bucket_of};
 use super::lane::Streams;
 use super::launch::FrameBatch;
@@ -285,7 +285,7 @@ impl BoundGenerator {
                 tally.add(index, output, Ok(()));
                 return None;
             }
-            let (avatar, planes, tally) = (Arc::clone(&avatar), Arc::clone(planes), Arc::clone(tally));
+            let (avatar, planes, tally) = (Arc::clone(&avatar), Arc::clone(planes) as Arc<Planes>, Arc::clone(tally));
             Some(Job { avatar, picture, format, planes, from: index * stride, output, index, tally })
         };
         encoders.encode(outputs.drain(..).enumerate().filter_map(job));
