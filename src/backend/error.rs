@@ -90,7 +90,7 @@ pub enum BackendError {
     Cuda(CudaError),
     /// The GPU has no room for an avatar's pictures.
     #[error(
-        "the avatar's pictures need {needed} bytes of the GPU's memory, {used} of {most} are used by others; unload one, or          raise max_device_bytes"
+        "the avatar's pictures need {needed} bytes of the GPU's memory, {used} of {most} are used by others; unload one, or raise max_device_bytes"
     )]
     DeviceFull {
         /// Bytes needed.
@@ -132,13 +132,99 @@ impl BackendError {
     /// Whether there was no room on the device: with less on it, the same may succeed. What an empty device has no room for is not meant.
     #[must_use]
     pub fn is_device_full(&self) -> bool {
-        use cuda::native::NativeError;
         match self {
             Self::DeviceFull { needed, most, .. } => needed <= most,
-            Self::Cuda(error) | Self::Native { source: NativeError::Cuda(error), .. } => {
-                error.severity() == Severity::OutOfMemory
-            }
-            _ => false,
+            Self::Onnx(error) => says_full(&error.to_string()),
+            Self::Engine { reason, .. } => says_full(reason),
+            Self::NvJpeg(error) if error.is_allocation() => true,
+            _ => self.driver_error().is_some_and(|error| error.severity() == Severity::OutOfMemory),
         }
+    }
+
+    /// What the CUDA driver said, where it was the driver who refused.
+    #[must_use]
+    pub fn driver_error(&self) -> Option<CudaError> {
+        use cuda::native::NativeError;
+        use cuda::nvjpeg::NvJpegError;
+        match self {
+            Self::Cuda(error) | Self::Native { source: NativeError::Cuda(error), .. } => Some(*error),
+            Self::NvJpeg(NvJpegError::Stream(error)) => Some(CudaError::new("cuStreamSynchronize", error.0)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether an engine of others, which speaks in words, says that there was no memory: ONNX Runtime's arena and its calls of CUDA, cuDNN and
+/// cuBLAS, TensorRT's allocator and contexts.
+fn says_full(words: &str) -> bool {
+    const FULL: [&str; 6] = [
+        "out of memory",
+        "outofmemory",
+        "failed to allocate memory",
+        "is smaller than requested bytes",
+        "alloc_failed",
+        "allocation_failed",
+    ];
+    let words = words.to_ascii_lowercase();
+    FULL.iter().any(|full| words.contains(full))
+}
+
+#[cfg(test)]
+mod tests {
+    use cudarc::driver::DriverError;
+    use cudarc::driver::sys::CUresult;
+
+    use super::cuda::native::NativeError;
+    use super::cuda::nvjpeg::{NvJpegError, Status};
+    use super::*;
+
+    fn run(reason: &str) -> BackendError {
+        OnnxError::Run { network: "generator.onnx".into(), reason: reason.to_owned() }.into()
+    }
+
+    fn engine(reason: &str) -> BackendError {
+        BackendError::Engine { path: "generator.onnx".into(), reason: reason.to_owned() }
+    }
+
+    #[test]
+    fn an_engine_that_found_no_memory_is_told_from_a_network_that_is_faulty() {
+        for full in [
+            "Non-zero status code returned while running Conv node. Name:'/up/conv/Conv' Status Message: \
+             /onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:376 void* onnxruntime::BFCArena::AllocateRawInternal(size_t, \
+             bool, onnxruntime::Stream*) Failed to allocate memory for requested buffer of size 1048576000",
+            "/onnxruntime_src/onnxruntime/core/framework/bfc_arena.cc:165 onnxruntime::BFCArena::Extend Available memory of \
+             1048576 is smaller than requested bytes of 2097152",
+            "CUDA failure 2: out of memory ; GPU=0 ; hostname=a ; file=cuda_allocator.cc ; line=48 ; expr=cudaMalloc((void**)&p, size);",
+            "CUDNN failure 4002: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
+            "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&cublas_handle_);",
+        ] {
+            assert!(run(full).is_device_full(), "{full}");
+        }
+        for full in [
+            "[executionContext.cpp::ExecutionContext::586] Error Code 2: OutOfMemory (Requested size was 1073741824 bytes.)",
+            "[defaultAllocator.cpp::allocate::31] Error Code 1: Cuda Runtime (out of memory)",
+        ] {
+            assert!(engine(full).is_device_full(), "{full}");
+        }
+        for faulty in
+            ["Load model from generator.onnx failed: Protobuf parsing failed.", "CUDNN_STATUS_EXECUTION_FAILED"]
+        {
+            assert!(!run(faulty).is_device_full() && !engine(faulty).is_device_full(), "{faulty}");
+        }
+        let encode = |status| NvJpegError::Call { function: "nvjpegEncodeYUV", status: Status(status) };
+        assert!(BackendError::from(encode(5)).is_device_full());
+        assert!(!BackendError::from(encode(6)).is_device_full());
+    }
+
+    #[test]
+    fn the_drivers_words_are_found_wherever_they_are_wrapped() {
+        let cuda = |code| CudaError::new("cuMemAlloc", code);
+        let native = |code| BackendError::Native { path: "a".into(), source: NativeError::Cuda(cuda(code)) };
+        assert!(native(CUresult::CUDA_ERROR_OUT_OF_MEMORY).is_device_full());
+        let lost = native(CUresult::CUDA_ERROR_ECC_UNCORRECTABLE);
+        assert_eq!(lost.driver_error().map(|error| error.severity()), Some(Severity::Lost));
+        let waited = BackendError::from(NvJpegError::Stream(DriverError(CUresult::CUDA_ERROR_ILLEGAL_ADDRESS)));
+        assert_eq!(waited.driver_error().map(|error| error.severity()), Some(Severity::Lost));
+        assert!(BackendError::Unloaded.driver_error().is_none());
     }
 }

@@ -42,6 +42,9 @@ impl fmt::Display for Status {
     }
 }
 
+/// `NVJPEG_STATUS_ALLOCATOR_FAILURE`.
+const ALLOCATOR_FAILURE: Status = Status(5);
+
 /// Why nvJPEG made no JPEG.
 #[derive(Debug, thiserror::Error)]
 pub enum NvJpegError {
@@ -100,4 +103,12 @@ pub enum NvJpegError {
     /// The stream did not get there.
     #[error("waiting for nvJPEG's stream failed: {0}")]
     Stream(DriverError),
+}
+
+impl NvJpegError {
+    /// Whether it found no memory.
+    #[must_use]
+    pub fn is_allocation(&self) -> bool {
+        matches!(self, Self::Start { status, .. } | Self::Call { status, .. } if *status == ALLOCATOR_FAILURE)
+    }
 }
