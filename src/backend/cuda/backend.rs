@@ -113,21 +113,8 @@ impl CudaBackend {
             avatar: OnceLock::new(),
         })
     }
-}
 
-impl Backend for CudaBackend {
-    fn info(&self) -> BackendInfo {
-        let gpu = self.gpu();
-        let engine = format!("{} on GPU {}, {}", self.engine.name(), gpu.ordinal, gpu.name);
-        BackendInfo { name: "cuda", engine, gpu: Some(gpu.ordinal) }
-    }
-
-    fn memory(&self) -> Option<DeviceMemory> {
-        let (free_bytes, total_bytes) = self.shared.context.memory().ok()?;
-        Some(DeviceMemory { free_bytes, total_bytes })
-    }
-
-    fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
+    fn load_networks(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         self.shared.context.bind()?;
         let generator = self.load_generator(bundle)?;
         let (network, mels) = (&bundle.audio_encoder, bundle.manifest.audio.mels);
@@ -142,11 +129,7 @@ impl Backend for CudaBackend {
         self.shared.table.insert(generator, (&network.path, mels), load)
     }
 
-    fn unload(&self, models: Models) {
-        self.shared.table.remove(models);
-    }
-
-    fn show(&self, avatar: &LoadedAvatar) -> Result<(), BackendError> {
+    fn upload(&self, avatar: &LoadedAvatar) -> Result<(), BackendError> {
         let generator = self.shared.table.find_generator(avatar.models().generator).ok_or(BackendError::Unloaded)?;
         let Shared { context, loader, budget, jpeg, nvjpeg, .. } = &*self.shared;
         context.bind()?;
@@ -158,12 +141,55 @@ impl Backend for CudaBackend {
         Ok(())
     }
 
+    /// What fails beside the lanes may be the first sign of a GPU that is gone: an idle one has no other.
+    fn judged<T>(&self, result: Result<T, BackendError>) -> Result<T, BackendError> {
+        result.map_err(|error| self.shared.faults.judge(error, &self.shared.loader))
+    }
+}
+
+impl Backend for CudaBackend {
+    fn info(&self) -> BackendInfo {
+        let gpu = self.gpu();
+        let engine = format!("{} on GPU {}, {}", self.engine.name(), gpu.ordinal, gpu.name);
+        BackendInfo { name: "cuda", engine, gpu: Some(gpu.ordinal) }
+    }
+
+    fn memory(&self) -> Option<DeviceMemory> {
+        let Shared { context, faults, loader, .. } = &*self.shared;
+        // Nothing is to be placed on a GPU that is gone, and asking it might hang.
+        let gone = DeviceMemory { free_bytes: 0, total_bytes: context.gpu().memory_bytes };
+        if faults.is_lost() {
+            return Some(gone);
+        }
+        match context.memory() {
+            Ok((free_bytes, total_bytes)) => Some(DeviceMemory { free_bytes, total_bytes }),
+            Err(error) => {
+                let error = faults.judge(error.into(), loader);
+                tracing::debug!("{error}");
+                matches!(error, BackendError::DeviceLost { .. }).then_some(gone)
+            }
+        }
+    }
+
+    fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
+        self.judged(self.load_networks(bundle))
+    }
+
+    fn unload(&self, models: Models) {
+        self.shared.table.remove(models);
+    }
+
+    fn show(&self, avatar: &LoadedAvatar) -> Result<(), BackendError> {
+        self.judged(self.upload(avatar))
+    }
+
     fn on_lost(&self, hook: Box<dyn Fn(&str) + Send + Sync>) {
         self.shared.faults.on_lost(hook);
     }
 
     fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {
-        self.shared.context.bind()?;
-        Ok(Box::new(CudaLane::new(Arc::clone(&self.shared), shape)?))
+        let lane = self.shared.context.bind().map_err(BackendError::from);
+        let lane = self.judged(lane.and_then(|()| CudaLane::new(Arc::clone(&self.shared), shape)))?;
+        Ok(Box::new(lane))
     }
 }

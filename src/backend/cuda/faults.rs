@@ -58,12 +58,22 @@ impl Faults {
         Self { lost: OnceLock::new(), hooks: Mutex::default(), waits: Mutex::default(), started }
     }
 
-    /// Has `hook` told when the GPU is lost.
+    /// Has `hook` told when the GPU is lost; at once where it is already.
     pub fn on_lost(&self, hook: Hook) {
-        if let Some(reason) = self.lost.get() {
-            hook(reason);
+        // Whoever loses it takes the lock after it has said so: a hook finds that here, or is found there.
+        let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.lost.get() {
+            None => hooks.push(hook),
+            Some(reason) => {
+                drop(hooks);
+                hook(reason);
+            }
         }
-        self.hooks.lock().unwrap_or_else(PoisonError::into_inner).push(hook);
+    }
+
+    /// Whether the GPU is lost, as far as anybody has noticed.
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost.get().is_some()
     }
 
     /// A place for a lane to note its waits.
@@ -83,15 +93,16 @@ impl Faults {
         result
     }
 
-    /// What a lane says of a failure: as it is when only its batch failed, [`BackendError::DeviceLost`] when the GPU is gone.
+    /// What a lane or a load says of a failure: as it is when it alone failed, [`BackendError::DeviceLost`] when the GPU is gone.
     /// Engines of others speak in words; so `stream` is asked how the GPU is.
     pub(super) fn judge(&self, error: BackendError, stream: &Stream) -> BackendError {
         let lost = |error: &CudaError| (error.severity() == Severity::Lost).then(|| error.to_string());
-        let reason = match &error {
-            BackendError::Cuda(error) => lost(error),
-            _ => None,
-        };
-        match reason.or_else(|| stream.synchronize().err().as_ref().and_then(lost)) {
+        match error
+            .driver_error()
+            .as_ref()
+            .and_then(lost)
+            .or_else(|| stream.synchronize().err().as_ref().and_then(lost))
+        {
             Some(reason) => self.lose(reason),
             None => error,
         }
@@ -159,12 +170,32 @@ mod tests {
     }
 
     #[test]
+    fn a_hook_that_comes_while_the_gpu_is_being_lost_is_told_once() {
+        for _ in 0..500 {
+            let (faults, told) = (&Faults::unwatched(), Arc::new(AtomicUsize::new(0)));
+            let count = Arc::clone(&told);
+            let start = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    start.wait();
+                    faults.lose("gone".to_owned());
+                });
+                start.wait();
+                faults.on_lost(Box::new(move |_| {
+                    count.fetch_add(1, Ordering::Relaxed);
+                }));
+            });
+            assert_eq!(told.load(Ordering::Relaxed), 1);
+        }
+    }
+
+    #[test]
     fn lanes_that_are_gone_are_not_waited_for() {
         let faults = Faults::unwatched();
         let wait = faults.open_wait();
         wait.0.store(1, Ordering::Relaxed);
         drop(wait);
         faults.look(Duration::ZERO);
-        assert!(faults.lost.get().is_none());
+        assert!(!faults.is_lost());
     }
 }
