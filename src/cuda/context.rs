@@ -15,15 +15,18 @@ use super::error::{CudaError, at};
 #[derive(Debug)]
 pub struct Context {
     raw: sys::CUcontext,
-    device: sys::CUdevice,
+    pool: sys::CUmemoryPool,
+    /// For what is filled and copied while it is waited for: beside the lanes, which may be capturing, so that neither the context nor the
+    /// legacy stream is.
+    aside: sys::CUstream,
     gpu: Gpu,
 }
 
 /// Those of the GPUs that were opened.
 static OPENED: Mutex<Vec<Arc<Context>>> = Mutex::new(Vec::new());
 
-// SAFETY: a context is not tied to a thread: any thread may make it current, and the driver's calls on it are thread-safe (CUDA
-// Driver API, context management).
+// SAFETY: a context is not tied to a thread: any thread may make it current, and the driver's calls on it, its pool and its stream are
+// thread-safe (CUDA Driver API, context management).
 unsafe impl Send for Context {}
 // SAFETY: as above.
 unsafe impl Sync for Context {}
@@ -43,8 +46,14 @@ impl Context {
         let device = device(ordinal)?;
         // SAFETY: `device` came from cuDeviceGet.
         let raw = unsafe { result::primary_ctx::retain(device) }.map_err(at("cuDevicePrimaryCtxRetain"))?;
-        let context = Arc::new(Self { raw, device, gpu });
-        context.bind()?;
+        // SAFETY: the context is retained and never released.
+        unsafe { result::ctx::set_current(raw) }.map_err(at("cuCtxSetCurrent"))?;
+        // SAFETY: `device` came from cuDeviceGet.
+        let pool = unsafe { result::device::get_default_mem_pool(device) }.map_err(at("cuDeviceGetDefaultMemPool"))?;
+        let kind = result::stream::StreamKind::NonBlocking;
+        // Like the context, it is never destroyed.
+        let aside = result::stream::create(kind).map_err(at("cuStreamCreate"))?;
+        let context = Arc::new(Self { raw, pool, aside, gpu });
         context.keep_pool()?;
         opened.push(Arc::clone(&context));
         Ok(context)
@@ -52,14 +61,17 @@ impl Context {
 
     /// Has the memory pool keep what is freed for the next avatar: giving it back to the system makes the GPU wait.
     fn keep_pool(&self) -> Result<(), CudaError> {
-        // SAFETY: the device is the context's.
-        let pool =
-            unsafe { result::device::get_default_mem_pool(self.device) }.map_err(at("cuDeviceGetDefaultMemPool"))?;
         let mut threshold = u64::MAX;
         let which = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         // SAFETY: the pool is the device's, and this attribute is a 64-bit number.
-        unsafe { result::mem_pool::set_attribute(pool, which, (&raw mut threshold).cast()) }
+        unsafe { result::mem_pool::set_attribute(self.pool, which, (&raw mut threshold).cast()) }
             .map_err(at("cuMemPoolSetAttribute"))
+    }
+
+    /// Gives back to the system what the pool keeps, for memory that is not of the pool.
+    pub(super) fn trim_pool(&self) -> Result<(), CudaError> {
+        // SAFETY: the pool is the device's; what is in use stays.
+        unsafe { result::mem_pool::trim_to(self.pool, 0) }.map_err(at("cuMemPoolTrimTo"))
     }
 
     /// Makes it current on the calling thread, which must be done once on every thread before any other call.
@@ -77,22 +89,35 @@ impl Context {
         &self.gpu
     }
 
-    /// Bytes of its memory that are free now, of all.
+    /// Bytes of its memory that are free now, of all. What the memory pool keeps for the next avatar is free.
     ///
     /// # Errors
     /// [`CudaError`].
     pub fn memory(&self) -> Result<(u64, u64), CudaError> {
+        use sys::CUmemPool_attribute::{CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, CU_MEMPOOL_ATTR_USED_MEM_CURRENT};
         self.bind()?;
         let (free, total) = result::mem_get_info().map_err(at("cuMemGetInfo"))?;
-        Ok((free as u64, total as u64))
+        let reserved = self.pool_bytes(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
+        let used = self.pool_bytes(CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?;
+        Ok(((free as u64).saturating_add(reserved.saturating_sub(used)).min(total as u64), total as u64))
     }
 
-    /// Waits for everything that was enqueued on the GPU. Never in steady state.
-    ///
-    /// # Errors
-    /// [`CudaError`], also of work that failed earlier.
-    pub fn synchronize(&self) -> Result<(), CudaError> {
+    /// An attribute of the memory pool that is a number of bytes.
+    fn pool_bytes(&self, which: sys::CUmemPool_attribute) -> Result<u64, CudaError> {
+        let mut bytes = 0_u64;
+        // SAFETY: the pool is the device's, and these attributes are 64-bit numbers.
+        unsafe { result::mem_pool::get_attribute(self.pool, which, (&raw mut bytes).cast()) }
+            .map_err(at("cuMemPoolGetAttribute"))?;
+        Ok(bytes)
+    }
+
+    /// Runs `enqueue` with the stream for what is waited for at once, and waits: for that alone, never for the whole context, which may not
+    /// be done while one of its streams is captured (CUDA C++ Programming Guide, prohibited and unhandled operations).
+    pub(super) fn aside(&self, enqueue: impl FnOnce(sys::CUstream) -> Result<(), CudaError>) -> Result<(), CudaError> {
         self.bind()?;
-        result::ctx::synchronize().map_err(at("cuCtxSynchronize"))
+        let enqueued = enqueue(self.aside);
+        // SAFETY: the stream is never destroyed.
+        let done = unsafe { result::stream::synchronize(self.aside) }.map_err(at("cuStreamSynchronize"));
+        enqueued.and(done)
     }
 }

@@ -70,10 +70,11 @@ unsafe fn calls_the_host(graph: sys::CUgraph) -> Result<bool, CudaError> {
         .result()
         .map_err(at("cuGraphGetNodes"))?;
     for node in nodes {
-        let mut kind = sys::CUgraphNodeType::CU_GRAPH_NODE_TYPE_EMPTY;
-        // SAFETY: a node of the graph.
-        unsafe { sys::cuGraphNodeGetType(node, &raw mut kind) }.result().map_err(at("cuGraphNodeGetType"))?;
-        if kind == sys::CUgraphNodeType::CU_GRAPH_NODE_TYPE_HOST {
+        // A number: newer drivers have kinds that the enum lacks.
+        let mut kind = 0_u32;
+        // SAFETY: a node of the graph; the enum is as wide as its number.
+        unsafe { sys::cuGraphNodeGetType(node, (&raw mut kind).cast()) }.result().map_err(at("cuGraphNodeGetType"))?;
+        if kind == sys::CUgraphNodeType::CU_GRAPH_NODE_TYPE_HOST as u32 {
             return Ok(true);
         }
     }

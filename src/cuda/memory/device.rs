@@ -6,7 +6,7 @@ use cudarc::driver::{result, sys};
 
 use super::{DevicePtr, Plain};
 use crate::cuda::context::Context;
-use crate::cuda::error::{CudaError, at};
+use crate::cuda::error::{CudaError, Severity, at};
 use crate::cuda::stream::Stream;
 
 /// Bytes on the GPU.
@@ -35,10 +35,19 @@ impl DeviceBuf {
         context.bind()?;
         let bytes = bytes.max(1);
         // SAFETY: plain bytes, zeroed below.
-        let ptr = unsafe { result::malloc_sync(bytes) }.map_err(at("cuMemAlloc"))?;
+        let allocate = || unsafe { result::malloc_sync(bytes) }.map_err(at("cuMemAlloc"));
+        let ptr = match allocate() {
+            Err(error) if error.severity() == Severity::OutOfMemory => {
+                context.trim_pool()?;
+                allocate()?
+            }
+            allocated => allocated?,
+        };
         let buffer = Self { ptr, bytes, home: Home::Context(Arc::clone(context)) };
+        // Waited for: streams that use the buffer are not ordered behind this one.
         // SAFETY: exactly the bytes just allocated.
-        unsafe { result::memset_d8_sync(ptr, 0, bytes) }.map_err(at("cuMemsetD8"))?;
+        context
+            .aside(|stream| unsafe { result::memset_d8_async(ptr, 0, bytes, stream) }.map_err(at("cuMemsetD8Async")))?;
         Ok(buffer)
     }
 
@@ -61,10 +70,10 @@ impl DeviceBuf {
     /// [`CudaError`], out of memory among others.
     pub fn from_slice<T: Plain>(context: &Arc<Context>, data: &[T]) -> Result<Self, CudaError> {
         let buffer = Self::new(context, size_of_val(data))?;
-        // SAFETY: the buffer has the data's size; the call returns when `data` has been read.
-        unsafe { result::memcpy_htod_sync(buffer.ptr, data) }.map_err(at("cuMemcpyHtoD"))?;
-        // A copy from pageable memory may return before the DMA has ended (API synchronization behavior).
-        context.synchronize()?;
+        // SAFETY: the buffer has the data's size, and `data` outlives the wait.
+        context.aside(|stream| {
+            unsafe { result::memcpy_htod_async(buffer.ptr, data, stream) }.map_err(at("cuMemcpyHtoDAsync"))
+        })?;
         Ok(buffer)
     }
 
@@ -81,17 +90,18 @@ impl DeviceBuf {
             .map_err(at("cuMemcpyHtoDAsync"))
     }
 
-    /// Copies its first values back, waiting for everything enqueued before: for tests and measurements.
+    /// Copies its first values back, once whoever wrote them has been waited for: for tests and measurements.
     ///
     /// # Errors
     /// [`CudaError`].
     pub fn read<T: Plain>(&self, out: &mut [T]) -> Result<(), CudaError> {
         if size_of_val(out) > self.bytes {
-            return Err(CudaError::new("cuMemcpyDtoH", sys::CUresult::CUDA_ERROR_INVALID_VALUE));
+            return Err(CudaError::new("cuMemcpyDtoHAsync", sys::CUresult::CUDA_ERROR_INVALID_VALUE));
         }
-        self.context().synchronize()?;
-        // SAFETY: `out` is not longer than the buffer, and any bits are values of `T`.
-        unsafe { result::memcpy_dtoh_sync(out, self.ptr) }.map_err(at("cuMemcpyDtoH"))
+        // SAFETY: `out` is not longer than the buffer, outlives the wait, and any bits are values of `T`.
+        self.context().aside(|stream| {
+            unsafe { result::memcpy_dtoh_async(out, self.ptr, stream) }.map_err(at("cuMemcpyDtoHAsync"))
+        })
     }
 
     fn context(&self) -> &Arc<Context> {
