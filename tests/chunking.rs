@@ -6,9 +6,12 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use common::speech::{Random, speech};
-use common::{JPEG, bundle, bytes, cpu_backend, engine, eventually, load, open, perform, say, within};
-use lipsyncd::avatar::LoadedAvatar;
-use lipsyncd::backend::Backend;
+use common::{
+    JPEG, TINY, avatars_dir, bundle, bytes, cpu_backend, engine, eventually, load, open, perform, say, try_say, within,
+};
+use lipsyncd::avatar::{Bundle, LoadedAvatar};
+use lipsyncd::backend::{Backend, FrameFormat};
+use lipsyncd::picture::Quality;
 use lipsyncd::session::{Event, FrameReader, Intake, SessionOptions};
 use proptest::prelude::*;
 
@@ -270,5 +273,35 @@ proptest! {
             eventually("their memory is gone", || avatar.jpeg_pool().usage() == (0, 0)).await;
             eventually("nobody counts as a viewer", || avatar.usage().sessions == 0).await;
         });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frame_that_cannot_be_drawn_ends_its_own_session_and_no_neighbour_of_its_batch() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut copy = std::process::Command::new("cp");
+    assert!(copy.arg("-r").arg(avatars_dir().join(TINY)).arg(folder.path()).status().unwrap().success());
+    let bundle = Bundle::open(&folder.path().join(TINY)).unwrap();
+    let backend = cpu_backend();
+    let avatar = load(&backend, &bundle);
+    // Templates of a quality that is asked for later are made of the pictures.
+    std::fs::remove_dir_all(bundle.dir.join("frames")).unwrap();
+    let engine = engine(&backend, 1, 8, 4);
+    let sound = speech(51, 40 * 640, 16_000);
+    let options = |quality: u32| SessionOptions::new(FrameFormat::Jpeg(Quality::new(quality).unwrap()), 16_000);
+    let expected = perform(&engine, &avatar, SessionOptions::new(JPEG, 16_000), &sound).await;
+    let talk = async |options: SessionOptions| {
+        let (mut intake, mut reader) = open(&engine, &avatar, options);
+        try_say(&mut intake, &mut reader, [&*sound]).await
+    };
+    let (well, badly, well_too) = tokio::join!(
+        talk(SessionOptions::new(JPEG, 16_000)),
+        talk(options(91)),
+        talk(SessionOptions::new(JPEG, 16_000))
+    );
+    let said = badly.err().expect("there is no picture of that quality").to_string();
+    assert!(said.contains("frames"), "{said}");
+    for neighbour in [well, well_too] {
+        assert!(neighbour.unwrap().frames == expected.frames);
     }
 }

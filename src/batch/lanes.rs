@@ -120,7 +120,7 @@ fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
 fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
     let (_, frames) = ready.kind_counts();
     let class = if frames > 0 { WorkClass::Frame } else { WorkClass::Window };
-    let real = ready.work().iter().filter(|work| !work.session.is_unseen()).count();
+    let seen = ready.seen();
     match ready.outcome() {
         Err(error) => {
             tracing::error!("a batch of {} failed: {error}", ready.len());
@@ -131,10 +131,14 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
         }
         Ok(times) => {
             let share = share_of(times, ready.len());
+            if let Some(error) = ready.first_failure() {
+                tracing::error!("a frame failed: {error}");
+                whole.queue.device_recorder().batch_failed(class);
+            }
             // Counted first: whoever has the frame finds it in the figures.
-            if real > 0 {
-                whole.stats.batch_done(class, real);
-                record(whole.queue.device_recorder(), class, real, times);
+            if seen > 0 {
+                whole.stats.batch_done(class, seen);
+                record(whole.queue.device_recorder(), class, seen, times);
             }
             ready.each_feature(|work, feature| {
                 if let WorkKind::Window(index) = work.kind {
@@ -144,6 +148,10 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
             });
             let (now, recorder) = (Instant::now(), whole.queue.recorder());
             ready.each_frame(|work, picture| {
+                let picture = match picture {
+                    Ok(picture) => picture,
+                    Err(error) => return work.session.fail(work, error),
+                };
                 if let Some(due) = work.due.filter(|_| !work.session.is_unseen()) {
                     recorder.frame_due(now.saturating_duration_since(due));
                 }
@@ -159,7 +167,7 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
             });
         }
     }
-    real > 0
+    seen > 0
 }
 
 fn record(device: &DeviceRecorder, class: WorkClass, items: usize, times: StageTimes) {

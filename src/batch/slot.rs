@@ -20,6 +20,8 @@ use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::session::PictureOverride;
 
+mod ready;
+
 /// Nothing staged.
 pub struct Free(());
 
@@ -72,6 +74,8 @@ struct Body {
     stride: usize,
     features: Vec<f32>,
     outputs: Vec<PooledBuf>,
+    /// Frames that could not be drawn, and why.
+    failed: Vec<(usize, BackendError)>,
 }
 
 impl<S> Slot<S> {
@@ -107,6 +111,7 @@ impl Slot<Free> {
             stride: 0,
             features: vec![0.0; shape.max_windows * FEATURE_LEN],
             outputs: Vec::with_capacity(shape.max_frames),
+            failed: Vec::with_capacity(shape.max_frames),
         };
         Self { body: Box::new(body), state: Free(()) }
     }
@@ -239,56 +244,14 @@ impl Slot<InFlight> {
         &mut self.body.outputs
     }
 
+    /// Frame `index` could not be drawn, for a reason that is its own: the others of the batch go on.
+    pub fn fail_frame(&mut self, index: usize, error: BackendError) {
+        self.body.failed.push((index, error));
+    }
+
     /// The results are in, or `outcome` says why there are none.
     #[must_use]
     pub fn land(self, outcome: Result<StageTimes, BackendError>) -> Slot<Ready> {
         self.with_state(Ready { outcome })
-    }
-}
-
-impl Slot<Ready> {
-    /// Time the batch took, all items together, or why it failed.
-    ///
-    /// # Errors
-    /// The backend's, for every item of the batch.
-    pub fn outcome(&self) -> Result<StageTimes, &BackendError> {
-        self.state.outcome.as_ref().copied()
-    }
-
-    /// The work of the batch.
-    pub(crate) fn work(&self) -> &[Work] {
-        &self.body.work
-    }
-
-    /// Gives each item of a batch of windows its feature.
-    pub(crate) fn each_feature(&self, mut take: impl FnMut(&Work, &[f32])) {
-        for (work, feature) in self.body.work.iter().zip(self.body.features.chunks_exact(FEATURE_LEN)) {
-            take(work, feature);
-        }
-    }
-
-    /// Gives each item of a frame batch its picture, by value.
-    pub(crate) fn each_frame(&mut self, mut take: impl FnMut(&Work, PooledBuf)) {
-        let Body { work, outputs, .. } = &mut *self.body;
-        for (work, output) in work.iter().zip(outputs.drain(..)) {
-            take(work, output);
-        }
-    }
-
-    /// Windows and frames in the batch; one of the two is 0.
-    pub(crate) fn kind_counts(&self) -> (usize, usize) {
-        let frames = self.body.frames.len();
-        (self.len() - frames, frames)
-    }
-
-    /// Empties the slot for the next batch.
-    #[must_use]
-    pub fn recycle(mut self) -> Slot<Free> {
-        let body = &mut *self.body;
-        body.work.clear();
-        body.frames.clear();
-        body.outputs.clear();
-        body.avatar = None;
-        self.with_state(Free(()))
     }
 }

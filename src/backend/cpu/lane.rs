@@ -123,18 +123,32 @@ impl CpuLane {
                 self.generators.len() - 1
             }
         };
-        let BoundGenerator { network, still, patchers, .. } = &mut self.generators[at];
         let mut times = StageTimes::default();
         for index in 0..slot.len() {
-            let start = Instant::now();
-            let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
-            let source = generate((network, still), (&avatar, &mut self.crops), slot, index)?;
-            let generated = Instant::now();
-            times.network += generated - start;
-            self.easel.draw(&avatar, patchers, avatar_frame, source, (format, slot.output_mut(index)))?;
-            times.composite += generated.elapsed();
+            match self.draw((at, &avatar), slot, index) {
+                Ok(took) => {
+                    times.network += took.network;
+                    times.composite += took.composite;
+                }
+                Err(error) => slot.fail_frame(index, error),
+            }
         }
         Ok(times)
+    }
+
+    fn draw(
+        &mut self,
+        (at, avatar): (usize, &LoadedAvatar),
+        slot: &mut Slot<InFlight>,
+        index: usize,
+    ) -> Result<StageTimes, BackendError> {
+        let BoundGenerator { network, still, patchers, .. } = &mut self.generators[at];
+        let start = Instant::now();
+        let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
+        let source = generate((network, still), (avatar, &mut self.crops), slot, index)?;
+        let network = start.elapsed();
+        self.easel.draw(avatar, patchers, avatar_frame, source, (format, slot.output_mut(index)))?;
+        Ok(StageTimes { network, composite: start.elapsed() - network })
     }
 }
 

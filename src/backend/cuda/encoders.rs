@@ -53,19 +53,24 @@ impl Tally {
     }
 
     /// Waits for `count` frames and hands them out.
-    /// Their outputs go to `outputs`, in the batch's order, the failed ones empty; the first failure is returned.
-    pub(super) fn collect(&self, count: usize, outputs: &mut Vec<PooledBuf>) -> Result<(), BackendError> {
+    /// Their outputs go to `outputs`, in the batch's order, the failed ones empty; `failed` is told of those.
+    pub(super) fn collect(
+        &self,
+        count: usize,
+        outputs: &mut Vec<PooledBuf>,
+        mut failed: impl FnMut(usize, BackendError),
+    ) {
         let mut done = lock(&self.done);
         while done.len() < count {
             done = self.more.wait(done).unwrap_or_else(PoisonError::into_inner);
         }
         done.sort_unstable_by_key(|done| done.index);
-        let mut first = Ok(());
-        for done in done.drain(..) {
-            outputs.push(done.output);
-            first = first.and(done.result);
+        for Done { index, output, result } in done.drain(..) {
+            outputs.push(output);
+            if let Err(error) = result {
+                failed(index, error);
+            }
         }
-        first
     }
 
     pub(super) fn add(&self, index: usize, output: PooledBuf, result: Result<(), BackendError>) {
@@ -254,8 +259,9 @@ mod tests {
         // Where the planes end no frame begins.
         encoders.encode([(0, planes.len() + 1), (1, 0)].into_iter().map(job));
         let mut outputs = Vec::new();
-        let failure = tally.collect(2, &mut outputs).unwrap_err();
-        assert!(matches!(failure, BackendError::EncoderPanic), "{failure}");
+        let mut failures = Vec::new();
+        tally.collect(2, &mut outputs, |index, error| failures.push((index, error)));
+        assert!(matches!(failures[..], [(0, BackendError::EncoderPanic)]), "{failures:?}");
         assert!(outputs[0].is_empty() && outputs[1].starts_with(&[0xFF, 0xD8]));
     }
 

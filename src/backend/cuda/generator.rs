@@ -274,7 +274,9 @@ impl BoundGenerator {
                 nvjpeg.encode(index, quality, slot.output_mut(index))?;
             } else if !self.has_planes(&avatar, picture, format) {
                 let (generated, to) = (self.readback.generated(index), (format, slot.output_mut(index)));
-                easel.draw_generated(&avatar, &mut self.patchers, picture, generated, to)?;
+                if let Err(error) = easel.draw_generated(&avatar, &mut self.patchers, picture, generated, to) {
+                    slot.fail_frame(index, error);
+                }
             }
         }
         let Some((planes, stride)) = self.readback.planes() else { return Ok(()) };
@@ -289,8 +291,8 @@ impl BoundGenerator {
             Some(Job { avatar, picture, format, planes, from: index * stride, output, index, tally })
         };
         encoders.encode(outputs.drain(..).enumerate().filter_map(job));
-        let drawn = tally.collect(len, &mut outputs);
+        tally.collect(len, &mut outputs, |index, error| slot.fail_frame(index, error));
         *slot.outputs_mut() = outputs;
-        drawn
+        Ok(())
     }
 }
