@@ -19,6 +19,10 @@ use crate::session::{Intake, SessionEnded};
 /// Seconds of audio that may wait; beyond that the client's sending is held back.
 const BACKLOG_SECONDS: usize = 60;
 
+/// Samples that take as much memory as an item does beside its own: its place, with what a growing queue leaves free, and its block
+/// on the heap. However short the messages are, as many of them may wait as there are such parts in the backlog.
+const ITEM_SAMPLES: usize = 32;
+
 enum Item {
     Audio(Vec<f32>),
     End,
@@ -53,6 +57,11 @@ impl Backlog {
             self.samples += samples.len();
         }
         self.items.push_back(Waiting { item, came: Instant::now() });
+    }
+
+    /// Whether the client is to be held back.
+    fn is_full(&self) -> bool {
+        self.samples >= self.most || self.items.len() >= self.most.div_ceil(ITEM_SAMPLES)
     }
 
     fn clear(&mut self) {
@@ -96,7 +105,7 @@ pub(super) async fn listen(
     while open || !backlog.items.is_empty() {
         tokio::select! {
             biased;
-            message = messages.message(), if open && backlog.samples < backlog.most => {
+            message = messages.message(), if open && !backlog.is_full() => {
                 activity.note();
                 match message?.map(|request| request.message) {
                     None => {
@@ -150,4 +159,47 @@ fn decode(bytes: &Bytes, format: PcmFormat) -> Result<Vec<f32>, RpcError> {
     let mut samples = Vec::with_capacity(bytes.len() / format.sample_bytes());
     decode_pcm(format, bytes, &mut samples).map_err(|source| RpcError::Pcm { field: "audio", source })?;
     Ok(samples)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RATE_HZ: u32 = 16_000;
+
+    /// So many of `item` are taken before the client is held back.
+    fn taken(item: impl Fn() -> Item) -> usize {
+        let mut backlog = Backlog::new(RATE_HZ);
+        // More than any bound.
+        for taken in 0..=backlog.most {
+            if backlog.is_full() {
+                return taken;
+            }
+            backlog.push(item());
+        }
+        panic!("it is never full");
+    }
+
+    #[test]
+    fn items_without_samples_and_of_one_sample_take_no_more_memory_than_a_minute_of_sound() {
+        let minute_bytes = BACKLOG_SECONDS * RATE_HZ as usize * size_of::<f32>();
+        // What allocators take for the smallest block.
+        let block_bytes = 32;
+        let bytes = |items: usize| items.next_power_of_two() * size_of::<Waiting>() + items * block_bytes;
+        assert!(bytes(taken(|| Item::End)) <= minute_bytes);
+        assert!(bytes(taken(|| Item::Audio(vec![0.0]))) <= minute_bytes);
+    }
+
+    #[test]
+    fn a_minute_of_sound_waits_in_chunks_of_any_usual_size() {
+        for ms in [5, 20, 1000] {
+            let samples = ms * RATE_HZ as usize / 1000;
+            assert_eq!(taken(|| Item::Audio(vec![0.0; samples])) * ms, BACKLOG_SECONDS * 1000, "{ms} ms");
+        }
+    }
+
+    #[test]
+    fn at_the_lowest_rate_there_is_room_for_an_item() {
+        assert!(!Backlog::new(1).is_full());
+    }
 }
