@@ -11,10 +11,12 @@ use bytes::Bytes;
 use common::relay::Relay;
 use common::server::{Setup, TestServer};
 use common::speech::speech;
-use common::talk::proto::{AudioFormat, ConverseRequest, EndUtterance, SynthesizeRequest};
+use common::talk::proto::{AudioFormat, ConverseRequest, EndUtterance, Interrupt, SynthesizeRequest};
 use common::talk::{Heard, RATE_HZ, Say, Talk, bytes_of, connect, under_way};
-use common::{TINY, daemon_options, within};
+use common::{TINY, daemon_options, eventually, within};
 use lipsyncd::rpc::{DaemonOptions, ServerOptions};
+use lipsyncd::session::SessionOptions;
+use lipsyncd::telemetry::metrics::Page;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -164,6 +166,38 @@ async fn a_slow_reader_holds_back_its_own_sound_and_nobody_elses() {
     // What hyper has of it to send keeps the call open here, so that the daemon hears nothing of its end.
     drop((slow, other));
     server.is_free_but(2).await;
+    server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_interrupt_is_answered_however_late_the_answers_are_read() {
+    let server = server(None, None).await;
+    let mut client = connect(server.address).await;
+    let mut talk = under_way(&mut client, false, None).await;
+    // The window is full, so that no answer is asked for.
+    eventually("frames wait", || server.avatar().jpeg_pool().usage().1 >= SessionOptions::LIVE_OUTBOX).await;
+    for _ in 0..40 {
+        talk.say(Say::Interrupt(Interrupt {})).await;
+    }
+    let page = || Page::new(&server.daemon).render().unwrap();
+    eventually("they are being heard", || page().contains("lipsyncd_interrupts_total 1\n")).await;
+    for answer in 0..40 {
+        let cut = loop {
+            match talk.next().await.unwrap() {
+                Heard::Frame(_) if answer == 0 => {}
+                Heard::Interrupted(cut) => break cut,
+                other => panic!("after {answer} answers: {other:?}"),
+            }
+        };
+        assert_eq!(cut.utterance, u32::from(answer > 0));
+    }
+    talk.speak(&speech(2, 3_200, RATE_HZ)).await;
+    talk.say(Say::EndUtterance(EndUtterance {})).await;
+    assert!(
+        matches!(talk.next().await.unwrap(), Heard::Frame(frame) if frame.utterance == 1),
+        "no answer is left over"
+    );
+    drop(talk);
     server.ends_clean().await;
 }
 

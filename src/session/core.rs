@@ -28,7 +28,7 @@ use crate::telemetry::{Recorder, SessionMeter, SessionState};
 /// Buffers beyond the outbox that can be in use at once: one with the reader, one per slot in flight.
 const BUFFERS_BEYOND_OUTBOX: usize = 4;
 
-/// Interrupts kept for a reader that does not read; the oldest beyond are not answered.
+/// Interrupts kept for a reader that does not read; beyond these no more are read.
 pub(super) const MAX_UNANSWERED_CUTS: usize = 16;
 
 /// Where an utterance stands.

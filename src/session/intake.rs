@@ -157,8 +157,27 @@ impl Intake {
         self.publish(0, came, Some(frames));
     }
 
+    /// Waits until the reader has met enough of the interrupts for one more to be remembered. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`SessionEnded`] when it will not.
+    pub async fn answered(&self) -> Result<(), SessionEnded> {
+        loop {
+            {
+                let state = self.core.lock();
+                if state.reader_gone || state.failure.is_some() || state.intake_gone {
+                    return Err(SessionEnded);
+                }
+                if state.cuts.len() < MAX_UNANSWERED_CUTS {
+                    return Ok(());
+                }
+            }
+            self.core.room.notified().await;
+        }
+    }
+
     /// Cuts the utterance: drops its sound, its queued work and its frames not yet taken. The reader
-    /// meets [`super::Event::Interrupted`] next.
+    /// meets [`super::Event::Interrupted`] next. Between interrupts, [`Self::answered`] keeps those that wait for the reader few.
     pub fn interrupt(&mut self) {
         let mut state = self.core.lock();
         let frames = state.utterance.frames_taken() as u64;
@@ -170,9 +189,6 @@ impl Intake {
             self.core.meter.recorder().interrupted();
         }
         let cut = Cut { utterance, frames, next_position: state.position };
-        if state.cuts.len() == MAX_UNANSWERED_CUTS {
-            state.cuts.pop_front();
-        }
         state.cuts.push_back(cut);
         self.core.prepare_closing(&mut state);
         self.core.forget(&mut state);

@@ -151,6 +151,7 @@ impl FrameReader {
             return Step::Failed(error);
         }
         if let Some(cut) = state.cuts.pop_front() {
+            self.core.room.notify_one();
             return Step::Event(Event::Interrupted(cut));
         }
         let is_full = state.utterance.is_full();

@@ -129,6 +129,10 @@ pub(super) async fn listen(
                         speaking = false;
                         backlog.clear();
                         intake.interrupt();
+                        // Nothing waits to be fed meanwhile.
+                        if let Err(SessionEnded) = intake.answered().await {
+                            return Ok(());
+                        }
                     }
                     Some(Some(In::Start(_))) => {
                         return Err(RpcError::Order("`start` may come only once, as the first message").into());
