@@ -11,7 +11,7 @@ use super::policy::{self, BatchKey, Decision, Limits, Situation, Waiting};
 use super::turns::Turns;
 use super::work::{Work, WorkKind};
 use crate::avatar::LoadedAvatar;
-use crate::session::SessionCore;
+use crate::session::{Pace, SessionCore};
 use crate::telemetry::{DeviceRecorder, Recorder};
 
 mod extract;
@@ -39,8 +39,8 @@ struct State {
     /// In order of arrival.
     work: Vec<Work>,
     reserved: usize,
-    live_open: usize,
-    whole_open: usize,
+    /// Sessions by whether their frames are due, and whether nobody sees them.
+    open: [[usize; 2]; 2],
     in_flight: usize,
     /// Batches that have left.
     batches: u64,
@@ -53,6 +53,12 @@ struct State {
     ranked: Vec<(usize, Waiting)>,
 }
 
+impl State {
+    fn open_of(&mut self, pace: Pace) -> &mut usize {
+        &mut self.open[usize::from(pace.budget().is_some())][usize::from(pace.is_unseen())]
+    }
+}
+
 impl WorkQueue {
     /// An empty queue for `lanes` lanes that forms batches within `limits`, whose sessions are recorded in `recorder`.
     #[must_use]
@@ -60,8 +66,7 @@ impl WorkQueue {
         let state = State {
             work: Vec::new(),
             reserved: 0,
-            live_open: 0,
-            whole_open: 0,
+            open: [[0; 2]; 2],
             in_flight: 0,
             batches: 0,
             last_whole: Instant::now(),
@@ -135,12 +140,11 @@ impl WorkQueue {
         &self.device
     }
 
-    /// Makes room for a session's work, so that queueing never allocates, and notes whether it is live.
-    pub(crate) fn reserve(&self, items: usize, live: bool) {
+    /// Makes room for a session's work, so that queueing never allocates, and counts it as open.
+    pub(crate) fn reserve(&self, items: usize, pace: Pace) {
         let mut state = self.lock();
         state.reserved += items;
-        state.live_open += usize::from(live);
-        state.whole_open += usize::from(!live);
+        *state.open_of(pace) += 1;
         let missing = state.reserved.saturating_sub(state.work.len());
         state.work.reserve(missing);
         let missing = state.reserved.saturating_sub(state.ranked.len());
@@ -148,11 +152,10 @@ impl WorkQueue {
     }
 
     /// Gives back what [`Self::reserve`] took.
-    pub(crate) fn release(&self, items: usize, live: bool) {
+    pub(crate) fn release(&self, items: usize, pace: Pace) {
         let mut state = self.lock();
         state.reserved -= items;
-        state.live_open -= usize::from(live);
-        state.whole_open -= usize::from(!live);
+        *state.open_of(pace) -= 1;
     }
 
     /// Queues work, oldest first.
@@ -199,7 +202,7 @@ impl WorkQueue {
             let situation = Situation {
                 now,
                 in_flight: state.in_flight,
-                live_open: state.live_open > 0,
+                live_open: state.open[1] != [0; 2],
                 last_whole: state.last_whole,
             };
             let waiting = state.work.iter().map(Work::waiting);
@@ -259,11 +262,11 @@ impl WorkQueue {
         (windows, state.work.len() - windows)
     }
 
-    /// Live sessions open now, and the others.
+    /// Live sessions open now, and the others; without those that nobody sees.
     #[must_use]
     pub fn open_sessions(&self) -> (usize, usize) {
-        let state = self.lock();
-        (state.live_open, state.whole_open)
+        let [[whole, _], [live, _]] = self.lock().open;
+        (live, whole)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -125,7 +125,7 @@ impl SessionCore {
         let limits = Limits { outbox_frames: options.outbox_frames, block_mel_frames };
         let windows = Utterance::<Picture>::feature_capacity(avatar.context(), options.outbox_frames);
         let reserved_items = windows + options.outbox_frames + closing_frames;
-        queue.reserve(reserved_items, is_live(options.pace));
+        queue.reserve(reserved_items, options.pace);
         queue.turns().reserve();
         let unseen = options.pace.is_unseen();
         if !unseen {
@@ -271,7 +271,7 @@ impl SessionCore {
 
 impl Drop for SessionCore {
     fn drop(&mut self) {
-        self.queue.release(self.reserved_items, is_live(self.options.pace));
+        self.queue.release(self.reserved_items, self.options.pace);
         self.queue.turns().release(&self.speaker);
         if !self.is_unseen() {
             self.avatar.session_closed();
