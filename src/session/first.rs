@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 /// The way of an utterance's first frame, one part after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FirstFrameTimes {
-    /// From the first sample until the sound that the frame depends on was there.
+    /// From the first sample, as it entered the session, until the sound that the frame depends on was there.
     pub look_ahead: Duration,
     /// In queues: its last window's and its own, and with idle frames until it had its turn.
     pub queue: Duration,
@@ -30,7 +30,7 @@ pub(super) struct FirstFrame {
 }
 
 impl FirstFrame {
-    /// The utterance's first sample has come.
+    /// The utterance's first sample enters the session.
     pub(super) fn begin(&mut self, now: Instant) {
         *self = Self { begun: Some(now), ..Self::default() };
     }

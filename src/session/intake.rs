@@ -213,7 +213,8 @@ impl Intake {
         let mut state = self.core.lock();
         if state.phase == Phase::Idle {
             self.core.set_phase(&mut state, Phase::Speaking);
-            state.first.begin(came);
+            // Not when it `came`: while the utterance before is still shown, it waits for that and not for us.
+            state.first.begin(Instant::now());
             self.core.reset(&mut state);
         }
         state.samples += samples as u64;

@@ -79,7 +79,7 @@ impl Recorder {
         self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// The first frame of an utterance was handed over, `elapsed` after its first sample came.
+    /// The first frame of an utterance was handed over, `elapsed` after its first sample entered the session.
     pub fn first_frame(&self, elapsed: Duration) {
         self.first_frame.observe(elapsed);
     }

@@ -16,7 +16,7 @@ use crate::avatar::AvatarId;
 pub struct SessionMeter {
     recorder: Arc<Recorder>,
     state: AtomicUsize,
-    /// When the utterance's first sample came.
+    /// When the utterance's first sample entered the session.
     begun_ns: AtomicU64,
 }
 
