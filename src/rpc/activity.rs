@@ -4,9 +4,10 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tonic::Status;
 
+use super::deadline::reached;
 use super::status::RpcError;
 
 /// When something last happened in a call. Clones share it.
@@ -51,7 +52,7 @@ impl Bounds {
                 return RpcError::Idle { seconds: idle.as_secs() };
             }
             match [self.deadline, idle_at.map(|(at, _)| at)].into_iter().flatten().min() {
-                Some(at) => sleep_until(at).await,
+                Some(at) => reached(at.into()).await,
                 None => std::future::pending().await,
             }
         }

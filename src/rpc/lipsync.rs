@@ -1,13 +1,14 @@
 //! `lipsync.v1.LipSync`.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tonic::{Request, Response, Status, Streaming};
 
 use super::backgrounds::{BackgroundStream, get_avatar_frames};
 use super::converse::{ConverseStream, converse};
 use super::daemon::Daemon;
+use super::deadline::Deadline;
 use super::frames::number;
 use super::proto::lipsync::lip_sync_server::LipSync;
 use super::proto::lipsync::{
@@ -123,24 +124,8 @@ pub(super) fn call_info<T>(kind: CallKind, request: &Request<T>) -> CallInfo {
         kind,
         request_id: id.filter(|id| id.len() <= MAX_REQUEST_ID).map(str::to_owned),
         peer: request.remote_addr().map(|peer| peer.ip()),
-        deadline: deadline(request.metadata().get("grpc-timeout").and_then(|text| text.to_str().ok())),
+        deadline: request.extensions().get().map(|Deadline(at)| *at),
     }
-}
-
-/// When a call with the header `grpc-timeout: text` ends: up to eight digits and a unit (gRPC over HTTP/2, "Requests").
-fn deadline(text: Option<&str>) -> Option<Instant> {
-    let (digits, unit) = text?.split_at_checked(text?.len().checked_sub(1)?)?;
-    let count: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
-    let time = match unit {
-        "H" => Duration::from_secs(count * 3600),
-        "M" => Duration::from_secs(count * 60),
-        "S" => Duration::from_secs(count),
-        "m" => Duration::from_millis(count),
-        "u" => Duration::from_micros(count),
-        "n" => Duration::from_nanos(count),
-        _ => return None,
-    };
-    Instant::now().checked_add(time)
 }
 
 fn parse_id(id: &str) -> Result<AvatarId, RpcError> {
@@ -219,24 +204,4 @@ fn device_stats(daemon: &Daemon) -> Vec<DeviceStats> {
         }
     };
     daemon.fleet().named().map(of).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn deadlines_are_read_in_every_unit_and_nonsense_is_none() {
-        let left = |text| deadline(Some(text)).map(|at| at.saturating_duration_since(Instant::now()).as_secs_f64());
-        for (text, seconds) in
-            [("2H", 7200.0), ("3M", 180.0), ("5S", 5.0), ("7000m", 7.0), ("9000000u", 9.0), ("4000000n", 0.004)]
-        {
-            assert!(left(text).is_some_and(|left| left <= seconds && left > seconds - 1.0), "{text}");
-        }
-        for nonsense in ["", "S", "1", "1x", "-1S", "123456789S", "1.5S", "S1", "ö"] {
-            assert_eq!(deadline(Some(nonsense)), None, "{nonsense}");
-        }
-        assert_eq!(deadline(None), None);
-        assert!(deadline(Some("99999999H")).is_some(), "eleven thousand years are a deadline");
-    }
 }

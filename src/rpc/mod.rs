@@ -12,6 +12,7 @@
 //! | `synthesize` | whole audio in, a stream of frames out |
 //! | `converse` | live audio in, live frames out |
 //! | `monolithic` | `monolithic.MonolithicService`, as existing clients know it |
+//! | `deadline`, `activity`, `lease` | how long a call may last, before its answer, within it, and unread |
 //! | [`client`] | the other end, for `synth --server` and `bench` |
 //! | [`server`], `linger` | the listening server, from start to drained, and its connections to their end |
 //!
@@ -27,6 +28,7 @@ mod activity;
 mod backgrounds;
 mod converse;
 mod frame_codec;
+mod deadline;
 mod frames;
 mod lease;
 mod linger;

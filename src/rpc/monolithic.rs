@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
 use super::daemon::{Admitted, Daemon};
+use super::deadline::passed;
 use super::lipsync::{blocking, call_info};
 use super::proto::monolithic::monolithic_service_server::MonolithicService;
 use super::proto::monolithic::{
@@ -43,7 +44,12 @@ impl MonolithicService for Monolithic {
     ) -> Result<Response<CompositeBatchResponse>, Status> {
         let start = Instant::now();
         let info = call_info(CallKind::Monolithic, &request);
-        let mut response = infer(&self.daemon, &info, request.into_inner()).await.unwrap_or_else(|error| {
+        let inferred = infer(&self.daemon, &info, request.into_inner()).await;
+        // The one failure that clients know by its status: which end sees it first is chance.
+        if matches!(inferred, Err(RpcError::Deadline)) {
+            return Err(RpcError::Deadline.into());
+        }
+        let mut response = inferred.unwrap_or_else(|error| {
             self.daemon.refused(&error);
             let error = error.sentence();
             CompositeBatchResponse { success: false, error, gpu_id: NO_GPU, ..CompositeBatchResponse::default() }
@@ -94,9 +100,7 @@ impl MonolithicService for Monolithic {
     ) -> Result<Response<UnloadModelResponse>, Status> {
         let id: AvatarId = match request.get_ref().model_id.parse().map_err(RpcError::from) {
             Ok(id) => id,
-            Err(error) => {
-                return Ok(Response::new(UnloadModelResponse { success: false, error: error.sentence() }));
-            }
+            Err(error) => return Ok(Response::new(UnloadModelResponse { success: false, error: error.sentence() })),
         };
         let registry = Arc::clone(self.daemon.registry());
         let name = id.to_string();
@@ -174,7 +178,15 @@ async fn infer(
     let _speech = AbortOnDrop(tokio::spawn(speak(intake, pcm)));
     let mut frames = Vec::with_capacity(batch);
     while frames.len() < batch {
-        match reader.next().await {
+        let event = tokio::select! {
+            biased;
+            event = reader.next() => event,
+            () = passed(info.deadline) => {
+                call.record.ends(CallEnd::Timeout);
+                return Err(RpcError::Deadline);
+            }
+        };
+        match event {
             Some(Ok(Event::Frame(frame))) => frames.push(Bytes::from_owner(frame.data)),
             Some(Ok(Event::UtteranceDone { .. } | Event::Interrupted(_))) | None => break,
             Some(Err(error)) => {

@@ -16,6 +16,7 @@ use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use super::daemon::Daemon;
+use super::deadline::Timely;
 use super::linger::Lingering;
 use super::lipsync::LipSyncService;
 use super::monolithic::Monolithic;
@@ -94,8 +95,8 @@ pub async fn run(
         .add_service(reflection().build_v1()?)
         // Older clients, Python's among them, still ask by this name.
         .add_service(reflection().build_v1alpha()?)
-        .add_service(Uncopied::new(lipsync, most))
-        .add_service(monolithic)
+        .add_service(Timely(Uncopied::new(lipsync, most)))
+        .add_service(Timely(monolithic))
         .serve_with_incoming_shutdown(connections, async {
             // A dropped sender also means that it is time to end.
             let _ = stopped.await;

@@ -1,7 +1,7 @@
 //! A real backend under the name and with the memory of a GPU: for what a daemon with several devices decides.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
 use lipsyncd::avatar::Bundle;
 use lipsyncd::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, ModelId, Models};
@@ -17,6 +17,30 @@ pub struct NamedGpu {
     avatar_bytes: u64,
     lane_bytes: u64,
     memory: Arc<Memory>,
+    gate: Arc<Gate>,
+}
+
+/// What batches pass on their way out.
+#[derive(Default)]
+struct Gate {
+    shut: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        drop(self.opened.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
+    }
+}
+
+/// Keeps the gate shut.
+pub struct Held(Arc<Gate>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        *self.0.shut.lock().unwrap() = false;
+        self.0.opened.notify_all();
+    }
 }
 
 struct Memory {
@@ -52,7 +76,14 @@ impl NamedGpu {
         (avatar_bytes, lane_bytes): (u64, u64),
     ) -> Arc<Self> {
         let memory = Memory { total_bytes, used_bytes: AtomicU64::new(0), generators: Mutex::default() };
-        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory: Arc::new(memory) })
+        let (memory, gate) = (Arc::new(memory), Arc::default());
+        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory, gate })
+    }
+
+    /// No batch is completed while the answer is held.
+    pub fn hold(&self) -> Held {
+        *self.gate.shut.lock().unwrap() = true;
+        Held(Arc::clone(&self.gate))
     }
 }
 
@@ -82,13 +113,15 @@ impl Backend for NamedGpu {
 
     fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {
         let (inner, memory) = (self.inner.open_lane(shape)?, Arc::clone(&self.memory));
-        Ok(Box::new(NamedLane { inner, memory, bytes: self.lane_bytes, met: Vec::new(), refused: None }))
+        let gate = Arc::clone(&self.gate);
+        Ok(Box::new(NamedLane { inner, memory, gate, bytes: self.lane_bytes, met: Vec::new(), refused: None }))
     }
 }
 
 struct NamedLane {
     inner: Box<dyn Lane>,
     memory: Arc<Memory>,
+    gate: Arc<Gate>,
     bytes: u64,
     met: Vec<ModelId>,
     refused: Option<BackendError>,
@@ -114,6 +147,7 @@ impl Lane for NamedLane {
     }
 
     fn complete(&mut self, slot: Slot<InFlight>) -> Slot<Ready> {
+        self.gate.pass();
         match self.refused.take() {
             Some(error) => slot.land(Err::<StageTimes, _>(error)),
             None => self.inner.complete(slot),
