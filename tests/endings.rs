@@ -5,13 +5,16 @@
 mod common;
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use common::relay::Relay;
 use common::server::{Setup, TestServer};
 use common::speech::speech;
-use common::talk::proto::{AudioFormat, ConverseRequest, EndUtterance, Interrupt, SynthesizeRequest};
+use common::talk::proto::{
+    AudioFormat, ConverseRequest, EndUtterance, GetAvatarFramesRequest, Interrupt, SynthesizeRequest,
+};
 use common::talk::{Heard, RATE_HZ, Say, Talk, bytes_of, connect, under_way};
 use common::{TINY, daemon_options, eventually, within};
 use lipsyncd::rpc::{DaemonOptions, ServerOptions};
@@ -21,7 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Code;
+use tonic::{Code, Request};
 
 async fn server(idle: Option<Duration>, keepalive: Option<Duration>) -> TestServer {
     let setup = Setup::new(DaemonOptions { idle, ..daemon_options(100) });
@@ -198,6 +201,31 @@ async fn every_interrupt_is_answered_however_late_the_answers_are_read() {
         "no answer is left over"
     );
     drop(talk);
+    server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backgrounds_that_are_not_read_let_go_of_their_avatar() {
+    let server = server(Some(Duration::from_millis(1200)), None).await;
+    let mut client = connect(server.address).await;
+    for (timeout, why) in [("1H", "not been read"), ("700m", "deadline")] {
+        let message = GetAvatarFramesRequest { avatar_id: TINY.to_owned(), jpeg_quality: 100, ..Default::default() };
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
+        let mut unread = within(client.get_avatar_frames(request)).await.unwrap().into_inner();
+        let avatar = Arc::downgrade(&server.avatar());
+        assert!(server.daemon.registry().unload(&TINY.parse().unwrap()));
+        eventually("nobody holds the avatar", || avatar.upgrade().is_none()).await;
+        let status = loop {
+            match within(unread.message()).await {
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("it ended as if it were whole"),
+                Err(status) => break status,
+            }
+        };
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+        assert!(status.message().contains(why), "{status}");
+    }
     server.ends_clean().await;
 }
 

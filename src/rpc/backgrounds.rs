@@ -7,19 +7,23 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tonic::Status;
 
+use super::activity::Bounds;
 use super::daemon::Daemon;
 use super::frames::number;
+use super::lease::Leased;
 use super::lipsync::blocking;
 use super::proto::lipsync::get_avatar_frames_response::Item;
 use super::proto::lipsync::{AvatarFrame, Backgrounds, GetAvatarFramesRequest, GetAvatarFramesResponse};
 use super::status::RpcError;
 use crate::avatar::{FrameOrder, LoadedAvatar};
 use crate::picture::Quality;
+use crate::telemetry::Overdue;
 
 pub(super) type BackgroundStream = Pin<Box<dyn Stream<Item = Result<GetAvatarFramesResponse, Status>> + Send>>;
 
 pub(super) async fn get_avatar_frames(
     daemon: &Arc<Daemon>,
+    bounds: Bounds,
     request: GetAvatarFramesRequest,
 ) -> Result<BackgroundStream, RpcError> {
     let quality = daemon.quality(request.jpeg_quality)?;
@@ -40,7 +44,9 @@ pub(super) async fn get_avatar_frames(
     let count = if not_modified { 0 } else { avatar.frame_count() };
     // Made one by one, as the client takes them: a thousand frames never lie in memory at once.
     let frames = stream::iter(0..count).then(move |index| frame(Arc::clone(&avatar), index, quality));
-    Ok(Box::pin(stream::once(async { Ok(first) }).chain(frames)))
+    let answers = stream::once(async { Ok(first) }).chain(frames);
+    // It has no session, and so no record that would be told.
+    Ok(Box::pin(Leased::new(answers, bounds, Overdue::default())))
 }
 
 async fn frame(avatar: Arc<LoadedAvatar>, index: usize, quality: Quality) -> Result<GetAvatarFramesResponse, Status> {

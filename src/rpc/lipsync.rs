@@ -53,7 +53,8 @@ impl LipSync for LipSyncService {
         &self,
         request: Request<GetAvatarFramesRequest>,
     ) -> Result<Response<BackgroundStream>, Status> {
-        Ok(Response::new(get_avatar_frames(&self.daemon, request.into_inner()).await?))
+        let bounds = self.daemon.bounds(&call_info(CallKind::Whole, &request));
+        Ok(Response::new(get_avatar_frames(&self.daemon, bounds, request.into_inner()).await?))
     }
 
     async fn list_avatars(
