@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args as ClapArgs;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use super::devices::Wanted;
 use super::{CommandError, watch};
@@ -29,6 +30,9 @@ const SPARE_THREAD: Duration = Duration::from_secs(1);
 
 /// What clients get to hear that their sessions have ended, when a device is lost.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What work that cannot be stopped, such as the loading of an avatar, gets to end when everything else has.
+const LAST_WORK: Duration = Duration::from_secs(1);
 
 /// What `lipsyncd serve` takes.
 #[derive(Debug, ClapArgs)]
@@ -52,6 +56,13 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     };
     let result = runtime.block_on(serve(config));
     traces.flush();
+    let begun = Instant::now();
+    runtime.shutdown_timeout(LAST_WORK);
+    if result.is_ok() && begun.elapsed() >= LAST_WORK {
+        tracing::warn!("an avatar that was still being loaded was left as it was");
+        // Its thread still runs, and must find nothing of the process taken down.
+        leave(0);
+    }
     result
 }
 
@@ -169,14 +180,26 @@ async fn open_metrics(address: Option<SocketAddr>, daemon: &Arc<Daemon>) -> Resu
     Ok(Some(port))
 }
 
-/// Completes at SIGTERM (systemd, Kubernetes) or SIGINT (a person).
+/// Completes at SIGTERM (systemd, Kubernetes) or SIGINT (a person); a second one ends the process where it stands.
 fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+    let (ask, asked) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        };
+        next().await;
+        // Whoever is not there to hear it is ending already.
+        let _ = ask.send(());
+        next().await;
+        tracing::warn!("asked to end a second time: ending at once");
+        leave(1);
+    });
+    Ok(async {
+        let _ = asked.await;
     })
 }

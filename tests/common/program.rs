@@ -92,9 +92,19 @@ impl Program {
         Holding { resident_kib: number("VmRSS:"), threads: number("Threads:"), descriptors }
     }
 
+    /// Asks it to end.
+    pub fn ask_to_end(&self) {
+        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Its exit code, if it has ended.
+    pub fn ended(&mut self) -> Option<Option<i32>> {
+        self.child.try_wait().unwrap().map(|status| status.code())
+    }
+
     /// Asks it to end; gives its exit code.
     pub fn stop(&mut self) -> Option<i32> {
-        assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
+        self.ask_to_end();
         self.child.wait().unwrap().code()
     }
 }
