@@ -28,9 +28,6 @@ const ON_DEMAND_TEMPLATE_BYTES: usize = 256 << 20;
 /// How long a thread that has nothing to do waits for more: those for files, and those that step in while a session is made.
 const SPARE_THREAD: Duration = Duration::from_secs(1);
 
-/// What clients get to hear that their sessions have ended, when a device is lost.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
 /// What work that cannot be stopped, such as the loading of an avatar, gets to end when everything else has.
 const LAST_WORK: Duration = Duration::from_secs(1);
 
@@ -123,13 +120,9 @@ async fn serve(config: Config) -> Result<(), CommandError> {
             watch::stopping(&notifier, drain);
         }
     };
-    let broken = async {
-        daemon.fleet().broken().await;
-        tokio::time::sleep(LAST_WORDS).await;
-    };
     tokio::select! {
         result = rpc::run(Arc::clone(&daemon), listener, server, shutdown) => result.map_err(CommandError::failed)?,
-        () = broken => {}
+        () = rpc::lost(daemon.fleet(), drain) => {}
     }
     if daemon.fleet().is_broken() {
         tracing::error!(

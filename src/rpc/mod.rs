@@ -15,6 +15,7 @@
 //! | `deadline`, `activity`, `lease` | how long a call may last, before its answer, within it, and unread |
 //! | [`client`] | the other end, for `synth --server` and `bench` |
 //! | [`server`], `linger` | the listening server, from start to drained, and its connections to their end |
+//! | `lost` | when it ends after the loss of a device |
 //!
 //! The generated types stay inside this module.
 
@@ -27,12 +28,13 @@ pub mod status;
 mod activity;
 mod backgrounds;
 mod converse;
-mod frame_codec;
 mod deadline;
+mod frame_codec;
 mod frames;
 mod lease;
 mod linger;
 mod lipsync;
+mod lost;
 mod monolithic;
 mod synthesize;
 mod uncopied;
@@ -40,6 +42,7 @@ mod uncopied;
 pub use daemon::{Daemon, DaemonOptions};
 pub use doors::DoorOptions;
 pub use frame_codec::FrameCodec;
+pub use lost::{LAST_WORDS, lost};
 pub use server::{ServerError, ServerOptions, run};
 
 /// The generated messages and services.

@@ -17,8 +17,11 @@ pub struct NamedGpu {
     avatar_bytes: u64,
     lane_bytes: u64,
     memory: Arc<Memory>,
+    hooks: Mutex<Vec<LostHook>>,
     gate: Arc<Gate>,
 }
+
+type LostHook = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What batches pass on their way out.
 #[derive(Default)]
@@ -76,8 +79,13 @@ impl NamedGpu {
         (avatar_bytes, lane_bytes): (u64, u64),
     ) -> Arc<Self> {
         let memory = Memory { total_bytes, used_bytes: AtomicU64::new(0), generators: Mutex::default() };
-        let (memory, gate) = (Arc::new(memory), Arc::default());
-        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory, gate })
+        let (memory, hooks, gate) = (Arc::new(memory), Mutex::default(), Arc::default());
+        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory, hooks, gate })
+    }
+
+    /// Tells whoever wants to know that this GPU is lost, as a driver would at the next call.
+    pub fn lose(&self) {
+        self.hooks.lock().unwrap().iter().for_each(|told| told("it was taken away"));
     }
 
     /// No batch is completed while the answer is held.
@@ -96,6 +104,10 @@ impl Backend for NamedGpu {
         let Memory { total_bytes, used_bytes, .. } = &*self.memory;
         let used_bytes = used_bytes.load(Ordering::Relaxed);
         Some(DeviceMemory { free_bytes: total_bytes - used_bytes, total_bytes: *total_bytes })
+    }
+
+    fn on_lost(&self, hook: LostHook) {
+        self.hooks.lock().unwrap().push(hook);
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
