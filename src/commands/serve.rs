@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let begun = Instant::now();
     runtime.shutdown_timeout(LAST_WORK);
     if result.is_ok() && begun.elapsed() >= LAST_WORK {
-        tracing::warn!("an avatar that was still being loaded was left as it was");
+        tracing::warn!("ended with work still running, such as the loading of an avatar");
         // Its thread still runs, and must find nothing of the process taken down.
         leave(0);
     }
