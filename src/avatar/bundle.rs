@@ -31,6 +31,8 @@ pub struct Bundle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network<S> {
     pub path: PathBuf,
+    /// Files beside it that hold weights of it.
+    pub weights: Vec<PathBuf>,
     /// Which input is what.
     pub shape: S,
     /// Version of the standard operator set, when the file says it.

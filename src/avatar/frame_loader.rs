@@ -10,7 +10,7 @@ use super::frame_store::{FrameStoreError, Pictures, TemplateOptions};
 use crate::picture::template::{
     ContentDigest, Job, Loaded, Source, TemplatePlan, content_digest, is_cached, load_or_build,
 };
-use crate::picture::{GeneratorGeometry, Image, Rect, cut_crop, decode_file, pack};
+use crate::picture::{DecodeError, GeneratorGeometry, Image, Rect, cut_crop, decode_bytes, decode_file, pack};
 
 /// Frames whose bytes decide on the restart interval.
 const SAMPLES: usize = 3;
@@ -26,35 +26,36 @@ pub(super) struct Loader<'a> {
 impl Loader<'_> {
     /// Every picture and crop, decoded.
     pub fn pixels(&self, progress: &(dyn Fn(usize) + Sync)) -> Result<(Pictures, Vec<Image>), FrameStoreError> {
-        let loaded = self.each(|index| self.picture_and_crop(index), progress)?;
+        let loaded = self.each(|index| self.picture_and_crop(index, None), progress)?;
         let (images, crops) = loaded.into_iter().unzip();
         Ok((Pictures::Pixels(images), crops))
     }
 
     /// What is wrong with the pictures, in their order.
     pub fn faults(&self, progress: &(dyn Fn(usize) + Sync)) -> Vec<FrameStoreError> {
-        match self.each(|index| Ok(self.picture_and_crop(index).err()), progress) {
+        match self.each(|index| Ok(self.picture_and_crop(index, None).err()), progress) {
             Ok(faults) => faults.into_iter().flatten().collect(),
             Err(error) => vec![error],
         }
     }
 
-    /// Templates of every picture, with their packed crops beside them; none where splicing does not pay. What the cache has is not
-    /// decoded.
+    /// Templates of every picture, with their packed crops beside them, and what the files were; none where splicing does not pay. What the
+    /// cache has is not decoded.
     pub fn templates(
         &self,
         options: &TemplateOptions,
         progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Option<Pictures>, FrameStoreError> {
+    ) -> Result<Option<(Pictures, Vec<ContentDigest>)>, FrameStoreError> {
         let candidates = TemplatePlan::candidates(self.size_px, self.boxes, options.quality);
         if candidates.is_empty() {
             return Ok(None);
         }
-        let contents = self.each(|index| self.digest(index), &|_| {})?;
+        let files = self.each(|index| self.digest(index), &|_| {})?;
+        let contents: Vec<ContentDigest> = files.iter().map(|file| self.with_crop(file)).collect();
         let cache_dir = options.cache_dir.as_deref();
-        let Some(plan) = self.plan(candidates, &contents, cache_dir)? else { return Ok(None) };
+        let Some(plan) = self.plan(candidates, (&files, &contents), cache_dir)? else { return Ok(None) };
         let frame = |index: usize| {
-            let (image, crop) = self.picture_and_crop(index)?;
+            let (image, crop) = self.picture_and_crop(index, Some(&files[index]))?;
             let beside = pack(crop.data(), crop.width_px())?;
             Ok(Source { image, beside })
         };
@@ -63,14 +64,15 @@ impl Loader<'_> {
         if let Some(problem) = cache_problem {
             tracing::warn!("template cache: {}", crate::chain::sentence(&problem));
         }
-        Ok(Some(Pictures::Templates { set: Box::new(set), on_demand: Arc::clone(&options.on_demand) }))
+        let pictures = Pictures::Templates { set: Box::new(set), on_demand: Arc::clone(&options.on_demand) };
+        Ok(Some((pictures, files)))
     }
 
     /// The plan the cache has, or else the one that suits these frames.
     fn plan(
         &self,
         candidates: Vec<TemplatePlan>,
-        contents: &[ContentDigest],
+        (files, contents): (&[ContentDigest], &[ContentDigest]),
         cache_dir: Option<&Path>,
     ) -> Result<Option<TemplatePlan>, FrameStoreError> {
         let cached = |plan: &&TemplatePlan| cache_dir.is_some_and(|dir| is_cached(plan, contents, dir));
@@ -80,7 +82,7 @@ impl Loader<'_> {
         let count = contents.len();
         let mut samples: Vec<usize> = (0..SAMPLES).map(|part| part * count / SAMPLES).collect();
         samples.dedup();
-        let samples = samples.into_iter().map(|index| Ok(self.picture_and_crop(index)?.0));
+        let samples = samples.into_iter().map(|index| Ok(self.picture_and_crop(index, Some(&files[index]))?.0));
         let samples = samples.collect::<Result<Vec<_>, FrameStoreError>>()?;
         Ok(TemplatePlan::within_growth(candidates, &samples)?)
     }
@@ -126,16 +128,28 @@ impl Loader<'_> {
     fn digest(&self, index: usize) -> Result<ContentDigest, FrameStoreError> {
         let path: &Path = &self.bundle.frames[index];
         let file = std::fs::read(path).map_err(|source| FrameStoreError::Read { path: path.to_owned(), source })?;
-        // The crop lies beside the template, so what shapes it is content, too.
-        let mut content = content_digest(&file).to_vec();
-        content.extend_from_slice(&(self.geometry.crop_side_px() as u64).to_le_bytes());
-        content.push(self.geometry.interpolation() as u8);
-        Ok(content_digest(&content))
+        Ok(content_digest(&file))
     }
 
-    fn picture_and_crop(&self, index: usize) -> Result<(Image, Image), FrameStoreError> {
+    /// The crop lies beside the template, so what shapes it is content, too.
+    fn with_crop(&self, file: &ContentDigest) -> ContentDigest {
+        let mut content = file.to_vec();
+        content.extend_from_slice(&(self.geometry.crop_side_px() as u64).to_le_bytes());
+        content.push(self.geometry.interpolation() as u8);
+        content_digest(&content)
+    }
+
+    /// Frame `index` decoded and cut, if its file still has the `content` it had, where that is known.
+    fn picture_and_crop(
+        &self,
+        index: usize,
+        content: Option<&ContentDigest>,
+    ) -> Result<(Image, Image), FrameStoreError> {
         let path = &self.bundle.frames[index];
-        let picture = decode_file(path)?;
+        let picture = match content {
+            Some(content) => decode_unchanged(path, content)?,
+            None => decode_file(path)?,
+        };
         let got = (picture.width_px(), picture.height_px());
         if got != self.size_px {
             return Err(FrameStoreError::Size { path: path.clone(), got, expected: self.size_px });
@@ -144,6 +158,18 @@ impl Loader<'_> {
             .map_err(|source| FrameStoreError::Crop { path: path.clone(), index, source })?;
         Ok((picture, crop))
     }
+}
+
+/// The picture at `path`, if the file has this `content`.
+///
+/// # Errors
+/// [`DecodeError::Changed`] if it has not, and those of [`decode_file`].
+pub(super) fn decode_unchanged(path: &Path, content: &ContentDigest) -> Result<Image, DecodeError> {
+    let file = std::fs::read(path).map_err(|source| DecodeError::Read { path: path.into(), source })?;
+    if content_digest(&file) != *content {
+        return Err(DecodeError::Changed { path: path.into() });
+    }
+    decode_bytes(&file).map_err(|source| DecodeError::File { path: path.into(), source: Box::new(source) })
 }
 
 fn threads() -> NonZero<usize> {

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::frame_loader::Loader;
+use super::frame_loader::{Loader, decode_unchanged};
 use super::{Bundle, FaceBox};
-use crate::picture::template::{BuildError, OnDemandTemplates, TemplatePlan, TemplateSet};
+use crate::picture::template::{BuildError, ContentDigest, OnDemandTemplates, TemplatePlan, TemplateSet};
 use crate::picture::{
     CropError, DecodeError, GeneratorGeometry, Image, JpegEncoder, JpegError, PackError, Quality, Rect, Unpacker,
-    decode_file,
 };
 
 /// Why a frame cannot be used.
@@ -97,6 +96,8 @@ pub struct FrameStore {
     crops: Vec<Image>,
     boxes: Vec<Rect>,
     paths: Vec<PathBuf>,
+    /// Of the files as they were read; none where the pictures are kept as pixels.
+    contents: Vec<ContentDigest>,
     size_px: (usize, usize),
     crop_side_px: usize,
 }
@@ -120,12 +121,12 @@ impl FrameStore {
             Keep::Pixels => None,
             Keep::Templates(options) => loader.templates(options, progress)?,
         };
-        let (pictures, crops) = match templates {
-            None => loader.pixels(progress)?,
-            Some(pictures) => (pictures, Vec::new()),
+        let (pictures, crops, contents) = match templates {
+            None => loader.pixels(progress).map(|(pictures, crops)| (pictures, crops, Vec::new()))?,
+            Some((pictures, contents)) => (pictures, Vec::new(), contents),
         };
         let crop_side_px = geometry.crop_side_px();
-        Ok(Self { pictures, crops, boxes, paths: bundle.frames.clone(), size_px, crop_side_px })
+        Ok(Self { pictures, crops, boxes, paths: bundle.frames.clone(), contents, size_px, crop_side_px })
     }
 
     /// What is wrong with the pictures of `bundle`, each decoded and cut, none kept.
@@ -166,11 +167,11 @@ impl FrameStore {
     /// The pixels of picture `index`; kept as a template, it is decoded from its file again.
     ///
     /// # Errors
-    /// [`DecodeError`] when the file has changed since it was loaded.
+    /// [`DecodeError`], [`DecodeError::Changed`] when the file has changed since it was loaded.
     pub fn pixels(&self, index: usize) -> Result<Cow<'_, Image>, DecodeError> {
         match &self.pictures {
             Pictures::Pixels(images) => Ok(Cow::Borrowed(&images[index])),
-            Pictures::Templates { .. } => Ok(Cow::Owned(decode_file(&self.paths[index])?)),
+            Pictures::Templates { .. } => Ok(Cow::Owned(decode_unchanged(&self.paths[index], &self.contents[index])?)),
         }
     }
 

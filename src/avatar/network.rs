@@ -22,9 +22,11 @@ pub(super) fn load_network<S>(
         .ok()?;
     let graph =
         read_graph(&path).map_err(|error| faults.push(Fault::new(file, "", error.to_string(), error.fix()))).ok()?;
+    let mut weights = Vec::new();
     for data in &graph.external {
-        if let Err(fault) = check_external(root, &path, file, data) {
-            faults.push(fault);
+        match check_external(root, &path, file, data) {
+            Ok(file) => weights.push(file),
+            Err(fault) => faults.push(fault),
         }
     }
     let shape = match recognise(&graph)? {
@@ -34,11 +36,11 @@ pub(super) fn load_network<S>(
             return None;
         }
     };
-    (faults.len() == before).then_some(Network { path, shape, opset: graph.opset })
+    (faults.len() == before).then_some(Network { path, weights, shape, opset: graph.opset })
 }
 
 /// The file with weights must be inside the bundle and as long as the network says.
-fn check_external(root: &Path, model: &Path, file: &str, data: &ExternalData) -> Result<(), Fault> {
+fn check_external(root: &Path, model: &Path, file: &str, data: &ExternalData) -> Result<PathBuf, Fault> {
     let field = format!("external data \"{}\"", excerpt(&data.location));
     let wrong = |error: PathError| {
         let fix = match error {
@@ -53,7 +55,7 @@ fn check_external(root: &Path, model: &Path, file: &str, data: &ExternalData) ->
         BundlePath::parse(&data.location).and_then(|name| name.resolve(root, base, Kind::File)).map_err(wrong)?;
     let bytes = path.metadata().map_err(|error| wrong(PathError::Io(error)))?.len();
     if bytes >= data.min_bytes {
-        return Ok(());
+        return Ok(path);
     }
     let what = format!("it has {bytes} bytes, the network needs {}", data.min_bytes);
     Err(Fault::new(file, field.clone(), what, "copy the weights' file again"))

@@ -10,13 +10,11 @@ use tokio::sync::OwnedMutexGuard;
 use super::eviction::EvictPolicy;
 use super::frame_store::predicted_bytes;
 use super::registry_error::RegistryError;
-use super::residents::{Resident, network_bytes};
+use super::residents::{Resident, network_bytes, stamps};
 use super::{AvatarId, Bundle, Keep, LoadError, LoadedAvatar};
-use crate::backend::{Backend, Device, DeviceId};
+use crate::backend::{Backend, BackendError, Device, DeviceId};
 
 mod room;
-
-use room::Promise;
 
 /// How the registry keeps avatars in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -207,29 +205,27 @@ impl Registry {
         let resident = self.lock().loaded.get(id).cloned();
         let backend = device.backend.info();
         let start = Instant::now();
-        let (resident, promise) = match resident {
+        let avatar = match resident {
             Some(resident) => {
                 tracing::info!(avatar = %id, %backend, "loading on one more device");
-                (resident.extended(device).map_err(failed)?, None)
+                let avatar = resident.replica_for(device).map_err(failed)?;
+                // Unloaded meanwhile, it is this caller's alone.
+                if let Some(there) = self.lock().loaded.get_mut(id) {
+                    there.add(&resident, &avatar);
+                }
+                avatar
             }
-            None => self.load_first(id, dir, device).map(|(resident, promise)| (resident, Some(promise)))?,
+            None => self.load_first(id, dir, device)?,
         };
-        // The last of them is the new one.
-        let avatar = resident.replicas().last().cloned().ok_or_else(|| RegistryError::Stopping { id: id.clone() })?;
-        let mut state = self.lock();
-        state.loaded.insert(id.clone(), resident);
-        if let Some(promise) = promise {
-            promise.keep(&mut state);
-        }
-        drop(state);
         let (seconds, bytes) = (start.elapsed().as_secs_f32(), avatar.resident_bytes());
         tracing::info!(avatar = %id, %backend, seconds, bytes, "loaded");
         Ok(avatar)
     }
 
-    fn load_first(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<(Resident, Promise<'_>), RegistryError> {
+    fn load_first(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
         let failed = |source: LoadError| RegistryError::of_load(id, source);
         let bundle = Bundle::open(dir).map_err(|error| failed(error.into()))?;
+        let files = stamps(&bundle);
         let needed = predicted_bytes(&bundle, &self.keep);
         let promise = self.make_room(id, needed)?;
         let frames = bundle.frames.len();
@@ -241,7 +237,12 @@ impl Registry {
             }
         };
         let loaded = LoadedAvatar::load(id.clone(), &bundle, device, &self.keep, &progress).map_err(failed)?;
-        Ok((Resident::new(bundle, loaded), promise))
+        let resident = Resident::new(bundle, files, loaded);
+        let first = resident.replicas().first().cloned().ok_or_else(|| failed(BackendError::Unloaded.into()))?;
+        let mut state = self.lock();
+        state.loaded.insert(id.clone(), resident);
+        promise.keep(&mut state);
+        Ok(first)
     }
 
     /// Notes what came of a load of `id` on `device`.

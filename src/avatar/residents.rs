@@ -1,13 +1,13 @@
 //! An avatar's networks on each device it is loaded on.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::eviction::Candidate;
 use super::{Bundle, LoadError, LoadedAvatar};
-use crate::backend::{Device, DeviceId};
+use crate::backend::{BackendError, Device, DeviceId};
 
 /// What networks take beside their weights, for each byte of their files: buffers, and a copy while they are loaded.
 const BYTES_PER_FILE_BYTE: u64 = 2;
@@ -19,8 +19,10 @@ const FULL: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub(super) struct Resident {
     bundle: Arc<Bundle>,
-    /// The networks' files as they were.
-    files: [Stamp; 2],
+    /// The networks' files as they were before they were read.
+    files: Stamps,
+    /// Held once more by a copy that is being put on one more device.
+    extending: Arc<()>,
     replicas: Vec<Arc<LoadedAvatar>>,
     /// Devices that would not take it.
     unfit: Vec<Unfit>,
@@ -35,7 +37,7 @@ struct Unfit {
 
 /// What changes when a file is replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+pub(super) struct Stamp {
     bytes: u64,
     modified: Option<SystemTime>,
 }
@@ -47,8 +49,13 @@ impl Stamp {
     }
 }
 
-fn stamps(bundle: &Bundle) -> [Stamp; 2] {
-    [Stamp::of(&bundle.generator.path), Stamp::of(&bundle.audio_encoder.path)]
+/// Of all files with networks and their weights.
+pub(super) type Stamps = Vec<Stamp>;
+
+pub(super) fn stamps(bundle: &Bundle) -> Stamps {
+    let Bundle { generator, audio_encoder, .. } = bundle;
+    let weights = generator.weights.iter().chain(&audio_encoder.weights);
+    [&generator.path, &audio_encoder.path].into_iter().chain(weights).map(|path| Stamp::of(path)).collect()
 }
 
 impl LoadedAvatar {
@@ -70,9 +77,10 @@ impl LoadedAvatar {
 }
 
 impl Resident {
-    /// An avatar on its first device.
-    pub(super) fn new(bundle: Bundle, avatar: LoadedAvatar) -> Self {
-        Self { files: stamps(&bundle), bundle: Arc::new(bundle), replicas: vec![Arc::new(avatar)], unfit: Vec::new() }
+    /// An avatar on its first device; `files` are the stamps of its bundle from before it was loaded.
+    pub(super) fn new(bundle: Bundle, files: Stamps, avatar: LoadedAvatar) -> Self {
+        let (extending, replicas) = (Arc::default(), vec![Arc::new(avatar)]);
+        Self { files, extending, bundle: Arc::new(bundle), replicas, unfit: Vec::new() }
     }
 
     /// The avatar on each of its devices, the first first; never empty.
@@ -88,7 +96,7 @@ impl Resident {
     /// What eviction sees of it; in use too while it is loaded on one more device.
     pub(super) fn candidate(&self) -> Option<Candidate> {
         let mut candidate = Candidate::of(self.replicas.first()?);
-        candidate.in_use |= !self.replicas.iter().all(|replica| replica.is_ready());
+        candidate.in_use |= Arc::strong_count(&self.extending) > 1 || !self.replicas.iter().all(|one| one.is_ready());
         Some(candidate)
     }
 
@@ -110,27 +118,34 @@ impl Resident {
         self.unfit.push(Unfit { device, until: is_full.then(|| Instant::now() + FULL) });
     }
 
-    /// The avatar on `device` too, as the last of its replicas.
+    /// The avatar for `device` too; [`Self::add`] follows.
     ///
     /// # Errors
     /// [`LoadError::Changed`] when the networks are no longer those that were loaded: viewers on two devices would see two
     /// avatars. [`LoadError::Backend`].
-    pub(super) fn extended(&self, device: Device) -> Result<Self, LoadError> {
+    pub(super) fn replica_for(&self, device: Device) -> Result<Arc<LoadedAvatar>, LoadError> {
         if stamps(&self.bundle) != self.files {
             return Err(LoadError::Changed { dir: self.bundle.dir.clone() });
         }
-        let mut extended = self.clone();
-        extended.unfit.retain(|unfit| unfit.device != device.id);
-        if let Some(first) = self.replicas.first() {
-            extended.replicas.push(Arc::new(first.replica(&self.bundle, device)?));
+        let first = self.replicas.first().ok_or(BackendError::Unloaded)?;
+        Ok(Arc::new(first.replica(&self.bundle, device)?))
+    }
+
+    /// Notes a replica, unless it is of another load of the avatar than this one.
+    pub(super) fn add(&mut self, of: &Self, replica: &Arc<LoadedAvatar>) {
+        if Arc::ptr_eq(&self.bundle, &of.bundle) {
+            self.unfit.retain(|unfit| unfit.device != replica.device());
+            self.replicas.push(Arc::clone(replica));
         }
-        Ok(extended)
     }
 }
 
-/// Bytes of a device that the networks of the bundle in `dir` take, by the size of the `.onnx` files in it.
+/// Bytes of a device that the networks of the bundle in `dir` take, by the size of the `.onnx` files in it and of what lies beside those in
+/// folders of their own, as imported ones with weights outside do.
 pub(super) fn network_bytes(dir: &Path) -> u64 {
-    let files = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let networks = files.filter(|path| path.extension().is_some_and(|extension| extension == "onnx"));
-    networks.map(|path| Stamp::of(&path).bytes * BYTES_PER_FILE_BYTE).sum()
+    let files = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_network = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "onnx");
+    let beside = ["generator", "audio_encoder"].into_iter().flat_map(|role| files(&dir.join(role)));
+    let bytes = files(dir).filter(is_network).chain(beside).map(|path| Stamp::of(&path).bytes);
+    bytes.sum::<u64>().saturating_mul(BYTES_PER_FILE_BYTE)
 }

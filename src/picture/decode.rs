@@ -38,6 +38,12 @@ pub enum DecodeError {
         /// What is wrong with its bytes.
         source: Box<DecodeError>,
     },
+    /// The file is no longer the one that was read first.
+    #[error("{path} has changed since the avatar was loaded; unload the avatar and load it again", path = path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// Neither JPEG nor PNG.
     #[error("the bytes are neither JPEG nor PNG; save the picture as one of these")]
     UnknownFormat,

@@ -16,6 +16,7 @@ pub use models::{EncoderModel, GeneratorModel};
 use self::lane::CpuLane;
 use self::models::{Loader, Table};
 use self::still::{Allowance, StillPart};
+use super::table::EncoderFiles;
 use super::{Backend, BackendError, BackendInfo, Lane, Models};
 use crate::avatar::Bundle;
 use crate::batch::slot::SlotShape;
@@ -73,8 +74,8 @@ impl Backend for CpuBackend {
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         let generator = self.loader.generator(bundle)?;
-        let encoder = (bundle.audio_encoder.path.as_path(), bundle.manifest.audio.mels);
-        self.table.insert(generator, encoder, |_| Ok(Arc::new(self.loader.encoder(bundle)?)))
+        let load = |content: &[u8]| Ok(Arc::new(self.loader.encoder(bundle, content)?));
+        self.table.insert(generator, EncoderFiles::of(bundle), load)
     }
 
     fn unload(&self, models: Models) {

@@ -100,12 +100,19 @@ impl Loader {
         Ok(model)
     }
 
-    pub(super) fn encoder(&self, bundle: &Bundle) -> Result<EncoderModel, BackendError> {
+    /// The encoder of `bundle`, whose file has this `content`.
+    pub(super) fn encoder(&self, bundle: &Bundle, content: &[u8]) -> Result<EncoderModel, BackendError> {
         let path = &bundle.audio_encoder.path;
+        let network = if bundle.audio_encoder.weights.is_empty() {
+            Network::load_content(&self.runtime, path, content, self.threads)?
+        } else {
+            // Its weights are found beside the file.
+            Network::load(&self.runtime, path, self.threads)?
+        };
         let shape = &bundle.audio_encoder.shape;
         let mels = bundle.manifest.audio.mels;
         let model = EncoderModel {
-            network: Network::load(&self.runtime, path, self.threads)?,
+            network,
             window: TensorSpec::new(&shape.mel.name, &[1, 1, mels, crate::audio::WINDOW_MEL_FRAMES]),
             feature: TensorSpec::new(&shape.feature.name, &[1, shape.feature_len]),
         };

@@ -16,7 +16,7 @@ use crate::audio::WINDOW_MEL_FRAMES;
 use crate::avatar::frame_store::Pictures;
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{Bundle, LoadedAvatar};
-use crate::backend::table::{Table, read_network};
+use crate::backend::table::{EncoderFiles, Table, read_network};
 use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models};
 use crate::batch::slot::SlotShape;
 use crate::cuda::{Context, Driver, Gpu, Priority, Stream};
@@ -126,7 +126,7 @@ impl CudaBackend {
             outputs: vec![port(&shape.feature.name, &[FEATURE_LEN])],
         };
         let load = |content: &[u8]| self.engine.load(NetworkFile { path: &network.path, content, ports: &ports });
-        self.shared.table.insert(generator, (&network.path, mels), load)
+        self.shared.table.insert(generator, EncoderFiles::of(bundle), load)
     }
 
     fn upload(&self, avatar: &LoadedAvatar) -> Result<(), BackendError> {
