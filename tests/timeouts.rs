@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use common::gpu::NamedGpu;
 use common::server::{Setup, TestServer};
 use common::speech::speech;
@@ -107,7 +106,7 @@ async fn a_batch_that_is_not_drawn_in_time_is_told_so_and_counted() {
         model_id: TINY.to_owned(),
         batch_size: 4,
         sample_rate: RATE_HZ as i32,
-        raw_audio: Bytes::from(bytes_of(&speech(4, RATE_HZ as usize, RATE_HZ))),
+        raw_audio: bytes_of(&speech(4, RATE_HZ as usize, RATE_HZ)),
         ..CompositeBatchRequest::default()
     };
     let held = device.hold();

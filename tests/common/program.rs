@@ -92,6 +92,12 @@ impl Program {
         Holding { resident_kib: number("VmRSS:"), threads: number("Threads:"), descriptors }
     }
 
+    /// Whether it has `file` in its address space.
+    pub fn has_mapped(&self, file: &Path) -> bool {
+        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap();
+        maps.lines().any(|line| line.ends_with(file.to_str().unwrap()))
+    }
+
     /// Asks it to end.
     pub fn ask_to_end(&self) {
         assert!(Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap().success());
