@@ -45,9 +45,10 @@ impl DeviceBuf {
         };
         let buffer = Self { ptr, bytes, home: Home::Context(Arc::clone(context)) };
         // Waited for: streams that use the buffer are not ordered behind this one.
-        // SAFETY: exactly the bytes just allocated.
-        context
-            .aside(|stream| unsafe { result::memset_d8_async(ptr, 0, bytes, stream) }.map_err(at("cuMemsetD8Async")))?;
+        context.aside(|stream| {
+            // SAFETY: exactly the bytes just allocated.
+            unsafe { result::memset_d8_async(ptr, 0, bytes, stream) }.map_err(at("cuMemsetD8Async"))
+        })?;
         Ok(buffer)
     }
 
@@ -70,8 +71,8 @@ impl DeviceBuf {
     /// [`CudaError`], out of memory among others.
     pub fn from_slice<T: Plain>(context: &Arc<Context>, data: &[T]) -> Result<Self, CudaError> {
         let buffer = Self::new(context, size_of_val(data))?;
-        // SAFETY: the buffer has the data's size, and `data` outlives the wait.
         context.aside(|stream| {
+            // SAFETY: the buffer has the data's size, and `data` outlives the wait.
             unsafe { result::memcpy_htod_async(buffer.ptr, data, stream) }.map_err(at("cuMemcpyHtoDAsync"))
         })?;
         Ok(buffer)
@@ -98,8 +99,8 @@ impl DeviceBuf {
         if size_of_val(out) > self.bytes {
             return Err(CudaError::new("cuMemcpyDtoHAsync", sys::CUresult::CUDA_ERROR_INVALID_VALUE));
         }
-        // SAFETY: `out` is not longer than the buffer, outlives the wait, and any bits are values of `T`.
         self.context().aside(|stream| {
+            // SAFETY: `out` is not longer than the buffer, outlives the wait, and any bits are values of `T`.
             unsafe { result::memcpy_dtoh_async(out, self.ptr, stream) }.map_err(at("cuMemcpyDtoHAsync"))
         })
     }
