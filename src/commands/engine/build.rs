@@ -64,12 +64,16 @@ mod with_tensorrt {
     use super::Args;
     use crate::avatar::Bundle;
     use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, read_plan};
-    use crate::backend::cuda::tensorrt::{Library, Order, order, target_of};
+    use crate::backend::cuda::prepare::prepare;
+    use crate::backend::cuda::tensorrt::{Library, Order, OrderTarget, order, target_of};
     use crate::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
     use crate::commands::error::FileError;
     use crate::commands::{CommandError, progress};
     use crate::cuda::Driver;
     use crate::paths::cache_folder;
+
+    /// The GPU that plans are built on and measured with where none is built ahead of time.
+    const GPU: u32 = 0;
 
     pub(in super::super) fn run(args: &Args) -> Result<(), CommandError> {
         let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
@@ -117,7 +121,7 @@ mod with_tensorrt {
             max_batch: most as usize,
             tensorrt: Some(library.folder.clone()),
             plans: Some(plans.to_owned()),
-            ..CudaOptions::of_gpu(0, args.onnxruntime.clone())
+            ..CudaOptions::of_gpu(GPU, args.onnxruntime.clone())
         };
         let gpu = Arc::new(CudaBackend::open(&options).map_err(CommandError::failed)?);
         println!("{}", compare(bundle, gpu, args.onnxruntime.clone(), args.min_psnr)?);
@@ -142,7 +146,9 @@ mod with_tensorrt {
     ) -> Result<(PathBuf, String), CommandError> {
         let bytes = std::fs::read(network).map_err(FileError::at(network)).map_err(CommandError::input)?;
         let options = PlanOptions { precision: args.precision, edges, batch, workspace_mib: args.workspace_mib };
-        let key = PlanKey::new(&bytes, library.name(), target(&args.sm)?, options);
+        let prepared = prepare(&bytes, args.precision, edges.into())
+            .map_err(|error| CommandError::input(format!("{}: {error}", network.display())))?;
+        let key = PlanKey::new(&prepared.model, library.name(), target(&args.sm)?, options);
         let path = key.path(out, network);
         let found = read_plan(&path, &key);
         if let (false, Ok(plan)) = (args.force, &found) {
@@ -156,7 +162,7 @@ mod with_tensorrt {
             network,
             plan: &path,
             key: &key,
-            sms: &args.sm,
+            target: if args.sm.is_empty() { OrderTarget::Gpu(GPU) } else { OrderTarget::Sms(&args.sm) },
             tensorrt: &library.folder,
             timeout: Duration::from_secs(args.timeout),
         })
@@ -177,6 +183,6 @@ mod with_tensorrt {
             CommandError::failed(format!("{error}; run this on the GPU's machine, or name SMs with --sm"))
         };
         let driver = Driver::load().map_err(|error| nowhere(&error))?;
-        driver.gpu(0).map(|gpu| target_of(&gpu)).map_err(|error| nowhere(&error))
+        driver.gpu(GPU).map(|gpu| target_of(&gpu)).map_err(|error| nowhere(&error))
     }
 }

@@ -9,6 +9,7 @@ use crate::backend::cuda::plan::{PlanKey, write_plan};
 use crate::backend::cuda::tensorrt::{Library, Made, build_plan};
 use crate::commands::CommandError;
 use crate::commands::error::FileError;
+use crate::cuda::{Context, Driver};
 
 /// What the hidden `lipsyncd engine build-one` takes.
 #[derive(Debug, ClapArgs)]
@@ -20,7 +21,10 @@ pub(in crate::commands) struct Args {
     /// The plan's key as JSON
     #[arg(long)]
     key: String,
-    #[arg(long, value_delimiter = ',')]
+    /// The GPU to build on; none ahead of time
+    #[arg(long)]
+    gpu: Option<u32>,
+    #[arg(long, value_delimiter = ',', conflicts_with = "gpu")]
     sm: Vec<u32>,
     #[arg(long)]
     tensorrt: PathBuf,
@@ -31,6 +35,11 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let key: PlanKey = serde_json::from_str(&args.key).map_err(CommandError::input)?;
     let network = std::fs::read(&args.network).map_err(FileError::at(&args.network)).map_err(CommandError::input)?;
     let library = Library::load(Some(&args.tensorrt)).map_err(CommandError::failed)?;
+    if let Some(gpu) = args.gpu {
+        let driver = Driver::load().map_err(CommandError::failed)?;
+        // Current on this thread, it is the one that TensorRT builds on.
+        Context::open(&driver, gpu).map_err(CommandError::failed)?;
+    }
     let (plan, half) = build_plan(&library, &network, &key.options, &args.sm).map_err(CommandError::failed)?;
     write_plan(&args.plan, &key, &plan).map_err(CommandError::failed)?;
     let half = half.unwrap_or_default();

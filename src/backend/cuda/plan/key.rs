@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::avatar::onnx::Edges;
+
 /// What the engine computes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +60,15 @@ pub enum PlanEdges {
     Single,
 }
 
+impl From<PlanEdges> for Edges {
+    fn from(edges: PlanEdges) -> Self {
+        match edges {
+            PlanEdges::Half => Self::Half,
+            PlanEdges::Single => Self::Single,
+        }
+    }
+}
+
 /// How a plan is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanOptions {
@@ -71,7 +82,8 @@ pub struct PlanOptions {
 /// What a plan was made from, by what, for what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanKey {
-    /// SHA-256 of the network's file, hexadecimal.
+    /// SHA-256 of what the engine is given, hexadecimal: the file as this release prepares it, so that a release that prepares it
+    /// otherwise does not take an older one's plan.
     pub network: String,
     /// Flavour and exact build, such as `TensorRT-RTX 1.7.1.116`.
     pub engine: String,
@@ -81,7 +93,7 @@ pub struct PlanKey {
 }
 
 impl PlanKey {
-    /// The key of `network`'s bytes.
+    /// The key of a network's bytes as [`prepare`](crate::backend::cuda::prepare::prepare) makes them.
     #[must_use]
     pub fn new(network: &[u8], engine: String, target: String, options: PlanOptions) -> Self {
         Self { network: hex(&Sha256::digest(network)), engine, target, options }
@@ -116,4 +128,25 @@ impl PlanKey {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cuda::prepare::prepare;
+
+    #[test]
+    fn a_key_names_the_network_as_it_is_prepared_and_is_the_same_each_time() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny-avatar/generator.onnx");
+        let file = std::fs::read(file).unwrap();
+        let batch = BatchRange::up_to(32);
+        let options = PlanOptions { precision: Precision::Fp16, edges: PlanEdges::Half, batch, workspace_mib: 1024 };
+        let key = |network: &[u8]| PlanKey::new(network, "TensorRT 11.4".to_owned(), "H200".to_owned(), options);
+        let prepared = || prepare(&file, options.precision, options.edges.into()).unwrap().model;
+        assert_eq!(key(&prepared()), key(&prepared()));
+        // Of the file alone, as keys were once.
+        let (old, new) = (key(&file), key(&prepared()));
+        assert_eq!(new.difference(&old).map(|(part, ..)| part), Some("network"));
+        assert_ne!(new.path(Path::new(""), Path::new("a")), old.path(Path::new(""), Path::new("a")));
+    }
 }

@@ -6,8 +6,8 @@ use trtx::trtx_sys::nvinfer1::Dims64;
 use trtx::{Builder, LogHandler, Logger, OnnxParser, OptProfileSelector, Severity};
 
 use super::Library;
-use crate::avatar::onnx::{Dim, Edges, GraphInfo, HalfReport, TensorInfo};
-use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanOptions};
+use crate::avatar::onnx::{Dim, GraphInfo, HalfReport, TensorInfo};
+use crate::backend::cuda::plan::{BatchRange, PlanOptions};
 use crate::backend::cuda::prepare::{PrepareError, Prepared, prepare};
 
 /// Why there is no plan.
@@ -70,7 +70,7 @@ impl LogHandler for Stderr {
     }
 }
 
-/// Builds a plan of `network` for the SMs in `sms`, or with none for the GPU of this machine. Call it in a process of its own:
+/// Builds a plan of `network` for the SMs in `sms`, or with none for the GPU that is current on this thread. Call it in a process of its own:
 /// TensorRT's builder objects are not taken down.
 ///
 /// # Errors
@@ -81,11 +81,7 @@ pub fn build_plan(
     options: &PlanOptions,
     sms: &[u32],
 ) -> Result<(Vec<u8>, Option<HalfReport>), BuildError> {
-    let edges = match options.edges {
-        PlanEdges::Half => Edges::Half,
-        PlanEdges::Single => Edges::Single,
-    };
-    let Prepared { model, one_by_one, half: report } = prepare(network, options.precision, edges)?;
+    let Prepared { model, one_by_one, half: report } = prepare(network, options.precision, options.edges.into())?;
     if let Some(reason) = one_by_one
         && options.batch != BatchRange::only(1)
     {

@@ -8,8 +8,7 @@ use trtx::trtx_sys::nvinfer1::Dims64;
 use trtx::{CudaEngine, ExecutionContext, LogHandler, Logger, Runtime, Severity};
 
 use super::build::one_line;
-use super::{FLAVOUR, Library, Order, order};
-use crate::avatar::onnx::Edges;
+use super::{FLAVOUR, Library, Order, OrderTarget, order};
 use crate::backend::BackendError;
 use crate::backend::cuda::engine::{Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports, bucket_of};
 use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, Precision, read_plan};
@@ -48,9 +47,9 @@ impl TensorRtEngine {
         Self { library, gpu, precision, max_batch: bucket_of(max_batch) as u32, plans }
     }
 
-    /// The plan of `network`: the one that is kept, for this GPU or ahead of time for its SM, or a new one.
-    fn plan(&self, network: NetworkFile<'_>, options: PlanOptions) -> Result<Vec<u8>, BackendError> {
-        let key = |target| PlanKey::new(network.content, self.library.name(), target, options);
+    /// The plan of `network`, which was prepared as `model`: the one that is kept, for this GPU or ahead of time for its SM, or a new one.
+    fn plan(&self, network: NetworkFile<'_>, model: &[u8], options: PlanOptions) -> Result<Vec<u8>, BackendError> {
+        let key = |target| PlanKey::new(model, self.library.name(), target, options);
         let own = key(target_of(&self.gpu));
         let path = own.path(&self.plans, network.path);
         for key in [key(format!("sm_{}", self.gpu.sm)), own.clone()] {
@@ -67,7 +66,7 @@ impl TensorRtEngine {
             network: network.path,
             plan: &path,
             key: &own,
-            sms: &[],
+            target: OrderTarget::Gpu(self.gpu.ordinal),
             tensorrt: &self.library.folder,
             timeout: LONGEST_BUILD,
         });
@@ -89,13 +88,13 @@ impl GpuEngine for TensorRtEngine {
     fn load(&self, network: NetworkFile<'_>) -> Result<Arc<dyn GpuModel>, BackendError> {
         let ports = || network.ports.inputs.iter().chain(&network.ports.outputs);
         let edges = if ports().any(|port| port.element == Element::F16) { PlanEdges::Half } else { PlanEdges::Single };
-        // Only to know whether it takes more than one item.
-        let prepared = prepare(network.content, Precision::Fp32, Edges::Single)
+        // As the process that builds the plan will: for the plan's key, and to know whether it takes more than one item.
+        let prepared = prepare(network.content, self.precision, edges.into())
             .map_err(|source| BackendError::Prepare { path: network.path.to_owned(), source })?;
         let one_by_one = prepared.one_by_one.is_some();
         let batch = if one_by_one { BatchRange::only(1) } else { BatchRange::up_to(self.max_batch) };
         let options = PlanOptions { precision: self.precision, edges, batch, workspace_mib: WORKSPACE_MIB };
-        let plan = self.plan(network, options)?;
+        let plan = self.plan(network, &prepared.model, options)?;
         let engine = Loaded::deserialize(&plan).map_err(|error| refused(network.path, &error))?;
         Ok(Arc::new(TensorRtModel {
             engine: Arc::new(engine),

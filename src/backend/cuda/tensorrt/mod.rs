@@ -12,4 +12,4 @@ mod order;
 pub use build::{BuildError, build_plan};
 pub use engine::{TensorRtEngine, target_of};
 pub use library::{FLAVOUR, Library, LibraryError, Version, knows};
-pub use order::{Made, Order, OrderError, order};
+pub use order::{Made, Order, OrderError, OrderTarget, order};

@@ -38,6 +38,15 @@ impl fmt::Display for Made {
     }
 }
 
+/// What a plan is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderTarget<'a> {
+    /// A GPU of this machine, by its number among those visible: TensorRT times its kernels there.
+    Gpu(u32),
+    /// SMs, ahead of time and without a GPU.
+    Sms(&'a [u32]),
+}
+
 /// One plan to be built.
 pub struct Order<'a> {
     /// The network's file.
@@ -46,8 +55,8 @@ pub struct Order<'a> {
     pub plan: &'a Path,
     /// What it is made for.
     pub key: &'a PlanKey,
-    /// SMs to build for ahead of time; none for this machine's GPU.
-    pub sms: &'a [u32],
+    /// What it is built for.
+    pub target: OrderTarget<'a>,
     /// The folder of TensorRT's libraries.
     pub tensorrt: &'a Path,
     /// How long it may take.
@@ -68,7 +77,7 @@ pub enum OrderError {
     /// The builder crashed, or was ended.
     #[error(
         "{network}: the process that built the plan was ended by signal {signal}: {}; {said}",
-        if *.signal == libc::SIGKILL { "probably out of memory, lower --workspace-mib or the batch" } else { "a fault inside TensorRT, try another version of it" }
+        if *.signal == libc::SIGKILL { "probably for want of the host's memory, lower --workspace-mib or the batch" } else { "a fault inside TensorRT, try another version of it" }
     )]
     Signal {
         /// The network's file.
@@ -134,16 +143,22 @@ pub fn order(order: &Order<'_>) -> Result<Made, OrderError> {
 }
 
 fn start(order: &Order<'_>) -> std::io::Result<Child> {
+    // One short line comes back on stdout, which a pipe holds until the child has ended.
+    command(order)?.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+}
+
+/// The child numbers the GPUs as this process does: it has the same environment.
+fn command(order: &Order<'_>) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["engine", "build-one"]);
     command.arg("--network").arg(order.network).arg("--plan").arg(order.plan);
     command.arg("--key").arg(serde_json::to_string(order.key)?);
     command.arg("--tensorrt").arg(order.tensorrt);
-    if !order.sms.is_empty() {
-        command.arg("--sm").arg(order.sms.iter().map(u32::to_string).collect::<Vec<_>>().join(","));
-    }
-    // One short line comes back on stdout, which a pipe holds until the child has ended.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    match order.target {
+        OrderTarget::Gpu(ordinal) => command.arg("--gpu").arg(ordinal.to_string()),
+        OrderTarget::Sms(sms) => command.arg("--sm").arg(sms.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
+    };
+    Ok(command)
 }
 
 /// The child's status, or none when it was killed for taking too long.
@@ -159,5 +174,25 @@ fn wait(child: &mut Child, timeout: Duration) -> std::io::Result<Option<ExitStat
             return Ok(None);
         }
         std::thread::sleep(GLANCE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanOptions, Precision};
+
+    #[test]
+    fn a_plan_is_built_on_the_gpu_that_will_run_it_or_on_none() {
+        let (precision, edges) = (Precision::Fp16, PlanEdges::Half);
+        let options = PlanOptions { precision, edges, batch: BatchRange::up_to(32), workspace_mib: 1024 };
+        let key = PlanKey::new(b"network", "TensorRT 11.4".to_owned(), "H200".to_owned(), options);
+        let arguments = |target| {
+            let (path, timeout) = (Path::new("a"), Duration::ZERO);
+            let order = Order { network: path, plan: path, key: &key, target, tensorrt: path, timeout };
+            command(&order).unwrap().get_args().map(|argument| argument.to_owned()).collect::<Vec<_>>()
+        };
+        assert!(arguments(OrderTarget::Gpu(3)).ends_with(&["--gpu".into(), "3".into()]));
+        assert!(arguments(OrderTarget::Sms(&[89, 120])).ends_with(&["--sm".into(), "89,120".into()]));
     }
 }
