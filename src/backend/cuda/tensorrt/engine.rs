@@ -1,20 +1,23 @@
 //! TensorRT as an engine: plans read or built when a network is loaded, contexts of them in the lanes.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use trtx::ExecutionContext;
 use trtx::trtx_sys::nvinfer1::Dims64;
-use trtx::{CudaEngine, ExecutionContext, LogHandler, Logger, Runtime, Severity};
 
 use super::build::one_line;
+use super::loaded::{Loaded, Owned};
 use super::{FLAVOUR, Library, Order, OrderTarget, order};
 use crate::backend::BackendError;
-use crate::backend::cuda::engine::{Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports, bucket_of};
+use crate::backend::cuda::engine::{
+    BUCKETS, Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports, bucket_of,
+};
 use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, Precision, read_plan};
 use crate::backend::cuda::prepare::prepare;
 use crate::backend::cuda::scratch::Scratch;
-use crate::cuda::{Gpu, Stream};
+use crate::cuda::{DeviceBuf, Gpu, Stream};
 use crate::onnxruntime::Element;
 
 /// Scratch memory that tactics may use, MiB.
@@ -95,57 +98,14 @@ impl GpuEngine for TensorRtEngine {
         let batch = if one_by_one { BatchRange::only(1) } else { BatchRange::up_to(self.max_batch) };
         let options = PlanOptions { precision: self.precision, edges, batch, workspace_mib: WORKSPACE_MIB };
         let plan = self.plan(network, &prepared.model, options)?;
-        let engine = Loaded::deserialize(&plan).map_err(|error| refused(network.path, &error))?;
+        let engine = Loaded::deserialize(&plan).map_err(|said| refused(network.path, &said))?;
         Ok(Arc::new(TensorRtModel {
             engine: Arc::new(engine),
             path: network.path.to_owned(),
             ports: network.ports.clone(),
             one_by_one,
+            max_batch: self.max_batch as usize,
         }))
-    }
-}
-
-/// Errors and warnings of the runtime go to the log.
-struct Traced;
-
-impl LogHandler for Traced {
-    fn log(&self, severity: Severity, message: &str) {
-        match severity {
-            Severity::InternalError | Severity::Error => tracing::error!(target: "tensorrt", "{message}"),
-            Severity::Warning => tracing::warn!(target: "tensorrt", "{message}"),
-            _ => tracing::debug!(target: "tensorrt", "{message}"),
-        }
-    }
-}
-
-/// A deserialised plan. Its logger lives as long as the process, which is how long TensorRT may refer to it.
-struct Loaded {
-    // Before the runtime that made it.
-    engine: Mutex<Owned<CudaEngine<'static>>>,
-    _runtime: Runtime<'static>,
-}
-
-/// An object of TensorRT's that moves between threads.
-struct Owned<T>(T);
-
-// SAFETY: TensorRT ties no object to a thread; what it asks for is that one thread at a time uses it (TensorRT documentation, "thread
-// safety"), which the mutex around the engine and `&mut` on the context see to.
-unsafe impl<T> Send for Owned<T> {}
-
-// SAFETY: the runtime is only kept, never used, after the engine was made.
-unsafe impl Sync for Loaded {}
-
-impl Loaded {
-    fn deserialize(plan: &[u8]) -> Result<Self, trtx::Error> {
-        // A few hundred bytes a network, and nothing to say when nobody refers to it any more.
-        let logger: &'static Logger = Box::leak(Box::new(Logger::new(Traced)?));
-        let mut runtime = Runtime::new(logger)?;
-        let engine = runtime.deserialize_cuda_engine(plan)?;
-        Ok(Self { engine: Mutex::new(Owned(engine)), _runtime: runtime })
-    }
-
-    fn context(&self) -> Result<ExecutionContext<'static>, trtx::Error> {
-        self.engine.lock().unwrap_or_else(PoisonError::into_inner).0.create_execution_context()
     }
 }
 
@@ -154,6 +114,8 @@ struct TensorRtModel {
     path: PathBuf,
     ports: Ports,
     one_by_one: bool,
+    /// The largest batch of the plan.
+    max_batch: usize,
 }
 
 impl GpuModel for TensorRtModel {
@@ -161,73 +123,116 @@ impl GpuModel for TensorRtModel {
         &self,
         stream: &Arc<Stream>,
         buffers: &Buffers,
-        _scratch: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<Box<dyn GpuNetwork>, BackendError> {
-        let context = self.engine.context().map_err(|error| refused(&self.path, &error))?;
+        // The largest first, whose memory does for the others.
+        let shapes: Vec<_> = if self.one_by_one {
+            (0..buffers.max_batch).map(|first| (1, first)).collect()
+        } else {
+            let most = self.max_batch.min(buffers.max_batch);
+            BUCKETS.into_iter().rev().filter(|&batch| batch <= most).map(|batch| (batch, 0)).collect()
+        };
+        // SAFETY: promised by the caller.
+        let contexts = shapes.into_iter().map(|shape| unsafe { self.shaped(shape, buffers, scratch) });
         Ok(Box::new(TensorRtNetwork {
-            context: Owned(context),
+            contexts: contexts.collect::<Result<_, _>>()?,
             path: self.path.clone(),
-            ports: self.ports.clone(),
-            buffers: buffers.clone(),
             one_by_one: self.one_by_one,
-            shape: None,
             stream: Arc::clone(stream),
-            _engine: Arc::clone(&self.engine),
+            engine: Arc::clone(&self.engine),
         }))
     }
 }
 
-struct TensorRtNetwork {
-    // Before the engine it is of.
-    context: Owned<ExecutionContext<'static>>,
-    path: PathBuf,
-    ports: Ports,
-    buffers: Buffers,
-    one_by_one: bool,
-    /// Batch and first item that the context is set to.
-    shape: Option<(usize, usize)>,
-    stream: Arc<Stream>,
-    _engine: Arc<Loaded>,
-}
+impl TensorRtModel {
+    fn refused(&self, error: &trtx::Error) -> BackendError {
+        refused(&self.path, &self.engine.log.explain(error))
+    }
 
-impl TensorRtNetwork {
-    /// Sets shapes and addresses for `batch` items from `first` on, where they are not.
-    fn set(&mut self, batch: usize, first: usize) -> Result<(), trtx::Error> {
-        if self.shape == Some((batch, first)) {
-            return Ok(());
-        }
+    /// A context for `batch` items from `first` on.
+    ///
+    /// # Safety
+    /// As [`GpuModel::bind`].
+    unsafe fn shaped(
+        &self,
+        (batch, first): (usize, usize),
+        buffers: &Buffers,
+        scratch: &mut Scratch,
+    ) -> Result<Shaped, BackendError> {
+        let mut context = self.engine.context().map_err(|error| self.refused(&error))?;
+        // SAFETY: promised by the caller.
+        let set = unsafe { self.set(&mut context, (batch, first), buffers) };
+        set.map_err(|error| self.refused(&error))?;
+        let bytes = context.update_device_memory_size_for_shapes();
+        let slab = scratch.take(bytes)?;
+        let memory = std::ptr::with_exposed_provenance_mut(slab.ptr().0 as usize);
+        // SAFETY: the slab has so many bytes at least, goes after the context, and networks of one scratch run one after the other.
+        unsafe { context.set_device_memory_v2(memory, i64::try_from(slab.bytes()).unwrap_or(i64::MAX)) };
+        Ok(Shaped { batch, first, context: Owned(context), _slab: slab })
+    }
+
+    /// Sets shapes and addresses.
+    ///
+    /// # Safety
+    /// As [`GpuModel::bind`].
+    unsafe fn set(
+        &self,
+        context: &mut ExecutionContext<'static>,
+        (batch, first): (usize, usize),
+        buffers: &Buffers,
+    ) -> Result<(), trtx::Error> {
         let dims = |port: &Port| {
             let item = port.item.iter().map(|&dim| dim as i64);
             std::iter::once(batch as i64).chain(item).collect::<Vec<_>>()
         };
         for port in &self.ports.inputs {
-            self.context.0.set_input_shape(&port.name, &Dims64::from_slice(&dims(port)))?;
+            context.set_input_shape(&port.name, &Dims64::from_slice(&dims(port)))?;
         }
-        let inputs = self.ports.inputs.iter().zip(&self.buffers.inputs);
-        for (port, at) in inputs.chain(self.ports.outputs.iter().zip(&self.buffers.outputs)) {
+        let inputs = self.ports.inputs.iter().zip(&buffers.inputs);
+        for (port, at) in inputs.chain(self.ports.outputs.iter().zip(&buffers.outputs)) {
             let address = at.offset(first * port.bytes()).0;
             let pointer = std::ptr::with_exposed_provenance_mut(address as usize);
-            // SAFETY: `bind`'s caller promised buffers for every item, which outlive this.
-            unsafe { self.context.0.set_tensor_address(&port.name, pointer) }?;
+            // SAFETY: the caller promised buffers for every item, which outlive this.
+            unsafe { context.set_tensor_address(&port.name, pointer) }?;
         }
-        self.shape = Some((batch, first));
         Ok(())
     }
+}
 
-    fn run(&mut self, batch: usize, first: usize) -> Result<(), trtx::Error> {
-        self.set(batch, first)?;
+/// A context whose shapes and addresses never change: a captured run is good only for as long as its context's do not (TensorRT
+/// documentation, CUDA graphs).
+struct Shaped {
+    batch: usize,
+    /// The first item.
+    first: usize,
+    context: Owned<ExecutionContext<'static>>,
+    _slab: Arc<DeviceBuf>,
+}
+
+struct TensorRtNetwork {
+    // Before the engine they are of.
+    contexts: Vec<Shaped>,
+    path: PathBuf,
+    one_by_one: bool,
+    stream: Arc<Stream>,
+    engine: Arc<Loaded>,
+}
+
+impl TensorRtNetwork {
+    fn run(&mut self, batch: usize, first: usize) -> Result<(), BackendError> {
+        let shaped = self.contexts.iter_mut().find(|shaped| (shaped.batch, shaped.first) == (batch, first));
+        let Some(shaped) = shaped else {
+            return Err(refused(&self.path, &format!("its plan is not for batches of {batch}")));
+        };
         // SAFETY: the stream is alive, and the buffers are promised by `enqueue`'s caller.
-        unsafe { self.context.0.enqueue_v3(self.stream.raw().cast()) }
+        let enqueued = unsafe { shaped.context.0.enqueue_v3(self.stream.raw().cast()) };
+        enqueued.map_err(|error| refused(&self.path, &self.engine.log.explain(&error)))
     }
 }
 
 impl GpuNetwork for TensorRtNetwork {
     unsafe fn enqueue(&mut self, batch: usize) -> Result<(), BackendError> {
-        let runs = if self.one_by_one { 0..batch } else { 0..1 };
-        let each = if self.one_by_one { 1 } else { batch };
-        for first in runs {
-            self.run(each, first).map_err(|error| refused(&self.path, &error))?;
-        }
-        Ok(())
+        let (runs, each) = if self.one_by_one { (0..batch, 1) } else { (0..1, batch) };
+        runs.into_iter().try_for_each(|first| self.run(each, first))
     }
 }

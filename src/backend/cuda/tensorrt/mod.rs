@@ -7,6 +7,7 @@
 mod build;
 mod engine;
 mod library;
+mod loaded;
 mod order;
 
 pub use build::{BuildError, build_plan};
