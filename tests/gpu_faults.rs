@@ -11,6 +11,7 @@ use std::time::Duration;
 use common::cuda::cuda_backend;
 use common::speech::speech;
 use common::{JPEG, bundle, engine, load, open, within};
+use lipsyncd::backend::BackendError;
 use lipsyncd::backend::cuda::plan::Precision;
 use lipsyncd::cuda::{Context, Driver, Grid, Module, Priority, Severity, Stream};
 use lipsyncd::session::{Event, SessionOptions};
@@ -77,6 +78,10 @@ async fn a_dead_context_ends_its_sessions_and_is_reported() {
     assert!(failure.is_passing() && failure.to_string().contains("connect again"), "{failure}");
     tokio::time::timeout(Duration::from_secs(2), engine.broken()).await.expect("the engine does not know");
     assert_eq!(told.load(Ordering::Relaxed), 1);
+    // Nothing is placed on it any more, and what is loaded there is not said to be faulty.
+    assert_eq!(backend.memory().map(|memory| memory.free_bytes), Some(0));
+    let refusal = backend.load(&bundle()).err();
+    assert!(matches!(refusal, Some(BackendError::DeviceLost { .. })), "{refusal:?}");
     speaking.abort();
     // What is left belongs to a context that is no more.
     lipsyncd::cuda::leave(0);
