@@ -70,8 +70,8 @@ impl<'a> View<'a> {
                 1 => view.nodes.push(Node::parse(field.bytes()?)?),
                 5 => {
                     let weight = Constant::parse(field.bytes()?)?;
-                    if let (Some(name), &[_, taken, _, _], Some(_)) =
-                        (last_field(field.bytes()?, 8)?, &weight.dims[..], weight.first_f32())
+                    if let (Some(name), &[_, taken, _, _], true) =
+                        (last_field(field.bytes()?, 8)?, &weight.dims[..], weight.is_whole_f32())
                     {
                         view.taken.insert(name.text()?, taken);
                     }

@@ -15,6 +15,9 @@ use super::wire::{fields, put_bytes, put_int};
 const FLOAT: i64 = 1;
 /// Larger blocks are no pixel shuffles.
 const MAX_BLOCK: i64 = 8;
+/// More than generators have, and few enough that a small file cannot ask for much memory: 64 weights of 1 MiB.
+const MAX_CHANNELS: i64 = 4096;
+const MAX_SHUFFLES: usize = 64;
 
 /// A `DepthToSpace` of PyTorch's order ("CRD") behind a convolution.
 struct Shuffle {
@@ -36,7 +39,8 @@ pub(super) fn without_shuffles(graph: &[u8]) -> Result<Option<Vec<u8>>, OnnxErro
             return Ok(false);
         }
         let node = Node::parse(field.bytes()?)?;
-        let Some(shuffle) = Shuffle::of(&node, &channels) else { return Ok(false) };
+        let shuffle = Shuffle::of(&node, &channels).filter(|_| kernels.len() < MAX_SHUFFLES);
+        let Some(shuffle) = shuffle else { return Ok(false) };
         let name = format!("lipsyncd.shuffle.{}", kernels.len());
         put_bytes(out, 1, &shuffle.node(&node, &name));
         kernels.push(shuffle.kernel(&name));
@@ -49,13 +53,14 @@ pub(super) fn without_shuffles(graph: &[u8]) -> Result<Option<Vec<u8>>, OnnxErro
     Ok(Some(out))
 }
 
-/// The channels of what convolutions with weights of float32 make, by its name.
+/// The channels of what convolutions with weights of float32 make, by its name. Nobody has checked the file: dimensions count only
+/// where the values are there too.
 fn made_channels(graph: &[u8]) -> Result<HashMap<&str, i64>, OnnxError> {
     let mut counts = HashMap::new();
     for field in fields(graph).filter(|field| field.as_ref().map_or(true, |field| field.number == 5)) {
         let tensor = field?.bytes()?;
         let weight = Constant::parse(tensor)?;
-        if let (Some(name), Some(&count), Some(_)) = (last_field(tensor, 8)?, weight.dims.first(), weight.first_f32()) {
+        if let (Some(name), Some(&count), true) = (last_field(tensor, 8)?, weight.dims.first(), weight.is_whole_f32()) {
             counts.insert(name.text()?, count);
         }
     }
@@ -74,7 +79,8 @@ impl Shuffle {
         let crd = node.op == "DepthToSpace" && node.is_standard() && node.text_or("mode", "DCR") == "CRD";
         let block = node.int_or("blocksize", 0);
         let channels = *channels.get(node.input(0)?)?;
-        let fits = (2..=MAX_BLOCK).contains(&block) && channels > 0 && channels % (block * block) == 0;
+        let known = (2..=MAX_BLOCK).contains(&block) && (1..=MAX_CHANNELS).contains(&channels);
+        let fits = known && channels % (block * block) == 0;
         (crd && fits).then_some(Self { channels, block })
     }
 
@@ -165,5 +171,40 @@ mod tests {
         let mut unknown = network(8, shuffle(2, "CRD"));
         unknown.initializers.clear();
         assert!(alone(&unknown), "nobody knows how many channels it has");
+    }
+
+    /// A weight that says `dims` and has so many values.
+    fn damaged_weight(dims: &[i64], values: usize) -> Vec<u8> {
+        let mut tensor = Vec::new();
+        dims.iter().for_each(|&dim| put_int(&mut tensor, 1, dim));
+        put_int(&mut tensor, 2, FLOAT);
+        put_bytes(&mut tensor, 8, b"w");
+        put_bytes(&mut tensor, 9, &vec![0; 4 * values]);
+        tensor
+    }
+
+    #[test]
+    fn a_weight_that_says_more_than_it_holds_costs_no_memory() {
+        for dims in [[1 << 40, 1, 1, 1], [1 << 40, 0, 1, 1], [i64::MAX, 4, 1, 1], [8, 6, 1, 2]] {
+            let mut parts = network(8, shuffle(2, "CRD"));
+            for values in [0, 1, 48] {
+                parts.initializers = vec![damaged_weight(&dims, values)];
+                assert!(quicker(&parts.model()).unwrap().is_none(), "{dims:?} with {values} values");
+            }
+        }
+        let mut parts = network(8, shuffle(2, "CRD"));
+        parts.initializers = vec![damaged_weight(&[8, 6, 1, 1], 48)];
+        assert!(quicker(&parts.model()).unwrap().is_some(), "all it says is there");
+    }
+
+    #[test]
+    fn no_network_gets_more_than_a_bounded_number_of_weights() {
+        let mut parts = network(8192, shuffle(2, "CRD"));
+        assert!(quicker(&parts.model()).unwrap().is_none(), "no generator has as many channels");
+        parts = network(8, shuffle(2, "CRD"));
+        parts.nodes.extend(std::iter::repeat_n(shuffle(2, "CRD"), 100));
+        let model = quicker(&parts.model()).unwrap().unwrap();
+        let made = Network::parse(&model).unwrap().nodes.iter().filter(|node| node.op == "ConvTranspose").count();
+        assert_eq!(made, MAX_SHUFFLES);
     }
 }

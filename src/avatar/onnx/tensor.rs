@@ -4,7 +4,7 @@ use half::f16;
 
 use super::error::OnnxError;
 use super::value_info::F32;
-use super::wire::{Value, fields};
+use super::wire::{Field, Value, fields};
 
 /// `TensorProto.DataType.INT64`.
 const I64: i64 = 7;
@@ -109,6 +109,18 @@ impl<'a> Constant<'a> {
             _ => return Ok(None),
         }
         Ok((values.len() == len).then_some(values))
+    }
+
+    /// Whether it is a float32 tensor of at least one value that the file holds, all that its dimensions say.
+    pub fn is_whole_f32(&self) -> bool {
+        let bytes = |field: Field<'_>| match (field.number, field.value) {
+            (4, Value::Fixed32(_)) => 4,
+            (4 | 9, Value::Bytes(values)) => values.len(),
+            _ => 0,
+        };
+        let held: usize = fields(self.message).filter_map(Result::ok).map(bytes).sum();
+        let said = self.len().filter(|&len| len > 0).and_then(|len| len.checked_mul(4));
+        self.element == F32 && !self.external && said == Some(held)
     }
 
     /// The first value of a float32 tensor held in the file.
