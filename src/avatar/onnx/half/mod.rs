@@ -27,6 +27,8 @@ use super::wire::{Field, fields, put_bytes, put_int};
 
 /// `TensorProto.DataType.FLOAT16`.
 const F16: i64 = 10;
+/// The first `ModelProto.ir_version` in which initializers need not be listed as inputs.
+const UNLISTED: i64 = 4;
 
 /// The element type of a halved network's float inputs and outputs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +70,7 @@ pub enum HalfError {
 }
 
 /// The network with every float32 tensor in float16, except where an operator demands float32 (the scales of `Resize`).
+/// Initializers that older files list among the inputs are listed no more: what was said of them there is no longer true.
 ///
 /// # Errors
 /// Why it cannot be done; the network is then usable in float32 only.
@@ -79,17 +82,25 @@ pub fn to_half(model: &[u8], edges: Edges) -> Result<(Vec<u8>, HalfReport), Half
     let graph = find_graph(model)?;
     let plan = Plan::new(graph, &info, edges)?;
     let mut report = HalfReport::default();
-    let halved = halve_graph(graph, &plan, edges, &mut report)?;
+    let halved = halve_graph(graph, &info, &plan, edges, &mut report)?;
     let model = rewrite(model, |field, out| {
-        if field.number == 7 {
-            put_bytes(out, 7, &halved);
+        match field.number {
+            1 => put_int(out, 1, field.int()?.max(UNLISTED)),
+            7 => put_bytes(out, 7, &halved),
+            _ => return Ok(false),
         }
-        Ok(field.number == 7)
+        Ok(true)
     })?;
     Ok((model, report))
 }
 
-fn halve_graph(graph: &[u8], plan: &Plan<'_>, edges: Edges, report: &mut HalfReport) -> Result<Vec<u8>, HalfError> {
+fn halve_graph(
+    graph: &[u8],
+    info: &GraphInfo,
+    plan: &Plan<'_>,
+    edges: Edges,
+    report: &mut HalfReport,
+) -> Result<Vec<u8>, HalfError> {
     let mut out = Vec::with_capacity(graph.len());
     for input in &plan.cast_inputs {
         put_cast(&mut out, input, &plan.name(input), F16);
@@ -99,6 +110,7 @@ fn halve_graph(graph: &[u8], plan: &Plan<'_>, edges: Edges, report: &mut HalfRep
         match field.number {
             1 => put_node(&mut out, field.bytes()?, plan, report)?,
             5 => put_initializer(&mut out, field.bytes()?, plan, report)?,
+            11 if !is_fed(&field, info)? => {}
             11 | 12 => put_edge(&mut out, &field, edges)?,
             // value_info: intermediate types, which are no longer true.
             13 => {}
@@ -109,6 +121,12 @@ fn halve_graph(graph: &[u8], plan: &Plan<'_>, edges: Edges, report: &mut HalfRep
         put_cast(&mut out, &plan.name(output), output, F32);
     }
     Ok(out)
+}
+
+/// Whether the graph's input in `field` is no initializer that is listed, too.
+fn is_fed(field: &Field<'_>, info: &GraphInfo) -> Result<bool, OnnxError> {
+    let name = read_value_info(field.bytes()?)?.name;
+    Ok(info.inputs.iter().any(|input| input.name == name))
 }
 
 /// A node of the graph: its casts to float32 first, where it needs any.

@@ -101,6 +101,30 @@ fn integers_stay_and_a_name_in_use_is_not_taken() {
     assert_eq!(report, HalfReport::default());
 }
 
+/// The model with another `ir_version`.
+fn of_version(model: &[u8], version: i64) -> Vec<u8> {
+    rewrite(model, |field, out| {
+        if field.number == 1 {
+            put_int(out, 1, version);
+        }
+        Ok(field.number == 1)
+    })
+    .unwrap()
+}
+
+#[test]
+fn initializers_listed_as_inputs_make_no_difference() {
+    let mut listed = upsampler();
+    let weights: [(&str, &[i64]); 2] = [("scales", &[4]), ("bias", &[3, 1, 1])];
+    listed.inputs.extend(Parts::io(&weights, &[]).inputs);
+    for edges in [Edges::Single, Edges::Half] {
+        let plain = to_half(&upsampler().model(), edges).unwrap();
+        assert_eq!(to_half(&listed.model(), edges).unwrap(), plain, "{edges:?}");
+        let (old, _) = to_half(&of_version(&listed.model(), 3), edges).unwrap();
+        assert_eq!(old, of_version(&plain.0, 4), "{edges:?}: version 3 demands that they are listed");
+    }
+}
+
 #[test]
 fn what_cannot_be_halved_is_named() {
     let refusal = |change: &dyn Fn(&mut Parts)| {
