@@ -10,8 +10,10 @@ use super::path::{Kind, resolve_anywhere, resolve_inside};
 /// The pictures found in a folder, in order of their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct FrameList {
-    /// `(number in the name, path)`, ascending, each number once.
+    /// `(number in the name, path)`, ascending, each number once. Links are followed: a path may end in any name.
     pub frames: Vec<(u64, PathBuf)>,
+    /// The pictures' own names in the folder, in the same order.
+    pub names: Vec<String>,
     pub faults: Vec<Fault>,
     pub warnings: Vec<Warning>,
 }
@@ -53,10 +55,12 @@ pub(crate) fn list_frames(root: Option<&Path>, dir: &Path, label: &str, prefix: 
         list.warnings.push(Warning::new(label, format!("not frames, ignored: {names}")));
     }
     report_numbers(&by_number, label, &mut list.faults);
-    list.frames = by_number
-        .into_iter()
-        .filter_map(|(number, files)| files.into_iter().next().map(|(_, path)| (number, path)))
-        .collect();
+    for (number, files) in by_number {
+        if let Some((name, path)) = files.into_iter().next() {
+            list.frames.push((number, path));
+            list.names.push(name);
+        }
+    }
     Ok(list)
 }
 

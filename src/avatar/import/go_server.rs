@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::crop_rects::{Rects, parse_rects};
 use super::go_config::{ignored_warning, parse_config};
-use super::plan::{NetworkFiles, Plan, Settings, manifest, source_frames, warn};
+use super::plan::{NetworkFiles, Plan, Settings, SourceFrame, manifest, source_frames, warn};
 use crate::avatar::check::Report;
 use crate::avatar::examine::read_text;
 use crate::avatar::fault::{Fault, listed};
@@ -17,8 +17,8 @@ pub(super) fn plan(model_dir: &Path, config: Option<&Path>, name: &str, report: 
     let settings = read_config(model_dir, config, report);
     let list = source_frames(&model_dir.join("frames"), "frame_", report);
     let rects = read_rects(&model_dir.join("crop_rects.json"), report);
-    let frames = list?.frames;
-    let boxes = align(&model_dir.join("crop_rects.json"), rects?, &frames, report)?;
+    let list = list?;
+    let boxes = align(&model_dir.join("crop_rects.json"), rects?, &list.frames, report)?;
     let (generator, audio_encoder, settings) = (generator?, audio_encoder?, settings?);
     if let (Some(said), Some(found)) = (settings.size_px, generator.picture_px)
         && said != found
@@ -30,8 +30,7 @@ pub(super) fn plan(model_dir: &Path, config: Option<&Path>, name: &str, report: 
         );
     }
     let manifest = manifest(name, &settings, &generator, &audio_encoder).ok()?;
-    let frames = frames.into_iter().map(|(_, path)| path).collect();
-    Some(Plan { manifest, frames, boxes, generator, audio_encoder })
+    Some(Plan { manifest, frames: SourceFrame::all(list), boxes, generator, audio_encoder })
 }
 
 /// The configuration given, or the one in the folder; without either, the published recipe's values.

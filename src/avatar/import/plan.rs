@@ -21,11 +21,28 @@ const PUBLISHED_SIZE_PX: u32 = 320;
 pub(super) struct Plan {
     pub manifest: Manifest,
     /// Existing pictures, in order.
-    pub frames: Vec<PathBuf>,
+    pub frames: Vec<SourceFrame>,
     /// `[x0, y0, x1, y1]` for each frame, as the source has them.
     pub boxes: Vec<[i64; 4]>,
     pub generator: NetworkFiles,
     pub audio_encoder: NetworkFiles,
+}
+
+/// A picture of the source.
+#[derive(Debug)]
+pub(super) struct SourceFrame {
+    /// Its name in the source's folder, which says what it is.
+    pub name: String,
+    /// Where it is; when its name is a link, that of the file itself says nothing.
+    pub path: PathBuf,
+}
+
+impl SourceFrame {
+    /// All that are in `list`.
+    pub fn all(list: FrameList) -> Vec<Self> {
+        let paths = list.frames.into_iter().map(|(_, path)| path);
+        list.names.into_iter().zip(paths).map(|(name, path)| Self { name, path }).collect()
+    }
 }
 
 /// A network and the files with its weights, relative to its folder.

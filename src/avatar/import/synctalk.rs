@@ -1,9 +1,9 @@
 //! From a SyncTalk_2D dataset folder: `full_body_img/N.jpg` and `landmarks/N.lms`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::lms::box_of_landmarks;
-use super::plan::{NetworkFiles, Plan, Settings, manifest, source_frames, warn};
+use super::plan::{NetworkFiles, Plan, Settings, SourceFrame, manifest, source_frames, warn};
 use crate::avatar::check::Report;
 use crate::avatar::examine::read_text;
 use crate::avatar::fault::{Fault, MAX_LISTED};
@@ -20,7 +20,7 @@ pub(super) fn plan(
     let generator = NetworkFiles::of(generator, report);
     let audio_encoder = NetworkFiles::of(audio_encoder, report);
     let list = source_frames(&dataset.join("full_body_img"), "", report)?;
-    let frames: Vec<PathBuf> = list.frames.into_iter().map(|(_, path)| path).collect();
+    let frames = SourceFrame::all(list);
     let boxes = read_landmarks(&dataset.join("landmarks"), &frames, report);
     let (generator, audio_encoder) = (generator?, audio_encoder?);
     let manifest = manifest(name, &Settings::default(), &generator, &audio_encoder).ok()?;
@@ -28,12 +28,12 @@ pub(super) fn plan(
 }
 
 /// One box for each frame; frames without usable landmarks are faults, up to 20 and then a count.
-fn read_landmarks(dir: &Path, frames: &[PathBuf], report: &mut Report) -> Vec<[i64; 4]> {
-    let size = frames.first().and_then(|frame| probe_file(frame).ok());
+fn read_landmarks(dir: &Path, frames: &[SourceFrame], report: &mut Report) -> Vec<[i64; 4]> {
+    let size = frames.first().and_then(|frame| probe_file(&frame.path).ok());
     let mut boxes = Vec::with_capacity(frames.len());
     let (mut wrong, mut clipped) = (0, 0);
     for frame in frames {
-        let path = dir.join(frame.file_stem().unwrap_or_default()).with_extension("lms");
+        let path = dir.join(&frame.name).with_extension("lms");
         let face = match read_text(&path) {
             Ok(text) => box_of_landmarks(&text).map_err(|error| error.to_string()),
             Err(error) => Err(format!("it cannot be read ({error})")),

@@ -177,6 +177,46 @@ fn frames_are_linked_when_asked_and_copied_when_not() {
     }
 }
 
+/// Moves `picture` to `blob`, which a link in its place leads to.
+#[cfg(unix)]
+fn link_to_blob(picture: &Path, blob: &Path) {
+    fs::create_dir_all(blob.parent().unwrap()).unwrap();
+    fs::rename(picture, blob).unwrap();
+    std::os::unix::fs::symlink(blob, picture).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_link_leads_to_plays_no_part_in_the_landmarks_and_endings() {
+    for link in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let source = synctalk(&data);
+        for (picture, blob) in [("0.jpg", "orig/1.jpg"), ("1.jpg", "orig/8d9f"), ("2.jpg", "orig/2.PNG.old")] {
+            link_to_blob(&data.join("full_body_img").join(picture), &data.join(blob));
+        }
+        let path = data.join("landmarks/0.lms");
+        fs::write(&path, fs::read_to_string(&path).unwrap().replace("6.7", "2.7")).unwrap();
+        let summary = quiet(&source, &ImportOptions { link, ..to(&dir) }).unwrap();
+        let bundle = Bundle::open(&summary.bundle).unwrap();
+        let tops: Vec<_> = bundle.boxes.iter().map(|face| face.y0).collect();
+        assert_eq!(tops, [2, 6, 6]);
+        let names: Vec<_> = bundle.frames.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["000000.jpg", "000001.jpg", "000002.jpg"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn links_in_a_model_folder_keep_their_endings() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("model");
+    let source = go_server(&model);
+    link_to_blob(&model.join("frames/frame_0001.png"), &model.join("blobs/8d9f"));
+    let summary = quiet(&source, &to(&dir)).unwrap();
+    assert!(Bundle::open(&summary.bundle).unwrap().frames[0].ends_with("000000.png"));
+}
+
 #[test]
 fn a_model_folder_without_what_is_needed_says_all() {
     let dir = tempfile::tempdir().unwrap();

@@ -83,9 +83,9 @@ impl<'a> Target<'a> {
         let frames_dir = draft.join(manifest.frames.dir.as_str());
         fs::create_dir_all(&frames_dir).map_err(at(&frames_dir))?;
         for (index, frame) in plan.frames.iter().enumerate() {
-            let extension = frame.extension().unwrap_or_default().to_ascii_lowercase();
+            let extension = Path::new(&frame.name).extension().unwrap_or_default().to_ascii_lowercase();
             let to = frames_dir.join(format!("{index:06}")).with_extension(extension);
-            self.bring(frame, &to)?;
+            self.bring(&frame.path, &to)?;
             step();
         }
         for (network, name) in networks {
