@@ -164,11 +164,7 @@ impl LoadedAvatar {
     pub(crate) fn draw_silent(&self, album: &Album, pose: usize, out: &mut PooledBuf) -> Result<bool, BackendError> {
         match album.pictures.get(pose).and_then(OnceLock::get) {
             None => return Ok(false),
-            Some(Kept::Whole(bytes)) => out.fill(|buffer| {
-                let room = SpliceError::Buffer { len: buffer.len() };
-                buffer.get_mut(..bytes.len()).ok_or(room)?.copy_from_slice(bytes);
-                Ok::<_, BackendError>(bytes.len())
-            })?,
+            Some(Kept::Whole(bytes)) => put_whole(bytes, out)?,
             Some(Kept::Strip(strip)) => {
                 self.splice_kept(pose, album.format.quality().unwrap_or_default(), strip, out)?;
             }
@@ -195,5 +191,31 @@ impl LoadedAvatar {
         let template = own.template(0).ok_or(BackendError::Unloaded)?;
         out.make_room(own.max_frame_len());
         Ok(out.fill(|buffer| strip.splice(&template, buffer))?)
+    }
+}
+
+/// Writes a kept picture as it is: of another quality than the avatar's own it may be longer than the pool's buffers.
+fn put_whole(bytes: &[u8], out: &mut PooledBuf) -> Result<(), SpliceError> {
+    out.make_room(bytes.len());
+    out.fill(|buffer| {
+        let room = SpliceError::Buffer { len: buffer.len() };
+        buffer.get_mut(..bytes.len()).ok_or(room)?.copy_from_slice(bytes);
+        Ok(bytes.len())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::BufferPool;
+
+    #[test]
+    fn a_kept_picture_finds_room_in_a_buffer_that_is_shorter() {
+        let pool = BufferPool::new(4);
+        for picture in [&b"longer than the buffer"[..], b"fit"] {
+            let mut out = pool.take();
+            put_whole(picture, &mut out).unwrap();
+            assert_eq!(&*out, picture);
+        }
     }
 }
