@@ -1,19 +1,17 @@
 //! Deadlines that pass while a call has no answer yet. Over real sockets, by a client that leaves them to the daemon: tonic's and
 //! other channels keep them themselves and report what they saw.
 
-mod common;
-
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use common::gpu::NamedGpu;
-use common::server::{Setup, TestServer};
-use common::speech::speech;
-use common::talk::proto::lip_sync_client::LipSyncClient;
-use common::talk::proto::{AudioFormat, SynthesizeRequest};
-use common::talk::{RATE_HZ, bytes_of};
-use common::{TINY, cpu_backend, daemon_options, eventually, within};
+use crate::common::gpu::NamedGpu;
+use crate::common::server::{Setup, TestServer};
+use crate::common::speech::speech;
+use crate::common::talk::proto::lip_sync_client::LipSyncClient;
+use crate::common::talk::proto::{AudioFormat, SynthesizeRequest};
+use crate::common::talk::{RATE_HZ, bytes_of};
+use crate::common::{TINY, cpu_backend, daemon_options, eventually, within};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};

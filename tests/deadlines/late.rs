@@ -1,12 +1,10 @@
 //! What is counted as late: what the daemon was slow at, and nothing that its client was.
 
-mod common;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::speech::speech;
-use common::{JPEG, bundle, cpu_backend, engine, eventually, load, open, read_utterance, within};
+use crate::common::speech::speech;
+use crate::common::{JPEG, bundle, cpu_backend, engine, eventually, load, open, read_utterance, within};
 use lipsyncd::backend::Backend;
 use lipsyncd::session::{Pace, SessionOptions};
 

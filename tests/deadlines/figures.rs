@@ -1,12 +1,10 @@
 //! What is counted of sessions: those that somebody sees, from when their sound enters.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::server::Setup;
-use common::speech::speech;
-use common::{JPEG, TINY, bundle, cpu_backend, daemon_options, engine, load, open, within};
+use crate::common::server::Setup;
+use crate::common::speech::speech;
+use crate::common::{JPEG, TINY, bundle, cpu_backend, daemon_options, engine, load, open, within};
 use lipsyncd::session::{Event, FirstFrameTimes, Pace, SessionOptions};
 use lipsyncd::telemetry::metrics::Page;
 
