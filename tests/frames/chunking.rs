@@ -1,17 +1,12 @@
 //! However the sound comes in, whatever is in flight, wherever it is cut: the frames are those of the sound.
 
-mod common;
-
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use common::speech::{Random, speech};
-use common::{
-    JPEG, TINY, avatars_dir, bundle, bytes, cpu_backend, engine, eventually, load, open, perform, say, try_say, within,
-};
-use lipsyncd::avatar::{Bundle, LoadedAvatar};
-use lipsyncd::backend::{Backend, FrameFormat};
-use lipsyncd::picture::Quality;
+use crate::common::speech::{Random, speech};
+use crate::common::{Got, JPEG, bundle, bytes, cpu_backend, engine, eventually, load, open, perform, say, within};
+use lipsyncd::avatar::LoadedAvatar;
+use lipsyncd::backend::Backend;
 use lipsyncd::session::{Event, FrameReader, Intake, SessionOptions};
 use proptest::prelude::*;
 
@@ -117,7 +112,7 @@ fn round() -> impl Strategy<Value = Round> {
 }
 
 /// Says and sees of an utterance what `round` asks for, as far as there is that much; gives the frames.
-async fn begin(intake: &mut Intake, reader: &mut FrameReader, round: &Round) -> Vec<common::Got> {
+async fn begin(intake: &mut Intake, reader: &mut FrameReader, round: &Round) -> Vec<Got> {
     intake.push(&speech(round.seed, round.samples, 16_000)).await.unwrap();
     if round.finish {
         intake.finish().await.unwrap();
@@ -126,7 +121,7 @@ async fn begin(intake: &mut Intake, reader: &mut FrameReader, round: &Round) -> 
     let mut frames = Vec::new();
     while frames.len() < round.frames_taken.min(due) {
         let Some(Ok(Event::Frame(frame))) = reader.next().await else { panic!("a frame is due") };
-        frames.push(common::Got {
+        frames.push(Got {
             index: frame.index,
             utterance: frame.utterance,
             avatar_frame: frame.avatar_frame,
@@ -273,39 +268,5 @@ proptest! {
             eventually("their memory is gone", || avatar.jpeg_pool().usage() == (0, 0)).await;
             eventually("nobody counts as a viewer", || avatar.usage().sessions == 0).await;
         });
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_frame_that_cannot_be_drawn_ends_its_own_session_and_no_neighbour_of_its_batch() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut copy = std::process::Command::new("cp");
-    assert!(copy.arg("-r").arg(avatars_dir().join(TINY)).arg(folder.path()).status().unwrap().success());
-    let bundle = Bundle::open(&folder.path().join(TINY)).unwrap();
-    let backend = cpu_backend();
-    let avatar = load(&backend, &bundle);
-    // Templates of a quality that is asked for later are made of the pictures, which are others by then.
-    let first = std::fs::read(&bundle.frames[0]).unwrap();
-    std::fs::copy(&bundle.frames[1], &bundle.frames[0]).unwrap();
-    assert_ne!(std::fs::read(&bundle.frames[0]).unwrap(), first);
-    let engine = engine(&backend, 1, 8, 4);
-    let sound = speech(51, 40 * 640, 16_000);
-    let options = |quality: u32| SessionOptions::new(FrameFormat::Jpeg(Quality::new(quality).unwrap()), 16_000);
-    let expected = perform(&engine, &avatar, SessionOptions::new(JPEG, 16_000), &sound).await;
-    let talk = async |options: SessionOptions| {
-        let (mut intake, mut reader) = open(&engine, &avatar, options);
-        try_say(&mut intake, &mut reader, [&*sound]).await
-    };
-    let (well, badly, well_too) = tokio::join!(
-        talk(SessionOptions::new(JPEG, 16_000)),
-        talk(options(91)),
-        talk(SessionOptions::new(JPEG, 16_000))
-    );
-    let said = badly.err().expect("there is no such picture any more").to_string();
-    for part in ["000000", "has changed since the avatar was loaded"] {
-        assert!(said.contains(part), "{said}");
-    }
-    for neighbour in [well, well_too] {
-        assert!(neighbour.unwrap().frames == expected.frames);
     }
 }

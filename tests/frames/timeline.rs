@@ -1,10 +1,8 @@
 //! Time does not drift: after ten hours of sound in chunks of odd sizes a frame stands where it stands after ten seconds, to the
 //! sample.
 
-mod common;
-
-use common::speech::{Random, speech};
-use common::{bundle, cpu_backend, engine, load, open, within};
+use crate::common::speech::{Random, speech};
+use crate::common::{bundle, cpu_backend, engine, load, open, within};
 use lipsyncd::backend::FrameFormat;
 use lipsyncd::picture::Quality;
 use lipsyncd::session::{Event, FrameReader, Intake, SessionOptions};

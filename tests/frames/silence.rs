@@ -1,14 +1,12 @@
 //! Where nothing is heard nothing is computed twice: the same bytes as the networks make, without them.
 
-mod common;
-
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
-use common::speech::{Random, speech};
-use common::wiretap::Wiretap;
-use common::{Got, JPEG, TINY, avatars_dir, bundle, cpu_backend, engine, load, perform};
+use crate::common::speech::{Random, speech};
+use crate::common::wiretap::Wiretap;
+use crate::common::{Got, JPEG, TINY, avatars_dir, bundle, cpu_backend, engine, load, perform};
 use lipsyncd::avatar::{Bundle, LoadedAvatar};
 use lipsyncd::backend::{Backend, FrameFormat};
 use lipsyncd::batch::{BatchKey, Engine};

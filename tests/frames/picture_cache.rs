@@ -1,11 +1,9 @@
 //! What generators make of pictures alone is kept, and nobody can tell from the frames.
 
-mod common;
-
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use common::{JPEG, Take, bytes, cpu_backend, cpu_backend_that_keeps, demo, engine, load, perform, root};
+use crate::common::{JPEG, Take, bytes, cpu_backend, cpu_backend_that_keeps, demo, engine, load, perform, root};
 use lipsyncd::audio::read_wav;
 use lipsyncd::avatar::LoadedAvatar;
 use lipsyncd::backend::Backend;
