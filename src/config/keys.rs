@@ -41,6 +41,9 @@ pub const KEYS: &[&str] = &[
     "log_format",
 ];
 
+/// What the program reads from the environment beside its keys, where it is needed.
+pub(super) const OTHER_VARIABLES: &[&str] = &["nvjpeg", "nvrtc"];
+
 pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 50053);
 
 /// A batch of 32 pictures of `6 * 320 * 320` floats is 75 MiB.

@@ -108,3 +108,13 @@ fn faults_name_the_place_and_say_what_to_write() {
 fn other_programs_variables_are_left_alone() {
     assert!(from("", &[("LIPSYNCD_BIN", "/usr/bin/lipsyncd"), ("HOME", "/")]).is_ok());
 }
+
+#[test]
+fn the_programs_own_variables_that_are_no_keys_are_no_slips() {
+    let read_elsewhere =
+        ["NVJPEG", "NVRTC", "NVCC", "ROOT", "NETWORKS", "NATIVE_ONNX", "SPLICE_OUT", "SOAK_SECONDS", "SOAK_VIEWERS"];
+    for name in read_elsewhere {
+        let variable = format!("LIPSYNCD_{name}");
+        assert!(from("", &[(&variable, "/usr/lib")]).is_ok(), "{variable}");
+    }
+}

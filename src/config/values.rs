@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use toml::Value;
 
 use super::error::{ConfigError, Origin, Place};
-use super::keys::{KEYS, nearest};
+use super::keys::{KEYS, OTHER_VARIABLES, nearest};
 
 const PREFIX: &str = "LIPSYNCD_";
 
@@ -65,6 +65,9 @@ impl Values {
         if let Some(known) = KEYS.iter().find(|known| **known == key) {
             let value = Value::String(value.to_string_lossy().into_owned());
             self.0.insert(known, Raw { origin: Origin::Environment, value });
+            return Ok(());
+        }
+        if OTHER_VARIABLES.contains(&key.as_str()) {
             return Ok(());
         }
         match KEYS.iter().find(|known| strsim::damerau_levenshtein(known, &key) <= 2) {

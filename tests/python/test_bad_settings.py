@@ -43,6 +43,12 @@ def test_unknown_variables_are_named(avatars):
     assert "jpeg_qualty" in said and "jpeg_quality" in said
 
 
+def test_where_libraries_are_is_no_slip(avatars):
+    """`serve` goes on to the preload, and is stopped by that alone."""
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_NVJPEG": "/usr/lib", "LIPSYNCD_PRELOAD": "nobody"}
+    assert "nobody" in daemon.run("serve", expect=2, env=env, timeout=20).output
+
+
 def test_a_config_file_that_is_not_there(tmp_path):
     assert "no.toml" in daemon.run("serve", "--config", tmp_path / "no.toml", expect=2, timeout=20).output
 
