@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use super::error::{FourCc, WavError};
 
-/// Programs that write to a pipe cannot go back to fill in the length: ffmpeg leaves `0xFFFF_FFFF`, SoX and
-/// espeak-ng `0x7FFF_F000`. From here up, a length the file does not hold means "to the end".
-const PIPED_LENGTH: u32 = 0x7FFF_F000;
+/// Programs that write to a pipe cannot go back to fill in the length and leave one of these: SoX and espeak-ng the first, ffmpeg the
+/// second. From the first up, a length the file does not hold means "to the end".
+const PIPED_LENGTHS: [u32; 2] = [0x7FFF_F000, 0xFFFF_FFFF];
 
 const RIFF_HEADER_BYTES: usize = 12;
 const CHUNK_HEADER_BYTES: usize = 8;
@@ -66,10 +66,12 @@ fn riff_header(bytes: &[u8]) -> Result<u32, WavError> {
 /// Length of the samples: as many bytes as declared, or the `rest_bytes` when the header was written to a pipe.
 ///
 /// A declared length of 0 with bytes behind it is ambiguous: an empty sound with tags after it, or a header
-/// never filled in. `complete` (the outer length matches the file) tells the first from the second.
+/// never filled in. So is a length that programs leave in a pipe with more bytes behind it: tags, or the rest of a very long sound.
+/// `complete` (the outer length matches the file) tells the first from the second.
 fn data_bytes(rest_bytes: usize, declared: u32, complete: bool) -> Result<usize, WavError> {
     let unfilled = declared == 0 && !complete;
-    let piped = declared >= PIPED_LENGTH && (rest_bytes as u64) < u64::from(declared);
+    let longer = (rest_bytes as u64) >= u64::from(declared);
+    let piped = if longer { PIPED_LENGTHS.contains(&declared) && !complete } else { declared >= PIPED_LENGTHS[0] };
     if unfilled || piped { Ok(rest_bytes) } else { held(*b"data", declared, rest_bytes) }
 }
 
@@ -80,4 +82,21 @@ fn held(name: [u8; 4], declared: u32, rest_bytes: usize) -> Result<usize, WavErr
         declared,
         held: rest_bytes,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piped_sound_longer_than_the_length_left_in_its_header_is_read_to_its_end() {
+        let bytes = 5 << 30;
+        for declared in PIPED_LENGTHS {
+            assert_eq!(data_bytes(bytes, declared, false), Ok(bytes), "{declared:#x}");
+            assert_eq!(data_bytes(1000, declared, false), Ok(1000), "{declared:#x}");
+            // A header that was filled in, with tags behind the samples.
+            assert_eq!(data_bytes(bytes, declared, true), Ok(declared as usize), "{declared:#x}");
+        }
+        assert_eq!(data_bytes(bytes, 0x7FFF_F002, false), Ok(0x7FFF_F002), "nobody leaves that in a pipe");
+    }
 }
