@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::stdout::say;
 use super::{CommandError, progress};
 use crate::avatar::import::{ImportOptions, ImportSource, import};
 use crate::avatar::{Bundle, check, trial};
@@ -86,7 +87,7 @@ pub(super) fn run(command: &Command) -> Result<(), CommandError> {
 
 fn run_check(args: &CheckArgs) -> Result<(), CommandError> {
     let report = check(&args.dir);
-    println!("{}", report.to_string().trim_end());
+    say(report.to_string().trim_end())?;
     if !report.is_usable() {
         let faults = report.faults.len();
         return Err(CommandError::input(format!("{}: faults found: {faults}", args.dir.display())));
@@ -113,7 +114,7 @@ fn try_it(dir: &Path, onnxruntime: Option<&Path>) -> Result<(), CommandError> {
     }
     faults.push(last);
     for fault in &faults {
-        println!("{}", sentence(fault));
+        say(sentence(fault))?;
     }
     Err(CommandError::input(format!("{}: faults found: {}", dir.display(), faults.len())))
 }
@@ -141,7 +142,6 @@ fn run_import(command: &ImportCommand) -> Result<(), CommandError> {
     })
     .map_err(CommandError::input)?;
     bar.finish_and_clear();
-    println!("{}", summary.report.to_string().trim_end());
-    println!("made {}", summary.bundle.display());
-    Ok(())
+    say(summary.report.to_string().trim_end())?;
+    say(format_args!("made {}", summary.bundle.display()))
 }

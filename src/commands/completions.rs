@@ -3,7 +3,7 @@
 use clap::{Args as ClapArgs, CommandFactory as _};
 use clap_complete::Shell;
 
-use super::{Cli, CommandError};
+use super::{Cli, CommandError, stdout};
 
 /// What `lipsyncd completions` takes.
 #[derive(Debug, ClapArgs)]
@@ -13,6 +13,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "lipsyncd", &mut std::io::stdout());
-    Ok(())
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "lipsyncd", &mut script);
+    stdout::write(&script)
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use super::CommandError;
+use super::stdout::say;
 use crate::backend::Backend as _;
 use crate::backend::cuda::kernels::{KernelImage, Origin, Target, Unit};
 use crate::backend::cuda::nvjpeg::Library;
@@ -22,60 +23,57 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    line("lipsyncd", env!("CARGO_PKG_VERSION"));
-    line("cpu", &format!("{cores} cores, {}", cpu_name()));
+    line("lipsyncd", env!("CARGO_PKG_VERSION"))?;
+    line("cpu", &format!("{cores} cores, {}", cpu_name()))?;
     let runtime = OnnxRuntime::load(args.onnxruntime.as_deref());
     match &runtime {
         Ok(runtime) => {
-            line("ONNX Runtime", &runtime.info().path.display().to_string());
-            line("", &runtime.info().build);
+            line("ONNX Runtime", &runtime.info().path.display().to_string())?;
+            line("", &runtime.info().build)?;
         }
-        Err(error) => line("ONNX Runtime", &format!("missing: {error}")),
+        Err(error) => line("ONNX Runtime", &format!("missing: {error}"))?,
     }
     let driver = Driver::load();
-    gpus(&driver);
+    gpus(&driver)?;
     if let Ok(runtime) = &runtime {
         line(
             "CUDA provider",
             &runtime.check_cuda().map_or_else(|error| format!("missing: {error}"), |()| "usable".into()),
-        );
+        )?;
     }
-    line("TensorRT", &tensorrt());
-    line("kernels", &kernels(&driver));
-    line("nvJPEG", &nvjpeg(&driver));
-    line("ffmpeg", &found_on_path("ffmpeg").unwrap_or_else(|| "missing: .mp4 output needs it, .avi does not".into()));
+    line("TensorRT", &tensorrt())?;
+    line("kernels", &kernels(&driver))?;
+    line("nvJPEG", &nvjpeg(&driver))?;
+    line("ffmpeg", &found_on_path("ffmpeg").unwrap_or_else(|| "missing: .mp4 output needs it, .avi does not".into()))?;
     let mut usable = false;
     if let Ok(driver) = &driver {
         for gpu in 0..driver.gpus() {
             match CudaBackend::open(&CudaOptions::of_gpu(gpu, args.onnxruntime.clone())) {
                 Ok(backend) => {
                     usable = true;
-                    line("backend", &backend.info().to_string());
+                    line("backend", &backend.info().to_string())?;
                 }
-                Err(error) => line("backend", &format!("not GPU {gpu}: {error}")),
+                Err(error) => line("backend", &format!("not GPU {gpu}: {error}"))?,
             }
         }
     }
     match runtime {
         _ if usable => Ok(()),
-        Ok(_) => {
-            line("backend", &format!("cpu, {} slots of 1 thread", cores.max(2)));
-            Ok(())
-        }
+        Ok(_) => line("backend", &format!("cpu, {} slots of 1 thread", cores.max(2))),
         Err(error) => {
-            line("backend", "none");
+            line("backend", "none")?;
             Err(CommandError::failed(error))
         }
     }
 }
 
 /// Every GPU, or why there is none.
-fn gpus(driver: &Result<Driver, DriverMissing>) {
+fn gpus(driver: &Result<Driver, DriverMissing>) -> Result<(), CommandError> {
     let driver = match driver {
         Ok(driver) => driver,
         Err(missing) => return line("gpu", &format!("none: {missing}")),
     };
-    line("driver", &format!("CUDA {}; {}", driver.version(), kernel_module()));
+    line("driver", &format!("CUDA {}; {}", driver.version(), kernel_module()))?;
     for ordinal in 0..driver.gpus() {
         match driver.gpu(ordinal) {
             Ok(gpu) => line(
@@ -83,8 +81,9 @@ fn gpus(driver: &Result<Driver, DriverMissing>) {
                 &format!("{}, sm_{}, {} SMs, {} MiB", gpu.name, gpu.sm, gpu.multiprocessors, gpu.memory_bytes >> 20),
             ),
             Err(error) => line(&format!("gpu {ordinal}"), &format!("cannot be described: {error}")),
-        }
+        }?;
     }
+    Ok(())
 }
 
 /// The kernel module's own word, which has the driver's release.
@@ -115,8 +114,8 @@ fn nvjpeg(driver: &Result<Driver, DriverMissing>) -> String {
     }
 }
 
-fn line(what: &str, value: &str) {
-    println!("{what:<14} {value}");
+fn line(what: &str, value: &str) -> Result<(), CommandError> {
+    say(format_args!("{what:<14} {value}"))
 }
 
 fn cpu_name() -> String {

@@ -2,6 +2,9 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or bad input.
 
+// `println!` panics when nobody reads any more; `stdout::say` does not.
+#![warn(clippy::print_stdout)]
+
 mod avatar;
 mod bench;
 mod completions;
@@ -12,6 +15,7 @@ mod error;
 mod mel;
 mod progress;
 mod serve;
+mod stdout;
 mod synth;
 mod watch;
 

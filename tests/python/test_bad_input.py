@@ -1,8 +1,10 @@
 """Bad input: a sentence that names the culprit, the right code, and the next
 request served as if nothing had happened."""
 
+import os
 import shutil
 import struct
+import subprocess
 import time
 
 import daemon
@@ -73,6 +75,30 @@ def test_missing_files_on_the_command_line(avatars, tmp_path):
         said = daemon.run("synth", "--avatar", avatars / "single", "--audio", wav, "--out", tmp_path / "o",
                           "--quality", quality, expect=2).output
         assert "quality" in said
+
+
+@pytest.mark.parametrize("command, code", [
+    (["completions", "bash"], 0), (["doctor"], 0), (["avatar", "check", "--quick", "sound"], 0),
+    (["avatar", "check", "--quick", "faulty"], 2), (["bench", "--target", "http://127.0.0.1:9"], 1),
+])
+def test_nobody_reads_stdout(command, code, avatars, tmp_path):
+    """As when it is piped into `head`: what was wanted has been read."""
+    faulty = tmp_path / "faulty"
+    shutil.copytree(avatars / "plain", faulty)
+    (faulty / "boxes.json").unlink()
+    there = {"sound": str(avatars / "plain"), "faulty": str(faulty)}
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run([daemon.binary(), *(there.get(word, word) for word in command)], stdout=writer,
+                          stderr=subprocess.PIPE, text=True, env=daemon.environment(), timeout=120)
+    os.close(writer)
+    assert done.returncode == code and "panicked" not in done.stderr, done.stderr
+
+
+def test_a_full_disk_under_stdout():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([daemon.binary(), "completions", "bash"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1 and "stdout" in done.stderr and "panicked" not in done.stderr
 
 
 @pytest.mark.parametrize("audio, audio_format", [

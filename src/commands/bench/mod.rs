@@ -6,6 +6,7 @@ mod progress;
 pub(super) use args::Args;
 
 use super::CommandError;
+use super::stdout::say;
 use crate::load::{Capacity, Crowd, CrowdError, Report, Search, Speech, Step, plot};
 
 /// Misses below this carry: one frame in a thousand.
@@ -22,7 +23,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         Ok(report) => tell(args, &report),
         Err(error) => {
             let error = command_error(error);
-            println!("{}", Report::json_of_failure(args.target(), &error.to_string()));
+            say(Report::json_of_failure(args.target(), &error.to_string()))?;
             Err(error)
         }
     }
@@ -70,7 +71,7 @@ async fn search(args: &Args, crowd: &mut Crowd) -> Result<Report, CrowdError> {
 /// Writes the picture and the line.
 fn tell(args: &Args, report: &Report) -> Result<(), CommandError> {
     let drawn = args.plot().map_or(Ok(()), |path| plot::draw(report, path).map_err(CommandError::failed));
-    println!("{}", report.json());
+    say(report.json())?;
     drawn?;
     match &report.error {
         Some(error) => Err(CommandError::failed(error.clone())),

@@ -14,6 +14,7 @@ use crate::backend::cuda::measure::StageTimes;
 use crate::backend::{Backend, FrameFormat};
 use crate::batch::{Engine, EngineOptions};
 use crate::commands::devices::GpuArgs;
+use crate::commands::stdout::say;
 use crate::commands::{CommandError, progress};
 use crate::load::voice::voice;
 use crate::picture::Quality;
@@ -100,7 +101,7 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let wanted = args.gpu.wanted();
     let backend = args.gpu.open()?;
     let avatar = load(&bundle, &backend)?;
-    println!("{}", backend.info());
+    say(backend.info())?;
     let bare = bare(args, &backend, &avatar)?;
     let stages = stages(args, &backend, &avatar)?;
     let free = || backend.memory().map_or(0, |memory| memory.free_bytes);
@@ -116,7 +117,7 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
         for Share { contexts, share } in &row.of_bare {
             line.push_str(&format!("  {share:.2} with {contexts} context(s)"));
         }
-        println!("{line}");
+        say(line)?;
         pipeline.push(row);
         if free_before == 0 {
             free_before = free();
@@ -130,8 +131,7 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
         pipeline,
         free_bytes: [free_before, free()],
     };
-    println!("{}", serde_json::to_string(&report).map_err(CommandError::failed)?);
-    Ok(())
+    say(serde_json::to_string(&report).map_err(CommandError::failed)?)
 }
 
 fn load(bundle: &Bundle, backend: &Arc<CudaBackend>) -> Result<Arc<LoadedAvatar>, CommandError> {
@@ -155,7 +155,7 @@ fn bare(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<Vec
             line.push_str(&format!("  {frames_per_second:>8.0} frames/s with {contexts} context(s)"));
             rows.push(Bare { batch, contexts, frames_per_second });
         }
-        println!("{line}");
+        say(line)?;
     }
     Ok(rows)
 }
@@ -176,10 +176,10 @@ fn stages(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<V
             paste_us: us(paste),
             readback_us: us(readback),
         };
-        println!(
+        say(format_args!(
             "stages     batch {batch:>2}  encode {:.0} us, upload {:.0}, gather {:.0}, picture {:.0}, network {:.0}, paste {:.0}, readback {:.0}",
             row.encode_us, row.upload_us, row.gather_us, row.picture_us, row.network_us, row.paste_us, row.readback_us
-        );
+        ))?;
         rows.push(row);
     }
     Ok(rows)

@@ -68,6 +68,7 @@ mod with_tensorrt {
     use crate::backend::cuda::tensorrt::{Library, Order, OrderTarget, order, target_of};
     use crate::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
     use crate::commands::error::FileError;
+    use crate::commands::stdout::say;
     use crate::commands::{CommandError, progress};
     use crate::cuda::Driver;
     use crate::paths::cache_folder;
@@ -91,7 +92,7 @@ mod with_tensorrt {
         for (network, edges) in networks {
             for &batch in &ranges {
                 let (plan, line) = one(args, &library, &out, (network, edges), batch)?;
-                bar.suspend(|| println!("{}: {batch}, {line}", plan.display()));
+                bar.suspend(|| say(format_args!("{}: {batch}, {line}", plan.display())))?;
                 plans.push(plan);
                 bar.inc(1);
             }
@@ -108,12 +109,12 @@ mod with_tensorrt {
     /// Compares plans for this machine's GPU with the CPU.
     fn check(args: &Args, bundle: &Bundle, library: &Library, plans: &Path) -> Result<(), CommandError> {
         let [most] = *args.batches else {
-            println!("accuracy: not measured, since the daemon takes one plan for all batches; see --batches");
-            return Ok(());
+            return say("accuracy: not measured, since the daemon takes one plan for all batches; see --batches");
         };
         if !args.sm.is_empty() {
-            println!("accuracy: not measured here; `lipsyncd engine check` measures it on the GPU the plans are for");
-            return Ok(());
+            return say(
+                "accuracy: not measured here; `lipsyncd engine check` measures it on the GPU the plans are for",
+            );
         }
         let options = CudaOptions {
             engine: EngineChoice::TensorRt,
@@ -124,8 +125,7 @@ mod with_tensorrt {
             ..CudaOptions::of_gpu(GPU, args.onnxruntime.clone())
         };
         let gpu = Arc::new(CudaBackend::open(&options).map_err(CommandError::failed)?);
-        println!("{}", compare(bundle, gpu, args.onnxruntime.clone(), args.min_psnr)?);
-        Ok(())
+        say(compare(bundle, gpu, args.onnxruntime.clone(), args.min_psnr)?)
     }
 
     /// One batch size means all up to it, several mean each alone.

@@ -11,6 +11,7 @@ use crate::backend::cuda::CudaBackend;
 use crate::backend::{Backend, CpuBackend};
 use crate::commands::CommandError;
 use crate::commands::devices::GpuArgs;
+use crate::commands::stdout::say;
 
 /// What `lipsyncd engine check` takes.
 #[derive(Debug, ClapArgs)]
@@ -27,8 +28,7 @@ pub(in crate::commands) struct Args {
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
-    println!("{}", compare(&bundle, args.gpu.open()?, args.gpu.wanted().onnxruntime, args.min_psnr)?);
-    Ok(())
+    say(compare(&bundle, args.gpu.open()?, args.gpu.wanted().onnxruntime, args.min_psnr)?)
 }
 
 /// The accuracy of `gpu` in a line, or an error below `min_psnr`.

@@ -9,6 +9,7 @@ use crate::backend::cuda::plan::{PlanKey, write_plan};
 use crate::backend::cuda::tensorrt::{Library, Made, build_plan};
 use crate::commands::CommandError;
 use crate::commands::error::FileError;
+use crate::commands::stdout::say;
 use crate::cuda::{Context, Driver};
 
 /// What the hidden `lipsyncd engine build-one` takes.
@@ -49,6 +50,5 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         saturated: half.saturated,
         vanished: half.vanished,
     };
-    println!("{}", serde_json::to_string(&made).map_err(CommandError::failed)?);
-    Ok(())
+    say(serde_json::to_string(&made).map_err(CommandError::failed)?)
 }
