@@ -7,7 +7,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 use super::stdout::say;
 use super::{CommandError, progress};
-use crate::avatar::import::{ImportOptions, ImportSource, import};
+use crate::avatar::import::{ImportError, ImportOptions, ImportSource, import};
 use crate::avatar::{Bundle, check, trial};
 use crate::backend::{Backend, CpuBackend};
 use crate::chain::sentence;
@@ -140,7 +140,10 @@ fn run_import(command: &ImportCommand) -> Result<(), CommandError> {
         bar.set_length(all as u64);
         bar.set_position(done as u64);
     })
-    .map_err(CommandError::input)?;
+    .map_err(|error| match error {
+        ImportError::Copy { .. } | ImportError::Write { .. } => CommandError::failed(error),
+        fault => CommandError::input(fault),
+    })?;
     bar.finish_and_clear();
     say(summary.report.to_string().trim_end())?;
     say(format_args!("made {}", summary.bundle.display()))

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::chain::sentence;
+use crate::rpc::client::ClientError;
 
 /// Why a command did not do its work.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +25,11 @@ impl CommandError {
     /// Failed work.
     pub fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Failed(error.into())
+    }
+
+    /// What a daemon answered: bad input where it says that asking again is of no use.
+    pub(super) fn of_daemon(error: ClientError) -> Self {
+        if error.is_bad_request() { Self::input(error) } else { Self::failed(error) }
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {

@@ -22,6 +22,7 @@ mod watch;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tonic::transport::Uri;
 
 pub use error::CommandError;
 
@@ -53,6 +54,13 @@ enum Command {
     Doctor(doctor::Args),
     /// Print a completion script for a shell
     Completions(completions::Args),
+}
+
+/// A daemon's address, as `--server` and `--target` take it.
+fn daemon_url(text: &str) -> Result<String, &'static str> {
+    let sound = |url: &Uri| url.scheme_str() == Some("http") && url.authority().is_some();
+    let url = text.parse().ok().filter(sound);
+    url.map(|_| text.to_owned()).ok_or("write an address such as http://127.0.0.1:50053")
 }
 
 /// Runs the command and reports its failure, if any, in one line on stderr.

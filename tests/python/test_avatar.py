@@ -128,3 +128,15 @@ def test_import_never_writes_over_a_bundle(avatars, tmp_path):
     done = daemon.run("avatar", "import", "go-server", "--model", model, "--out", kept, expect=2)
     assert done.output.strip()
     assert sorted((f, f.stat().st_mtime_ns) for f in kept.rglob("*")) == before
+
+
+def test_a_place_that_cannot_be_written_is_no_bad_input(tmp_path):
+    model = tmp_path / "sanders"
+    (model / "frames").mkdir(parents=True)
+    build.write(model, "tiny", batch="1", seed=4)
+    (model / "generator.onnx").rename(model / "model_best.onnx")
+    standin.noise_frame(np.random.default_rng(2), (400, 300)).save(model / "frames/frame_0000.png")
+    (model / "crop_rects.json").write_text("[[30, 40, 180, 190]]")
+    import_ = ("avatar", "import", "go-server", "--model", model, "--out")
+    assert "cannot be written" in daemon.run(*import_, "/proc/nowhere/sanders", expect=1).output
+    daemon.run(*import_, model, expect=2)

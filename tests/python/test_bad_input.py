@@ -77,6 +77,19 @@ def test_missing_files_on_the_command_line(avatars, tmp_path):
         assert "quality" in said
 
 
+def test_what_a_daemon_refuses_on_the_command_line(server, tmp_path):
+    wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.2))
+    run = ("synth", "--audio", wav, "--out", tmp_path / "o", "--server")
+    url = f"http://{server.address}"
+    assert "nobody" in daemon.run(*run, url, "--avatar", "nobody", expect=2).output
+    daemon.run(*run, url, "--avatar", "../plain", expect=2)
+    for text in ("http://", "localhost:50053", "https://localhost", "http://a b", ""):
+        assert "http://127.0.0.1:50053" in daemon.run(*run, text, "--avatar", "plain", expect=2).output
+        assert "http://127.0.0.1:50053" in daemon.run("bench", "--target", text, expect=2).output
+    # Sound input, and nobody to do the work.
+    daemon.run(*run, "http://127.0.0.1:9", "--avatar", "plain", expect=1)
+
+
 @pytest.mark.parametrize("command, code", [
     (["completions", "bash"], 0), (["doctor"], 0), (["avatar", "check", "--quick", "sound"], 0),
     (["avatar", "check", "--quick", "faulty"], 2), (["bench", "--target", "http://127.0.0.1:9"], 1),

@@ -6,6 +6,7 @@ use clap::Args as ClapArgs;
 
 use super::CommandError;
 use crate::audio::read_wav;
+use crate::commands::daemon_url;
 use crate::load::{LoadOptions, Speech};
 
 /// What is counted, for `--help`; docs/operations.md says it at length.
@@ -26,7 +27,7 @@ the last line on stdout is one JSON object with the results.";
 #[command(after_long_help = ABOUT)]
 pub(in crate::commands) struct Args {
     /// The daemon, e.g. http://127.0.0.1:50053
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = daemon_url)]
     target: String,
     /// Live streams at once; with --find-capacity, how many to begin with
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8192))]

@@ -81,7 +81,7 @@ fn tell(args: &Args, report: &Report) -> Result<(), CommandError> {
 
 fn command_error(error: CrowdError) -> CommandError {
     match error {
-        CrowdError::Client(refused) if refused.is_bad_request() => CommandError::input(refused),
+        CrowdError::Client(error) => CommandError::of_daemon(error),
         other => CommandError::failed(other),
     }
 }

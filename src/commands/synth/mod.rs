@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use super::devices::DeviceArgs;
-use super::{CommandError, progress};
+use super::{CommandError, daemon_url, progress};
 use crate::audio::{Pcm, read_wav};
 use crate::picture::Quality;
 
@@ -20,7 +20,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     avatar: PathBuf,
     /// Let a running daemon make the frames, e.g. http://127.0.0.1:50053
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = daemon_url)]
     server: Option<String>,
     /// WAV file: 8/16/24/32-bit integer or 32-bit float PCM, any rate, up to 8 channels
     #[arg(long, value_name = "IN.wav")]

@@ -20,16 +20,16 @@ pub(super) fn run(args: &Args, server: &str, pcm: &Pcm, format: FrameFormat) -> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::failed)?;
     runtime.block_on(async {
         let options = ClientOptions { max_message_bytes: MAX_MESSAGE_BYTES, stream_window_bytes: None };
-        let mut client = Client::connect(server, options).await.map_err(CommandError::failed)?;
-        let avatar = client.avatar(id).await.map_err(CommandError::failed)?;
+        let mut client = Client::connect(server, options).await.map_err(CommandError::of_daemon)?;
+        let avatar = client.avatar(id).await.map_err(CommandError::of_daemon)?;
         let mut frames = client
             .synthesize(id, wav, args.start_position, args.quality.unwrap_or(0))
             .await
-            .map_err(CommandError::failed)?;
+            .map_err(CommandError::of_daemon)?;
         let shape = Shape { size_px: avatar.size_px, fps: avatar.fps };
         let mut output = Output::create(&args.out, format, shape, pcm, &args.audio)?;
         let bar = progress::bar("frames", frame_count(pcm, avatar.fps));
-        while let Some((index, jpeg)) = frames.next().await.map_err(CommandError::failed)? {
+        while let Some((index, jpeg)) = frames.next().await.map_err(CommandError::of_daemon)? {
             bar.inc(1);
             output.write(index, &jpeg)?;
         }
