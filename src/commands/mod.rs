@@ -17,6 +17,7 @@ mod progress;
 mod serve;
 mod stdout;
 mod synth;
+mod target;
 mod watch;
 
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 """`lipsyncd synth` against the reference, picture by picture."""
 
+import os
 import shutil
 import struct
 import subprocess
@@ -146,3 +147,56 @@ def test_mp4_without_ffmpeg_says_how_to_get_it(avatars, voice_wav, tmp_path):
                       expect=None, env={"PATH": "/nowhere"})
     assert done.returncode in (1, 2)
     assert "ffmpeg" in done.output and not out.exists()
+
+
+def test_a_video_goes_where_a_link_leads_and_to_no_device(avatars, voice_wav, tmp_path):
+    link = tmp_path / "link.avi"
+    link.symlink_to("there.avi")
+    (tmp_path / "there.avi").write_bytes(b"old")
+    synth(avatars / "single", voice_wav, link)
+    assert link.is_symlink() and (tmp_path / "there.avi").read_bytes()[:4] == b"RIFF"
+    fifo = tmp_path / "fifo.avi"
+    os.mkfifo(fifo)
+    said = daemon.run("synth", "--avatar", avatars / "single", "--audio", voice_wav, "--out", fifo, expect=2).output
+    assert "no file" in said and fifo.is_fifo()
+
+
+def piped(audio: bytes, *arguments):
+    command = [daemon.binary(), "synth", "--audio", "/dev/stdin", *map(str, arguments)]
+    done = subprocess.run(command, input=audio, capture_output=True, env=daemon.environment(), timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def test_sound_from_a_pipe(avatars, server, voice_wav, tmp_path):
+    """Which gives it once: here, to a daemon, and to ffmpeg."""
+    files = synth(avatars / "plain", voice_wav, tmp_path / "file")
+    sound = voice_wav.read_bytes()
+    piped(sound, "--avatar", avatars / "plain", "--out", tmp_path / "local")
+    piped(sound, "--avatar", "plain", "--server", f"http://{server.address}", "--out", tmp_path / "remote")
+    for folder in ("local", "remote"):
+        assert [f.read_bytes() for f in sorted((tmp_path / folder).iterdir())] == [f.read_bytes() for f in files]
+
+
+@pytest.mark.skipif(not shutil.which("ffprobe"), reason="needs ffmpeg")
+def test_a_movie_with_sound_from_stdin(avatars, voice_wav, tmp_path):
+    """Be that a pipe, or a file that ffmpeg would look for in its own stdin."""
+    piped(voice_wav.read_bytes(), "--avatar", avatars / "single", "--out", tmp_path / "pipe.mp4")
+    command = [daemon.binary(), "synth", "--audio", "/dev/stdin", "--avatar", avatars / "single",
+               "--out", tmp_path / "file.mp4"]
+    with open(voice_wav, "rb") as stdin:
+        subprocess.run(command, stdin=stdin, check=True, env=daemon.environment(), timeout=120)
+    for name in ("pipe.mp4", "file.mp4"):
+        said = subprocess.run(
+            ["ffprobe", "-v", "error", "-show_entries", "stream=codec_type,duration", "-of", "csv=p=0",
+             tmp_path / name], capture_output=True, text=True, check=True).stdout
+        lengths = dict(line.split(",")[:2] for line in said.split())
+        assert float(lengths["audio"]) == pytest.approx(1.3, abs=0.1), said
+        assert float(lengths["video"]) == pytest.approx(1.32, abs=0.01), said
+
+
+def test_a_shorter_run_leaves_no_frame_of_a_longer_one(avatars, voice_wav, tmp_path):
+    assert len(synth(avatars / "single", voice_wav, tmp_path / "out")) == 33
+    (tmp_path / "out/notes.txt").write_text("kept")
+    short = sounds.write(tmp_path / "short.wav", sounds.speech(0.2, seed=2))
+    names = [f.name for f in synth(avatars / "single", short, tmp_path / "out")]
+    assert names == [f"{i:06}.jpg" for i in range(5)] + ["notes.txt"]

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::output::{Output, Shape};
+use super::output::{Output, Place, Shape};
+use super::sound::Speech;
 use super::{Args, CommandError, frame_count, progress};
 use crate::audio::Pcm;
 use crate::avatar::{Bundle, Keep, LoadedAvatar, TemplateOptions};
@@ -11,7 +12,8 @@ use crate::batch::Engine;
 use crate::picture::template::OnDemandTemplates;
 use crate::session::{Event, FrameReader, Intake, SessionOptions};
 
-pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), CommandError> {
+pub(super) fn run(args: &Args, speech: &Speech, place: &Place, format: FrameFormat) -> Result<(), CommandError> {
+    let pcm = &speech.pcm;
     let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
     let Some((backend, options)) = args.devices.wanted().open()?.pop() else {
         return Err(CommandError::failed("there is no device to draw on"));
@@ -24,7 +26,7 @@ pub(super) fn run(args: &Args, pcm: &Pcm, format: FrameFormat) -> Result<(), Com
         ..SessionOptions::new(format, pcm.sample_rate_hz)
     };
     let shape = Shape { size_px: avatar.size_px(), fps: avatar.fps() };
-    let mut output = Output::create(&args.out, format, shape, pcm, &args.audio)?;
+    let mut output = Output::create(place, format, shape, speech)?;
     let bar = progress::bar("frames", frame_count(pcm, shape.fps));
     let (intake, reader) = engine.open_session(avatar, session).map_err(CommandError::input)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(CommandError::failed)?;

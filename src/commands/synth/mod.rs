@@ -1,16 +1,20 @@
 //! `lipsyncd synth`: a video, or its frames, from a WAV file; by itself, or through a daemon.
 
+mod folder;
 mod local;
 mod output;
 mod remote;
+mod sound;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
 
+use self::output::Place;
+use self::sound::Speech;
 use super::devices::DeviceArgs;
 use super::{CommandError, daemon_url, progress};
-use crate::audio::{Pcm, read_wav};
+use crate::audio::Pcm;
 use crate::picture::Quality;
 
 /// What `lipsyncd synth` takes.
@@ -50,10 +54,10 @@ enum Format {
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let quality = args.quality.map_or(Ok(Quality::DEFAULT), Quality::new).map_err(CommandError::input)?;
     let format = output::frame_format(&args.out, args.format == Format::Png, quality)?;
-    let pcm = read_wav(&args.audio).map_err(CommandError::input)?;
+    let place = Place::new(&args.out, &args.audio)?;
     match &args.server {
-        Some(server) => remote::run(args, server, &pcm, format),
-        None => local::run(args, &pcm, format),
+        Some(server) => remote::run(args, server, &place, format),
+        None => local::run(args, &Speech::read(&args.audio)?, &place, format),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use super::CommandError;
-use crate::audio::Pcm;
+use super::folder::Folder;
+use super::sound::{SoundFile, Speech};
 use crate::backend::FrameFormat;
 use crate::commands::error::FileError;
+use crate::commands::target;
 use crate::media::{AtomicFile, AviSettings, AviWriter, FrameRate, Mp4Settings, Mp4Writer, PcmFormat};
-use crate::picture::{Quality, View, encode_png};
+use crate::picture::Quality;
 
 /// What the frames must be for `out`.
 ///
@@ -38,6 +40,30 @@ fn video_kind(out: &Path) -> Option<VideoKind> {
     }
 }
 
+/// Where the frames go.
+pub(super) struct Place {
+    video: Option<VideoKind>,
+    path: PathBuf,
+}
+
+impl Place {
+    /// What `out` names.
+    ///
+    /// # Errors
+    /// A video in the place of its own sound, `audio`, or of what is no file.
+    pub(super) fn new(out: &Path, audio: &Path) -> Result<Self, CommandError> {
+        let Some(video) = video_kind(out) else { return Ok(Self { video: None, path: out.to_owned() }) };
+        let path = target::written(out, audio)?;
+        if !target::is_replaceable(&path) {
+            return Err(CommandError::input(format!(
+                "{}: this is no file, and a video can be written to nothing else",
+                out.display()
+            )));
+        }
+        Ok(Self { video: Some(video), path })
+    }
+}
+
 /// What a film needs to know of its frames.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
@@ -49,36 +75,30 @@ pub(super) struct Shape {
 
 /// An output being written.
 pub(super) enum Output {
-    /// JPEG files.
-    Jpegs(PathBuf),
-    /// PNG files, encoded here from pixels.
-    Pngs { dir: PathBuf, size_px: (usize, usize), png: Vec<u8> },
+    /// JPEG or PNG files.
+    Folder(Folder),
     /// MJPEG and PCM.
     Avi { path: PathBuf, writer: Box<AviWriter<AtomicFile>>, sound: Vec<i16>, at: usize },
-    /// H.264 and AAC.
-    Mp4(Mp4Writer),
+    /// H.264 and AAC; the sound is ffmpeg's to read until it has ended.
+    Mp4 { writer: Mp4Writer, _sound: SoundFile },
 }
 
 impl Output {
-    /// Opens `out` for frames of `format`; videos get `pcm` as sound.
+    /// Opens `place` for frames of `format`; videos get the sound of `speech`.
     pub(super) fn create(
-        out: &Path,
+        place: &Place,
         format: FrameFormat,
         shape: Shape,
-        pcm: &Pcm,
-        wav: &Path,
+        speech: &Speech,
     ) -> Result<Self, CommandError> {
         let (width_px, height_px) = shape.size_px;
-        match video_kind(out) {
-            None => {
-                std::fs::create_dir_all(out).map_err(FileError::at(out)).map_err(CommandError::failed)?;
-                let dir = out.to_owned();
-                Ok(match format.quality() {
-                    Some(_) => Self::Jpegs(dir),
-                    None => Self::Pngs { dir, size_px: (width_px, height_px), png: Vec::new() },
-                })
-            }
-            Some(VideoKind::Avi) => {
+        let out = &place.path;
+        let Some(video) = place.video else {
+            return Folder::create(out, format, shape.size_px).map(Self::Folder);
+        };
+        match video {
+            VideoKind::Avi => {
+                let pcm = &speech.pcm;
                 let file = AtomicFile::create(out).map_err(FileError::at(out)).map_err(CommandError::failed)?;
                 let side = |px: usize| u32::try_from(px).unwrap_or(u32::MAX);
                 let settings = AviSettings {
@@ -91,9 +111,12 @@ impl Output {
                 let sound = pcm.samples.iter().map(|&sample| to_i16(sample)).collect();
                 Ok(Self::Avi { path: out.to_owned(), writer, sound, at: 0 })
             }
-            Some(VideoKind::Mp4) => {
-                let settings = Mp4Settings { frame_rate: FrameRate::whole(shape.fps), sound: Some(wav.to_owned()) };
-                Ok(Self::Mp4(Mp4Writer::create(out, &settings).map_err(CommandError::failed)?))
+            VideoKind::Mp4 => {
+                let sound = speech.file()?;
+                let settings =
+                    Mp4Settings { frame_rate: FrameRate::whole(shape.fps), sound: Some(sound.path().to_owned()) };
+                let writer = Mp4Writer::create(out, &settings).map_err(CommandError::failed)?;
+                Ok(Self::Mp4 { writer, _sound: sound })
             }
         }
     }
@@ -101,13 +124,7 @@ impl Output {
     /// Appends frame `index`.
     pub(super) fn write(&mut self, index: u64, data: &[u8]) -> Result<(), CommandError> {
         match self {
-            Self::Jpegs(dir) => write_file(dir.join(format!("{index:06}.jpg")), data),
-            Self::Pngs { dir, size_px: (width_px, height_px), png } => {
-                let view = View::packed(*width_px, *height_px, data).map_err(CommandError::failed)?;
-                png.clear();
-                encode_png(view, png).map_err(CommandError::failed)?;
-                write_file(dir.join(format!("{index:06}.png")), png)
-            }
+            Self::Folder(folder) => folder.write(index, data),
             Self::Avi { writer, sound, at, .. } => {
                 writer.write_frame(data).map_err(CommandError::failed)?;
                 let end = (*at + writer.audio_due()).min(sound.len());
@@ -115,25 +132,21 @@ impl Output {
                 *at = end;
                 Ok(())
             }
-            Self::Mp4(writer) => writer.write_frame(data).map_err(CommandError::failed),
+            Self::Mp4 { writer, .. } => writer.write_frame(data).map_err(CommandError::failed),
         }
     }
 
     /// Completes the output.
     pub(super) fn finish(self) -> Result<(), CommandError> {
         match self {
-            Self::Jpegs(_) | Self::Pngs { .. } => Ok(()),
+            Self::Folder(folder) => folder.finish(),
             Self::Avi { path, writer, .. } => {
                 let file = writer.finish().map_err(CommandError::failed)?;
                 file.commit().map_err(FileError::at(path)).map_err(CommandError::failed)
             }
-            Self::Mp4(writer) => writer.finish().map_err(CommandError::failed),
+            Self::Mp4 { writer, .. } => writer.finish().map_err(CommandError::failed),
         }
     }
-}
-
-fn write_file(path: PathBuf, data: &[u8]) -> Result<(), CommandError> {
-    std::fs::write(&path, data).map_err(FileError::at(path)).map_err(CommandError::failed)
 }
 
 /// The inverse of reading 16-bit PCM, clipped at full scale.
