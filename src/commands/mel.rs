@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use clap::Args as ClapArgs;
 
-use super::CommandError;
 use super::error::FileError;
+use super::{CommandError, target};
 use crate::audio::{
     MelParams, MelPlan, NpyFile, ResamplePlan, Resampled, Sound as _, WavFile, WavFileError, mel_in_parts,
 };
@@ -25,6 +25,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
+    let out = target::written(&args.out, &args.audio)?;
     let wav = WavFile::open(&args.audio)?;
     let params = MelParams::default();
     let resampling = ResamplePlan::new(wav.sample_rate_hz(), params.sample_rate_hz).map_err(CommandError::input)?;
@@ -32,8 +33,8 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let plan = Arc::new(MelPlan::new(params).map_err(CommandError::failed)?);
     let unwritten = |error| CommandError::failed(FileError::at(&args.out)(error));
     // What has the name stays until the whole sound has been read; a pipe or a device cannot be replaced.
-    let part = std::fs::metadata(&args.out).map_or(true, |there| there.is_file()).then(|| PartPath::new(&args.out));
-    let path = part.as_ref().map_or(args.out.as_path(), PartPath::path);
+    let part = target::is_replaceable(&out).then(|| PartPath::new(&out));
+    let path = part.as_ref().map_or(out.as_path(), PartPath::path);
     let npy = NpyFile::create(path, params.frames_for_samples(sound.samples()), params.mels).map_err(unwritten)?;
     let threads = std::thread::available_parallelism().ok().filter(|_| npy.takes_any_order());
     mel_in_parts(&plan, &sound, threads.unwrap_or(NonZeroUsize::MIN), &|first, rows| {

@@ -1,6 +1,8 @@
 """`lipsyncd mel` against librosa."""
 
+import os
 import struct
+import subprocess
 
 import daemon
 import numpy as np
@@ -90,3 +92,38 @@ def test_any_rate(rate, mean, tmp_path):
     got = mel_of(path, tmp_path)
     assert got.shape == expected.shape
     assert np.abs(got - expected).mean() <= mean
+
+
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
+    wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.3, seed=3))
+    expected = mel_of(wav, tmp_path)
+    (tmp_path / "there.npy").write_bytes(b"old")
+    link = tmp_path / "link.npy"
+    link.symlink_to("there.npy")
+    daemon.run("mel", "--audio", wav, "--out", link)
+    assert link.is_symlink() and np.array_equal(np.load(tmp_path / "there.npy"), expected)
+    # As /dev/stdout leads to it, be that a file with a name, one without, or a pipe.
+    link.unlink()
+    link.symlink_to("/proc/self/fd/1")
+    command = [daemon.binary(), "mel", "--audio", wav, "--out", link]
+    for nameless in (False, True):
+        with open(tmp_path / "stdout.npy", "w+b") as stdout:
+            if nameless:
+                os.unlink(tmp_path / "stdout.npy")
+            subprocess.run(command, check=True, stdout=stdout, env=daemon.environment())
+            stdout.seek(0)
+            written = stdout.read() if nameless else (tmp_path / "stdout.npy").read_bytes()
+        assert written == (tmp_path / "there.npy").read_bytes() and link.is_symlink()
+    piped = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=daemon.environment()).stdout
+    assert piped == (tmp_path / "there.npy").read_bytes() and link.is_symlink()
+
+
+def test_the_sound_itself_is_not_overwritten(tmp_path):
+    wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.3, seed=3))
+    before = wav.read_bytes()
+    (tmp_path / "link").symlink_to(wav)
+    (tmp_path / "other.avi").hardlink_to(wav)
+    for out in (wav, tmp_path / "link", tmp_path / "other.avi"):
+        assert "the sound itself" in daemon.run("mel", "--audio", wav, "--out", out, expect=2).output
+    said = daemon.run("synth", "--avatar", tmp_path, "--audio", wav, "--out", tmp_path / "other.avi", expect=2).output
+    assert "the sound itself" in said and wav.read_bytes() == before
