@@ -11,8 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::devices::Wanted;
+use super::preload::preload;
 use super::{CommandError, watch};
-use crate::avatar::{AvatarId, Keep, Registry, ResidencyLimits, TemplateOptions};
+use crate::avatar::{Keep, Registry, ResidencyLimits, TemplateOptions};
 use crate::batch::{AdmissionLimits, Fleet};
 use crate::config::Config;
 use crate::cuda::leave;
@@ -155,15 +156,6 @@ fn admission(config: &Config) -> Option<AdmissionLimits> {
         utilisation: part(config.utilisation_percent),
         expected_speech: part(config.expected_speech_percent),
     })
-}
-
-async fn preload(daemon: &Arc<Daemon>, ids: &[AvatarId], notifier: Option<&Arc<Notifier>>) -> Result<(), CommandError> {
-    for id in ids {
-        let _telling = notifier.map(|notifier| watch::starting(notifier, format!("loading avatar {id}")));
-        let loaded = daemon.load(id.as_str(), None).await.map_err(|error| CommandError::input(error.sentence()))?;
-        daemon.warm(&loaded.avatar).await;
-    }
-    Ok(())
 }
 
 async fn open_metrics(address: Option<SocketAddr>, daemon: &Arc<Daemon>) -> Result<Option<MetricsPort>, CommandError> {

@@ -44,6 +44,7 @@ pub use doors::DoorOptions;
 pub use frame_codec::FrameCodec;
 pub use lost::{LAST_WORDS, lost};
 pub use server::{ServerError, ServerOptions, run};
+pub use status::RpcError;
 
 /// The generated messages and services.
 #[allow(clippy::pedantic, clippy::nursery)] // Generated code follows its generator's habits.

@@ -60,7 +60,7 @@ def test_an_avatars_folder_that_is_not_there(tmp_path):
 
 def test_a_preload_that_is_not_there(avatars):
     env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_PRELOAD": "nobody"}
-    assert "nobody" in daemon.run("serve", expect=None, env=env, timeout=20).output
+    assert "nobody" in daemon.run("serve", expect=2, env=env, timeout=20).output
 
 
 def test_a_runtime_that_is_not_there(avatars, tmp_path):

@@ -1,0 +1,56 @@
+//! The avatars that a daemon loads before it serves.
+
+use std::sync::Arc;
+
+use super::{CommandError, watch};
+use crate::avatar::{AvatarId, RegistryError};
+use crate::rpc::{Daemon, RpcError};
+use crate::telemetry::systemd::Notifier;
+
+/// Loads `ids` one after the other, and tells the service manager so.
+///
+/// # Errors
+/// The first that cannot be loaded.
+pub(super) async fn preload(
+    daemon: &Arc<Daemon>,
+    ids: &[AvatarId],
+    notifier: Option<&Arc<Notifier>>,
+) -> Result<(), CommandError> {
+    for id in ids {
+        let _telling = notifier.map(|notifier| watch::starting(notifier, format!("loading avatar {id}")));
+        let loaded = daemon.load(id.as_str(), None).await.map_err(|error| command_error(&error))?;
+        daemon.warm(&loaded.avatar).await;
+    }
+    Ok(())
+}
+
+/// Bad input is what the next start would meet again, and so what the unit does not restart on.
+fn command_error(error: &RpcError) -> CommandError {
+    match error {
+        RpcError::Id(_)
+        | RpcError::Registry(
+            RegistryError::NotFound { .. } | RegistryError::Load { .. } | RegistryError::NoRoom { .. },
+        ) => CommandError::input(error.sentence()),
+        _ => CommandError::failed(error.sentence()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::BackendError;
+
+    #[test]
+    fn only_what_the_next_start_would_meet_again_is_bad_input() {
+        let id: AvatarId = "mira".parse().unwrap();
+        let is_input = |error: RegistryError| matches!(command_error(&error.into()), CommandError::Input(_));
+        assert!(is_input(RegistryError::NotFound { id: id.clone(), dir: "/avatars".into() }));
+        assert!(is_input(RegistryError::NoRoom { id: id.clone(), needed: 2, in_use: 0, budget: 1 }));
+        let full = BackendError::DeviceFull { needed: 5, used: 6, most: 10 };
+        let lost = || BackendError::DeviceLost { reason: "it has not answered".to_owned() };
+        assert!(!is_input(RegistryError::DeviceFull { id: id.clone(), source: Arc::new(full.into()) }));
+        assert!(!is_input(RegistryError::DeviceLost { id: id.clone(), source: Arc::new(lost().into()) }));
+        assert!(!is_input(RegistryError::Stopping { id: id.clone() }));
+        assert!(is_input(RegistryError::Load { id, source: Arc::new(lost().into()) }));
+    }
+}
