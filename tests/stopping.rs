@@ -4,7 +4,10 @@ mod common;
 
 use std::fs::OpenOptions;
 use std::net::TcpStream;
+use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::time::Duration;
 
 use common::program::Program;
 use common::server::wav;
@@ -12,6 +15,16 @@ use common::{TINY, avatars_dir, eventually, within};
 use lipsyncd::rpc::client::{Client, ClientOptions};
 
 const RATE_HZ: u32 = 16_000;
+
+/// Killed when dropped.
+struct Killed(Child);
+
+impl Drop for Killed {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
 
 async fn client(program: &Program) -> Client {
     let options = ClientOptions { max_message_bytes: 16 << 20, stream_window_bytes: Some(65_535) };
@@ -44,6 +57,40 @@ async fn a_load_that_does_not_end_does_not_hold_up_the_end() {
     program.ask_to_end();
     eventually("it ends", || program.ended() == Some(Some(0))).await;
     within(load).await.unwrap().unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asked_while_it_preloads_it_ends_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let next = || {
+        let mut message = [0; 4096];
+        let bytes = manager.recv(&mut message).unwrap();
+        String::from_utf8_lossy(&message[..bytes]).into_owned()
+    };
+    let cache = tempfile::tempdir().unwrap();
+    let environment = [("LIPSYNCD_TEMPLATE_CACHE", cache.path().to_str().unwrap()), ("LIPSYNCD_PRELOAD", TINY)];
+    assert_eq!(Program::start(&avatars_dir(), &environment).stop(), Some(0));
+    let pipe = only_file(cache.path());
+    std::fs::remove_file(&pipe).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let mut serve = Command::new(env!("CARGO_BIN_EXE_lipsyncd"));
+    serve.arg("serve").env("LIPSYNCD_AVATARS", avatars_dir()).env("LIPSYNCD_BACKEND", "cpu").envs(environment);
+    let mut program =
+        Killed(serve.env("LIPSYNCD_LISTEN", "127.0.0.1:0").env("NOTIFY_SOCKET", &socket).spawn().unwrap());
+    // The load never gets further than this pipe, which nobody writes to.
+    assert!(next().contains("EXTEND_TIMEOUT_USEC"), "it says that it is starting");
+    assert!(Command::new("kill").args(["-TERM", &program.0.id().to_string()]).status().unwrap().success());
+    while !next().starts_with("STOPPING=1") {}
+    let mut status = None;
+    eventually("it ends", || {
+        status = program.0.try_wait().unwrap();
+        status.is_some()
+    })
+    .await;
+    assert_eq!(status.and_then(|status| status.code()), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -71,8 +71,8 @@ async fn serve(config: Config) -> Result<(), CommandError> {
             "avatars: {dir} is not a folder; set `avatars` (LIPSYNCD_AVATARS) to the folder of bundles"
         )));
     }
-    // Before anything that takes a while: a stop that comes early is honoured as soon as there is a server.
-    let shutdown = shutdown_signal().map_err(CommandError::failed)?;
+    // Before anything that takes a while: a stop that comes early is honoured as soon as there is a device.
+    let mut shutdown = Box::pin(shutdown_signal().map_err(CommandError::failed)?);
     let devices = Wanted::by(&config).open()?;
     let slots = devices.iter().map(|(_, options)| options.slots).sum();
     let backends: Vec<_> = devices.iter().map(|(backend, _)| Arc::clone(backend)).collect();
@@ -97,7 +97,16 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         idle: seconds(config.idle_seconds),
     };
     let daemon = Arc::new(Daemon::new(fleet, registry, options));
-    preload(&daemon, &config.preload, notifier.as_ref()).await?;
+    tokio::select! {
+        loaded = preload(&daemon, &config.preload, notifier.as_ref()) => loaded?,
+        () = &mut shutdown => {
+            if let Some(notifier) = notifier {
+                watch::stopping(&notifier, Duration::ZERO);
+            }
+            tracing::info!("stopped before it served");
+            return Ok(());
+        }
+    }
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| CommandError::failed(format!("listen: {}: {error}; set `listen`", config.listen)))?;
