@@ -42,7 +42,7 @@ fn asked(variable: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn viewers_come_and_go_and_every_frame_is_theirs() {
-    let (seconds, viewers) = (asked("LIPSYNCD_SOAK_SECONDS", 30), asked("LIPSYNCD_SOAK_VIEWERS", 40));
+    let (seconds, viewers) = (asked("LIPSYNCD_SOAK_SECONDS", 20), asked("LIPSYNCD_SOAK_VIEWERS", 40));
     let folder = tempfile::tempdir().unwrap();
     let avatars = two_avatars(folder.path());
     let sounds: Vec<Vec<f32>> =
