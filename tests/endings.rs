@@ -206,9 +206,11 @@ async fn every_interrupt_is_answered_however_late_the_answers_are_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn backgrounds_that_are_not_read_let_go_of_their_avatar() {
-    let server = server(Some(Duration::from_millis(1200)), None).await;
-    let mut client = connect(server.address).await;
-    for (timeout, why) in [("1H", "not been read"), ("700m", "deadline")] {
+    for (idle, timeout, why) in [(Some(Duration::from_millis(1200)), "1H", "not been read"), (None, "4S", "deadline")] {
+        let server = server(idle, None).await;
+        // Its loading is not to take of the deadline.
+        server.daemon.load(TINY, None).await.unwrap();
+        let mut client = connect(server.address).await;
         let message = GetAvatarFramesRequest { avatar_id: TINY.to_owned(), jpeg_quality: 100, ..Default::default() };
         let mut request = Request::new(message);
         request.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
@@ -225,8 +227,9 @@ async fn backgrounds_that_are_not_read_let_go_of_their_avatar() {
         };
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
         assert!(status.message().contains(why), "{status}");
+        drop((unread, client));
+        server.ends_clean().await;
     }
-    server.ends_clean().await;
 }
 
 /// HTTP/2 (RFC 9113): the preface with an empty SETTINGS, and the frame whose answer an ending server waits for.
