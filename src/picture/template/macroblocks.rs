@@ -87,7 +87,7 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// [`SegmentError::Coding`] when that is not all that is left.
     pub fn end(&self) -> Result<(), SegmentError> {
-        let (at, bits) = (self.at(), (self.plain.len() - PADDING) * 8);
+        let (at, bits) = (self.at(), self.bits());
         if at <= bits && bits - at < 8 { Ok(()) } else { Err(SegmentError::Coding) }
     }
 
@@ -105,7 +105,13 @@ impl<'a> Walk<'a> {
                 self.ac(coding)?;
             }
         }
-        Some(firsts)
+        // The zeros behind the segment can look like codes.
+        (self.at() <= self.bits()).then_some(firsts)
+    }
+
+    /// How many bits the segment has without stuffing.
+    fn bits(&self) -> usize {
+        (self.plain.len() - PADDING) * 8
     }
 
     /// The bit after those read.

@@ -73,6 +73,15 @@ fn places_skip_the_stuffing() {
     assert_eq!(found, [0, 9, 15, 24, 32, 48, 56]);
 }
 
+/// Four grey blocks of Y, and nothing where Cb and Cr should be: there, zeros would be grey too.
+#[test]
+fn a_macroblock_cut_off_is_none() {
+    let (codes, _) = row(16, 75);
+    let mut plain = Vec::new();
+    assert!(Walk::new(&codes, &[0x28, 0xA2, 0x8A, 0x00], &mut plain).head().is_ok());
+    assert!(Walk::new(&codes, &[0x28, 0xA2, 0x8A], &mut plain).head().is_err());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -82,7 +91,7 @@ proptest! {
         let mut plain = Vec::new();
         let mut walk = Walk::new(&codes, &bytes, &mut plain);
         while let Ok(head) = walk.head() {
-            prop_assert!(head.spans.iter().all(|(start, end)| start <= end && *end as usize <= bytes.len() * 8 + 16));
+            prop_assert!(head.spans.iter().all(|(start, end)| start <= end && *end as usize <= bytes.len() * 8));
         }
         let _ = walk.end();
     }
