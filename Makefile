@@ -19,7 +19,7 @@ NVCC := .cache/nvcc/complete
 NVIDIA := .cache/nvidia/complete
 ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
 
-.PHONY: gpu-check help packages gpu-packages onnxruntime build kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
+.PHONY: gpu-check help packages gpu-packages onnxruntime build compilers kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
 .PHONY: native-test bench bench-live soak bench-avatar clean
 
 help: ## List the targets
@@ -46,19 +46,21 @@ $(NVCC): scripts/nvidia.sh scripts/nvcc.txt | $(VENV)/pip
 	PYTHON=$(VENV)/bin/python scripts/nvidia.sh scripts/nvcc.txt $(@D)
 	@touch $@ kernels/all.cu
 
-kernels: $(NVCC) ## Compile the CUDA kernels for every architecture (fetches nvcc); later builds hold them
+compilers: $(NVCC)
 	@scripts/system-packages.sh g++
-	scripts/kernels.sh $(dir $(NVCC))bin/nvcc
+
+kernels: packages compilers ## Compile the CUDA kernels for every architecture (fetches nvcc), print their registers; later builds hold them
+	$(CARGO) test --locked --test kernels -- --ignored --nocapture registers
 
 demo: build onnxruntime ## Serve the demo avatar, speak to it over gRPC, leave out/demo.avi (AUDIO=my.wav)
 	scripts/demo.sh $(BIN) avatars $(AVATAR) "$(AUDIO)" $(OUT)
 
-test: kernels lint lint-gpu rust-test nvidia-test tensorrt-test python-test ## Everything CI runs
+test: compilers lint lint-gpu rust-test kernels nvidia-test tensorrt-test python-test ## Everything CI runs
 
 lint: packages ## Format, clippy and rustdoc, warnings are errors
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --examples
 
 rust-test: packages onnxruntime ## Unit, property and integration tests
 	@scripts/system-packages.sh ffmpeg g++
@@ -89,9 +91,9 @@ gpu-packages:
 	@scripts/system-packages.sh cmake nasm python3-venv g++ libclang-14-dev
 
 lint-gpu: gpu-packages ## Clippy and rustdoc of the TensorRT feature sets (wants libclang and a C++ compiler)
-	$(CARGO) clippy --locked --all-targets --features tensorrt-rtx,nvtx -- -D warnings
-	$(CARGO) clippy --locked --all-targets --features tensorrt,nvtx -- -D warnings
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --features tensorrt-rtx
+	$(CARGO) clippy --locked --workspace --all-targets --features tensorrt-rtx,nvtx -- -D warnings
+	$(CARGO) clippy --locked --workspace --all-targets --features tensorrt,nvtx -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --examples --features tensorrt-rtx
 
 $(NVIDIA): scripts/nvidia.sh scripts/nvidia-libraries.txt | $(VENV)/pip
 	PYTHON=$(VENV)/bin/python scripts/nvidia.sh scripts/nvidia-libraries.txt $(@D)
@@ -102,9 +104,10 @@ nvidia-test: packages $(NVIDIA) ## Open the real NVRTC and nvJPEG, compile the k
 	    $(CARGO) test --locked --test nvidia_libraries -- --include-ignored
 
 tensorrt-test: gpu-packages $(TENSORRT) ## Build real TensorRT-RTX plans of the demo avatar; needs no GPU
-	LIPSYNCD_TENSORRT=$(CURDIR)/$(dir $(TENSORRT)) $(CARGO) test --locked --features tensorrt-rtx --test engine_build
+	LIPSYNCD_TENSORRT=$(CURDIR)/$(dir $(TENSORRT)) $(CARGO) test --locked --config profile.dev.package.lipsyncd.opt-level=0 \
+	    --features tensorrt-rtx --test engine_build
 
-gpu-check: build bench-avatar $(NVCC) ## Check a GPU: packs programs and tests into out/gpu-check, and runs them where there is a GPU
+gpu-check: compilers build bench-avatar ## Check a GPU: packs programs and tests into out/gpu-check, and runs them where there is a GPU
 	scripts/gpu-pack.sh
 	@if nvidia-smi >/dev/null 2>&1; then REPORT=$(OUT)/gpu-check.txt scripts/gpu-check.sh; else \
 	    echo "no GPU here: copy this folder to a machine with one and run scripts/gpu-check.sh there"; fi

@@ -1,5 +1,5 @@
-//! Compiles the kernels to a fat binary for each unit where nvcc is found. Where it is not, empty files are embedded in their place, and
-//! the program compiles the sources with NVRTC when it first needs them.
+//! Compiles the kernels to a fat binary for each unit where nvcc is found, and keeps what nvcc said of the registers they need. Where it is
+//! not, empty files are embedded in their place, and the program compiles the sources with NVRTC when it first needs them.
 
 use std::error::Error;
 use std::ffi::OsString;
@@ -8,8 +8,9 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What is compiled together, and the name of its image.
-const UNITS: [(&str, &str); 2] = [("kernels/all.cu", "frames.fatbin"), ("kernels/native/all.cu", "native.fatbin")];
+/// What is compiled together, the name of its image, and that of the compiler's words.
+const UNITS: [(&str, &str, &str); 2] =
+    [("kernels/all.cu", "frames.fatbin", "frames.usage"), ("kernels/native/all.cu", "native.fatbin", "native.usage")];
 
 /// The GPUs it is compiled for; their oldest also as PTX, from which a driver makes code for any newer one.
 const ARCHITECTURES: &str = "kernels/architectures";
@@ -38,7 +39,10 @@ pub fn build() -> Result<(), Box<dyn Error>> {
                      an nvcc of CUDA 12.8 or later to change that"
                 );
             }
-            UNITS.iter().try_for_each(|(_, image)| fs::write(folder.join(image), []))?;
+            for (_, image, usage) in UNITS {
+                fs::write(folder.join(image), [])?;
+                fs::write(folder.join(usage), [])?;
+            }
             String::new()
         }
     };
@@ -58,23 +62,35 @@ fn compile(nvcc: &OsString, folder: &Path) -> Result<String, Box<dyn Error>> {
     let architectures = fs::read_to_string(ARCHITECTURES)?;
     let oldest = architectures.split_whitespace().next().ok_or("kernels/architectures is empty")?;
     let kept = kept(folder, &version)?;
-    for (source, image) in UNITS {
-        let (kept, image) = (kept.join(image), folder.join(image));
-        if fs::copy(&kept, &image).is_ok() {
+    for (source, image, usage) in UNITS {
+        if [usage, image].iter().all(|name| fs::copy(kept.join(name), folder.join(name)).is_ok()) {
             continue;
         }
         let mut command = Command::new(nvcc);
         // Older drivers cannot unpack a compressed one. Products and sums are rounded apart, as on the host.
-        command.args(["-fatbin", "-O3", "--fmad=false", "--no-compress", "--threads", "0", "-I", "kernels"]);
+        command.args([
+            "-fatbin",
+            "-O3",
+            "--fmad=false",
+            "--no-compress",
+            "--resource-usage",
+            "--threads",
+            "0",
+            "-I",
+            "kernels",
+        ]);
         for sm in architectures.split_whitespace() {
             command.arg(format!("-gencode=arch=compute_{sm},code=sm_{sm}"));
         }
         command.arg(format!("-gencode=arch=compute_{oldest},code=compute_{oldest}"));
-        run(command.arg("-o").arg(&image).arg(source))?;
-        // Renamed when complete: another build may look for it at the same time.
-        let part = kept.with_extension(std::process::id().to_string());
-        fs::copy(&image, &part)?;
-        fs::rename(part, kept)?;
+        let said = run(command.arg("-o").arg(folder.join(image)).arg(source))?;
+        fs::write(folder.join(usage), said)?;
+        for name in [usage, image] {
+            // Renamed when complete: another build may look for it at the same time.
+            let part = kept.join(format!("{name}.{}", std::process::id()));
+            fs::copy(folder.join(name), &part)?;
+            fs::rename(part, kept.join(name))?;
+        }
     }
     Ok(cuda.trim().to_owned())
 }
@@ -106,11 +122,12 @@ fn hash_files(folder: &Path, hasher: &mut DefaultHasher) -> std::io::Result<()> 
     Ok(())
 }
 
+/// What the command wrote to either of its outputs.
 fn run(command: &mut Command) -> Result<String, Box<dyn Error>> {
     let output = command.output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned() + &said);
+    }
     Err(said.lines().next().unwrap_or("nvcc failed without a word").to_owned().into())
 }

@@ -5,6 +5,7 @@
 mod gpu;
 mod host;
 mod pictures;
+mod registers;
 mod runner;
 
 use half::f16;

@@ -3,8 +3,8 @@
 use std::f64::consts::TAU;
 use std::fmt;
 
+use lipsyncd_fft::Complex;
 use multiversion::multiversion;
-use rustfft::num_complex::Complex;
 
 use super::decibel::normalise;
 use super::filterbank::Filterbank;

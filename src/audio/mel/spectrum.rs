@@ -3,9 +3,8 @@
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
+use lipsyncd_fft::{Complex, Fft};
 use multiversion::multiversion;
-use rustfft::num_complex::Complex;
-use rustfft::{Fft, FftPlanner};
 
 /// Largest power of a bin; its root times any weight, summed over any band, stays finite in `f32`.
 const MAX_POWER: f64 = 1e30;
@@ -42,7 +41,7 @@ impl Spectrum {
         let angle = |k: usize| TAU * k as f64 / n_fft as f64;
         let inner = 1..bins.div_ceil(2).max(1);
         Self {
-            fft: FftPlanner::new().plan_fft_forward(bins),
+            fft: lipsyncd_fft::plan_forward(bins),
             turns: Turns {
                 cos: inner.clone().map(|k| angle(k).cos()).collect(),
                 sin: inner.map(|k| angle(k).sin()).collect(),
