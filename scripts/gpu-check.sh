@@ -48,14 +48,14 @@ export LIPSYNCD_NATIVE_ONNX="$full/generator.onnx"
 for name in $steps; do
     case $name in
     doctor) step doctor "$bin/lipsyncd" doctor ;;
-    kernels) step kernels "$bin/kernels" --ignored --nocapture ;;
-    nvjpeg) step nvjpeg "$bin/gpu_nvjpeg" --ignored --nocapture ;;
-    native) step native "$bin/gpu_native" --ignored --nocapture --test-threads 1 ;;
+    kernels) step kernels "$bin/kernels" a_gpu --ignored --nocapture ;;
+    nvjpeg) step nvjpeg "$bin/gpu" nvjpeg:: --ignored --nocapture ;;
+    native) step native "$bin/gpu" native:: --ignored --nocapture --test-threads 1 ;;
     conformance) step conformance "$bin/conformance" --ignored --test-threads 1 ;;
-    frames) step frames "$bin/gpu_frames" --ignored --nocapture --test-threads 1 ;;
-    faults) step faults "$bin/gpu_faults" --ignored --nocapture --test-threads 1 ;;
+    frames) step frames "$bin/gpu" frames:: --ignored --nocapture --test-threads 1 ;;
+    faults) step faults "$bin/gpu" faults:: --ignored --nocapture --test-threads 1 ;;
     allocations) step allocations "$bin/allocations" cuda ;;
-    soak) step soak "$bin/gpu_soak" --ignored --nocapture ;;
+    soak) step soak "$bin/gpu" soak:: --ignored --nocapture ;;
     sanitizer)
         step sanitizer compute-sanitizer --tool memcheck --error-exitcode 1 "$bin/lipsyncd" synth --backend cuda \
             --max-batch 4 --slots 2 --avatar "$here/tests/golden/tiny-avatar" --audio "$here/tests/golden/audio/speech_s16.wav" \

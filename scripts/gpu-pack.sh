@@ -12,7 +12,7 @@ take() {
         sed -n '/"kind":\["'"${1#--}"'"\]/s/.*"executable":"\([^"]*\)".*/\1/p')
     cp "$program" "$out/$3"
 }
-for test in conformance gpu_frames gpu_soak gpu_faults gpu_native gpu_nvjpeg kernels allocations; do
+for test in conformance gpu kernels allocations; do
     take --test "$test" "$test"
 done
 take --bench gpu_native bench_native

@@ -1,4 +1,4 @@
-"""Golden pictures for tests/picture_golden.rs: OpenCV and Pillow are the judges. Run it from any folder; see README.md."""
+"""Golden pictures for tests/reference/picture.rs: OpenCV and Pillow are the judges. Run it from any folder; see README.md."""
 
 import hashlib
 from pathlib import Path

@@ -1,20 +1,19 @@
-//! A GPU whose context dies: whoever has work there is told, the daemon's engine says that it is broken, and nothing hangs. A program of
-//! its own, since nothing else can use the GPU in this process afterwards.
+//! A GPU whose context dies: whoever has work there is told, the daemon's engine says that it is broken, and nothing hangs. In a
+//! process of its own, since nothing else can use the GPU there afterwards.
 #![allow(unsafe_code)] // It launches a kernel that is meant to fault.
-
-mod common;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::cuda::cuda_backend;
-use common::speech::speech;
-use common::{JPEG, bundle, engine, load, open, within};
 use lipsyncd::backend::BackendError;
 use lipsyncd::backend::cuda::plan::Precision;
 use lipsyncd::cuda::{Context, Driver, Grid, Module, Priority, Severity, Stream};
 use lipsyncd::session::{Event, SessionOptions};
+
+use crate::common::cuda::cuda_backend;
+use crate::common::speech::speech;
+use crate::common::{JPEG, bundle, engine, load, open, within};
 
 /// Writes where nothing is.
 const STRAY: &[u8] = b"

@@ -1,19 +1,18 @@
 //! The native engine's kernels and networks on a GPU, against a plain interpreter on the CPU.
 #![allow(unsafe_code)] // Launches work on buffers that the test keeps alive.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::native::{Interpreter, Keep};
-use common::native_cases::{self, Case, activations, compare, compare_output};
-use common::root;
-use common::speech::Random;
 use half::f16;
 use lipsyncd::backend::cuda::native::{NativeKernels, NativeModel, Program, Ways};
 use lipsyncd::cuda::memory::upload;
 use lipsyncd::cuda::{Context, DeviceBuf, Driver, Priority, Stream};
 use lipsyncd::onnxruntime::Element;
+
+use crate::common::native::{Interpreter, Keep};
+use crate::common::native_cases::{self, Case, activations, compare, compare_output};
+use crate::common::root;
+use crate::common::speech::Random;
 
 const BATCH: usize = 3;
 

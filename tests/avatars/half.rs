@@ -1,8 +1,6 @@
 //! Networks in half precision against themselves in single, on real speech through the whole pipeline: what
 //! [`to_half`] writes must load in ONNX Runtime and draw the same mouth.
 
-mod common;
-
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,6 +10,8 @@ use lipsyncd::avatar::{Bundle, Keep, LoadedAvatar};
 use lipsyncd::backend::FrameFormat;
 use lipsyncd::picture::View;
 use lipsyncd::session::SessionOptions;
+
+use crate::common;
 
 /// What a plan in half precision must reach (the issue on the CUDA backend).
 const LEAST_DB: f64 = 45.0;

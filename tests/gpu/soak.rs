@@ -1,15 +1,14 @@
 //! A hundred thousand frames: nothing grows, neither on the GPU nor on the host.
 
-mod common;
-
 use std::sync::Arc;
 
-use common::cuda::cuda_backend;
-use common::speech::speech;
-use common::{JPEG, bundle, engine, load, within};
 use lipsyncd::backend::Backend;
 use lipsyncd::backend::cuda::plan::Precision;
 use lipsyncd::session::{Event, SessionOptions};
+
+use crate::common::cuda::cuda_backend;
+use crate::common::speech::speech;
+use crate::common::{JPEG, bundle, engine, load, within};
 
 const FRAMES: u64 = 100_000;
 const SESSIONS: usize = 48;

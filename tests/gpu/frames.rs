@@ -1,12 +1,8 @@
 //! Frames that a GPU draws, against the same avatar on the CPU and against our own compositor: on the demo avatar and its sentence.
 
-mod common;
-
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::cuda::cuda_backend;
-use common::{JPEG, cpu_backend, engine, perform, root, templates};
 use lipsyncd::audio::{Pcm, read_wav};
 use lipsyncd::avatar::frame_store::Pictures;
 use lipsyncd::avatar::{Bundle, LoadedAvatar};
@@ -14,6 +10,9 @@ use lipsyncd::backend::cuda::plan::Precision;
 use lipsyncd::backend::{Backend, FrameFormat};
 use lipsyncd::picture::{JpegEncoder, JpegSettings, View};
 use lipsyncd::session::SessionOptions;
+
+use crate::common::cuda::cuda_backend;
+use crate::common::{JPEG, cpu_backend, engine, perform, root, templates};
 
 const FRAMES: usize = 50;
 
