@@ -59,18 +59,18 @@ impl Walk {
         let draft = self.manifest(&root)?;
         let frames = self.frames(&root, draft.frames_dir.as_ref());
         let boxes = self.boxes(&root, draft.boxes.as_ref(), frames.as_ref());
-        let faults = &mut self.report.faults;
+        let report = &mut self.report;
         let generator = draft.generator_model.as_ref().and_then(|name| {
             let known = draft.size_px.zip(draft.context);
             load_network(
                 &root,
                 name,
                 |graph| known.map(|(size, context)| recognise_generator(graph, size, context)),
-                faults,
+                report,
             )
         });
         let audio_encoder = draft.encoder_model.as_ref().and_then(|name| {
-            load_network(&root, name, |graph| draft.mels.map(|mels| recognise_encoder(graph, mels)), faults)
+            load_network(&root, name, |graph| draft.mels.map(|mels| recognise_encoder(graph, mels)), report)
         });
         let frames = frames?;
         Some(Bundle {

@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use super::bundle::Network;
-use super::fault::{Fault, excerpt};
+use super::check::Report;
+use super::fault::{Fault, Warning, excerpt};
 use super::onnx::{ExternalData, GraphInfo, RoleError, read_graph};
 use super::path::{BundlePath, Kind, PathError};
 
-/// Reads the network at `name` in the bundle `root` (canonical) and recognises its role; faults are noted.
+/// Reads the network at `name` in the bundle `root` (canonical) and recognises its role; what is wrong with it goes to `report`.
 pub(super) fn load_network<S>(
     root: &Path,
     name: &BundlePath,
     recognise: impl FnOnce(&GraphInfo) -> Option<Result<S, RoleError>>,
-    faults: &mut Vec<Fault>,
+    report: &mut Report,
 ) -> Option<Network<S>> {
+    let faults = &mut report.faults;
     let before = faults.len();
     let file = name.as_str();
     let path = name
@@ -36,6 +38,13 @@ pub(super) fn load_network<S>(
             return None;
         }
     };
+    if let Some(data) = graph.external.first() {
+        let location = excerpt(&data.location);
+        let what = format!(
+            "its weights are in \"{location}\": it runs on the CPU only; for a GPU, save it with its weights inside"
+        );
+        report.warnings.push(Warning::new(file, what));
+    }
     (faults.len() == before).then_some(Network { path, weights, shape, opset: graph.opset })
 }
 
