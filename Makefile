@@ -2,6 +2,8 @@
 # with Rust, a C compiler and Python 3.
 SHELL := /bin/sh
 CARGO ?= cargo
+# Two cores have no use for sixteen units of code, each with its own copy of what several need; who edits builds by themselves what has changed.
+TEST = $(CARGO) test --locked --config profile.dev.package.lipsyncd.codegen-units=4
 # What helps the next build of one who edits costs a fresh one time: they run cargo themselves, or say CARGO_INCREMENTAL=1.
 export CARGO_INCREMENTAL ?= 0
 PYTHON ?= python3
@@ -50,7 +52,7 @@ compilers: $(NVCC)
 	@scripts/system-packages.sh g++
 
 kernels: packages compilers ## Compile the CUDA kernels for every architecture (fetches nvcc), print their registers; later builds hold them
-	$(CARGO) test --locked --test kernels -- --ignored --nocapture registers
+	$(TEST) --test kernels -- --ignored --nocapture registers
 
 demo: build onnxruntime ## Serve the demo avatar, speak to it over gRPC, leave out/demo.avi (AUDIO=my.wav)
 	scripts/demo.sh $(BIN) avatars $(AVATAR) "$(AUDIO)" $(OUT)
@@ -64,23 +66,23 @@ lint: packages ## Format, clippy and rustdoc, warnings are errors
 
 rust-test: packages onnxruntime ## Unit, property and integration tests
 	@scripts/system-packages.sh ffmpeg g++
-	$(CARGO) test --locked
-	$(CARGO) test --locked --test media_ffmpeg -- --ignored
+	$(TEST)
+	$(TEST) --test media_ffmpeg -- --ignored
 
 $(VENV)/requirements: tests/python/requirements.txt | $(VENV)/pip
-	$(VENV)/bin/pip install --quiet --requirement tests/python/requirements.txt
+	$(VENV)/bin/pip install --quiet --no-compile --requirement tests/python/requirements.txt
 	@cp $< $@
 
 # The program that the Rust tests were built with, which also checks its arithmetic: a release build takes longer than all of these tests.
 # `cargo build` would make another, since without the tests' own crates some of the others have fewer features.
 python-test: packages onnxruntime $(VENV)/requirements ## The outside judge: librosa, OpenCV, ONNX Runtime, grpcio, Chromium
 	@scripts/system-packages.sh chromium haproxy
-	$(CARGO) test --locked --no-run --test server
+	$(TEST) --no-run --test server
 	LIPSYNCD_BIN=$(CURDIR)/target/debug/lipsyncd LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) \
-	    PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/python
+	    PYTHONPYCACHEPREFIX=$(CURDIR)/.cache/pycache $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/python
 	@scripts/system-packages.sh ffmpeg
 	mkdir -p .cache/spliced
-	LIPSYNCD_SPLICE_OUT=$(CURDIR)/.cache/spliced $(CARGO) test --locked --test splice -- --ignored
+	LIPSYNCD_SPLICE_OUT=$(CURDIR)/.cache/spliced $(TEST) --test splice -- --ignored
 	$(VENV)/bin/python tests/outside_decoders.py .cache/spliced
 
 $(TENSORRT): scripts/tensorrt-rtx.sh scripts/tensorrt-rtx.txt | $(VENV)/pip
@@ -101,10 +103,10 @@ $(NVIDIA): scripts/nvidia.sh scripts/nvidia-libraries.txt | $(VENV)/pip
 
 nvidia-test: packages $(NVIDIA) ## Open the real NVRTC and nvJPEG, compile the kernels at run time; needs no GPU
 	LIPSYNCD_NVRTC=$(CURDIR)/$(dir $(NVIDIA))lib LIPSYNCD_NVJPEG=$(CURDIR)/$(dir $(NVIDIA))lib \
-	    $(CARGO) test --locked --test nvidia_libraries -- --include-ignored
+	    $(TEST) --test nvidia_libraries -- --include-ignored
 
 tensorrt-test: gpu-packages $(TENSORRT) ## Build real TensorRT-RTX plans of the demo avatar; needs no GPU
-	LIPSYNCD_TENSORRT=$(CURDIR)/$(dir $(TENSORRT)) $(CARGO) test --locked --config profile.dev.package.lipsyncd.opt-level=0 \
+	LIPSYNCD_TENSORRT=$(CURDIR)/$(dir $(TENSORRT)) $(TEST) --config profile.dev.package.lipsyncd.opt-level=0 \
 	    --features tensorrt-rtx --test engine_build
 
 gpu-check: compilers build bench-avatar ## Check a GPU: packs programs and tests into out/gpu-check, and runs them where there is a GPU
@@ -116,7 +118,7 @@ native-test: gpu-packages onnxruntime $(VENV)/requirements ## The native engine 
 	$(VENV)/bin/python engines/networks/build.py --width full --seed 7 --out .cache/networks/full
 	$(VENV)/bin/python engines/networks/build.py --width mobile --seed 7 --out .cache/networks/mobile
 	$(VENV)/bin/python engines/networks/build.py --width tiny --batch 1-baked --seed 7 --out .cache/networks/tiny-baked
-	LIPSYNCD_NETWORKS=$(CURDIR)/.cache/networks $(CARGO) test --locked --test native_program --test native_kernels -- --ignored --nocapture
+	LIPSYNCD_NETWORKS=$(CURDIR)/.cache/networks $(TEST) --test native_program --test native_kernels -- --ignored --nocapture
 
 bench-live: build onnxruntime $(VENV)/requirements ## Live viewers beside what the networks alone allow (LIVE_SECONDS=300); wants an idle machine
 	LIPSYNCD_BIN=$(CURDIR)/$(BIN) LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) $(VENV)/bin/python benches/live.py --seconds $(LIVE_SECONDS)

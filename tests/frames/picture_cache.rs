@@ -17,7 +17,7 @@ const DEMO_PICTURE: u64 = 4 * (409_600 + 307_200 + 204_800 + 102_400 + 38_400 + 
 async fn speak(backend: &Arc<dyn Backend>, avatar: &Arc<LoadedAvatar>, times: usize) -> Vec<Take> {
     let engine = engine(backend, 2, 8, 1);
     let pcm = read_wav(&root().join("avatars/demo/sentence.wav")).unwrap();
-    let options = || SessionOptions { max_frames: Some(60), ..SessionOptions::new(JPEG, pcm.sample_rate_hz) };
+    let options = || SessionOptions { max_frames: Some(30), ..SessionOptions::new(JPEG, pcm.sample_rate_hz) };
     let mut takes = Vec::new();
     for _ in 0..times {
         takes.push(perform(&engine, avatar, options(), &pcm.samples).await);
