@@ -45,11 +45,12 @@ class Daemon:
     """`lipsyncd serve` on a free port; `with` it, or `stop` it."""
 
     def __init__(self, avatars, **env: str):
+        # Empty, so that no lipsyncd.toml lying about is read.
+        self._folder = tempfile.TemporaryDirectory(prefix="lipsyncd-test-")
         self.process = subprocess.Popen(
             [binary(), "serve"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             env=environment(LIPSYNCD_LISTEN="127.0.0.1:0", LIPSYNCD_AVATARS=str(avatars), **env),
-            # An empty folder, so that no lipsyncd.toml lying about is read.
-            cwd=tempfile.mkdtemp(prefix="lipsyncd-test-"),
+            cwd=self._folder.name,
         )
         self.log: list[str] = []
         self._bound = threading.Event()
@@ -86,6 +87,7 @@ class Daemon:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.wait()
+        self._folder.cleanup()
 
     def __enter__(self) -> Daemon:
         return self

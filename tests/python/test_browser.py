@@ -2,10 +2,12 @@
 
 import base64
 import json
+import os
 import queue
 import re
 import shutil
 import subprocess
+import tempfile
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -59,7 +61,7 @@ def documented_code() -> str:
     return "\n".join(blocks)
 
 
-def said_by_browser(page: bytes, folder) -> str:
+def said_by_browser(page: bytes) -> str:
     """What the page posts back when Chromium has opened it."""
     said: queue.Queue[str] = queue.Queue()
 
@@ -78,10 +80,13 @@ def said_by_browser(page: bytes, folder) -> str:
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+    # A short name, for the socket that the browser makes in TMPDIR and leaves there when killed.
+    folder = tempfile.TemporaryDirectory(prefix="lipsyncd-web-", ignore_cleanup_errors=True)
+    with folder, ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/"
-        browser = subprocess.Popen([CHROMIUM, *FLAGS, f"--user-data-dir={folder / 'profile'}", url],
+        browser = subprocess.Popen([CHROMIUM, *FLAGS, f"--user-data-dir={folder.name}/profile", url],
+                                   env={**os.environ, "TMPDIR": folder.name},
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             return said.get(timeout=60)
@@ -93,7 +98,7 @@ def said_by_browser(page: bytes, folder) -> str:
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's package chromium")
 @pytest.mark.parametrize("name", ["plain", "odd"])
-def test_the_documented_compositors_work(name, client, voice, tmp_path):
+def test_the_documented_compositors_work(name, client, voice):
     sound = talk.f32(voice[:4000])
     text = lambda data: base64.b64encode(data).decode()
     whole, small, cut = (talk.synthesize(client, name, sound, output=f"OUTPUT_{output}")
@@ -107,4 +112,4 @@ def test_the_documented_compositors_work(name, client, voice, tmp_path):
     data = dict(width=head.width, height=head.height, frames=frames,
                 backgrounds=[text(a.frame.jpeg) for a in answers[1:]])
     page = PAGE.format(code=documented_code(), data=json.dumps(data)).encode()
-    assert json.loads(said_by_browser(page, tmp_path)) == [dict(different=0, same=True)] * len(frames)
+    assert json.loads(said_by_browser(page)) == [dict(different=0, same=True)] * len(frames)
