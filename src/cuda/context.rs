@@ -1,11 +1,13 @@
 //! One GPU's primary context, made current on the threads that work with it.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use cudarc::driver::{result, sys};
 
 use super::driver::{Driver, Gpu, device};
 use super::error::{CudaError, at};
+use super::waits::Waits;
 
 /// The primary context of one GPU: the one that TensorRT, cuBLAS, nvJPEG and ONNX Runtime use too, so that buffers and streams
 /// can be passed between them.
@@ -19,6 +21,7 @@ pub struct Context {
     /// For what is filled and copied while it is waited for: beside the lanes, which may be capturing, so that neither the context nor the
     /// legacy stream is.
     aside: sys::CUstream,
+    waits: Waits,
     gpu: Gpu,
 }
 
@@ -53,7 +56,7 @@ impl Context {
         let kind = result::stream::StreamKind::NonBlocking;
         // Like the context, it is never destroyed.
         let aside = result::stream::create(kind).map_err(at("cuStreamCreate"))?;
-        let context = Arc::new(Self { raw, pool, aside, gpu });
+        let context = Arc::new(Self { raw, pool, aside, waits: Waits::new(), gpu });
         context.keep_pool()?;
         opened.push(Arc::clone(&context));
         Ok(context)
@@ -71,7 +74,7 @@ impl Context {
     /// Gives back to the system what the pool keeps, for memory that is not of the pool.
     pub(super) fn trim_pool(&self) -> Result<(), CudaError> {
         // SAFETY: the pool is the device's; what is in use stays.
-        unsafe { result::mem_pool::trim_to(self.pool, 0) }.map_err(at("cuMemPoolTrimTo"))
+        self.waiting(|| unsafe { result::mem_pool::trim_to(self.pool, 0) }).map_err(at("cuMemPoolTrimTo"))
     }
 
     /// Makes it current on the calling thread, which must be done once on every thread before any other call.
@@ -96,7 +99,7 @@ impl Context {
     pub fn memory(&self) -> Result<(u64, u64), CudaError> {
         use sys::CUmemPool_attribute::{CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, CU_MEMPOOL_ATTR_USED_MEM_CURRENT};
         self.bind()?;
-        let (free, total) = result::mem_get_info().map_err(at("cuMemGetInfo"))?;
+        let (free, total) = self.waiting(result::mem_get_info).map_err(at("cuMemGetInfo"))?;
         let reserved = self.pool_bytes(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
         let used = self.pool_bytes(CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?;
         Ok(((free as u64).saturating_add(reserved.saturating_sub(used)).min(total as u64), total as u64))
@@ -115,9 +118,22 @@ impl Context {
     /// be done while one of its streams is captured (CUDA C++ Programming Guide, prohibited and unhandled operations).
     pub(super) fn aside(&self, enqueue: impl FnOnce(sys::CUstream) -> Result<(), CudaError>) -> Result<(), CudaError> {
         self.bind()?;
-        let enqueued = enqueue(self.aside);
-        // SAFETY: the stream is never destroyed.
-        let done = unsafe { result::stream::synchronize(self.aside) }.map_err(at("cuStreamSynchronize"));
-        enqueued.and(done)
+        self.waiting(|| {
+            let enqueued = enqueue(self.aside);
+            // SAFETY: the stream is never destroyed.
+            let done = unsafe { result::stream::synchronize(self.aside) }.map_err(at("cuStreamSynchronize"));
+            enqueued.and(done)
+        })
+    }
+
+    /// Runs `wait`, a call of the driver that may wait for the GPU, in sight of [`Self::longest_wait`].
+    pub(super) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.waits.during(wait)
+    }
+
+    /// How long the thread that has waited longest has been waiting for the GPU; zero when none does.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        self.waits.longest()
     }
 }

@@ -8,6 +8,7 @@
 //! | [`memory`] | device buffers, and pinned host memory of two kinds: for upload and for readback |
 //! | [`module`] | compiled kernels and their launch |
 //! | [`graph`] | a sequence of launches, captured once and replayed |
+//! | `waits` | host threads that wait for the GPU, for a watch to see |
 //! | [`nvtx`] | ranges that profilers show |
 //! | [`error`] | what the driver says, and what it means for the process |
 //!
@@ -23,6 +24,7 @@ pub mod memory;
 pub mod module;
 pub mod nvtx;
 pub mod stream;
+mod waits;
 
 pub use context::Context;
 pub use driver::{Driver, DriverMissing, Gpu};

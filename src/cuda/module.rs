@@ -83,6 +83,18 @@ impl Function {
         unsafe { result::function::set_function_attribute(self.raw, which, bytes) }.map_err(at("cuFuncSetAttribute"))
     }
 
+    /// The virtual architecture it was compiled for, such as 90 for `compute_90`: what `__CUDA_ARCH__` said, divided by 10. That of the GPU may
+    /// be newer.
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn ptx_version(&self) -> Result<u32, CudaError> {
+        let which = sys::CUfunction_attribute::CU_FUNC_ATTRIBUTE_PTX_VERSION;
+        // SAFETY: the function's module is loaded.
+        let version = unsafe { result::function::get_function_attribute(self.raw, which) };
+        Ok(u32::try_from(version.map_err(at("cuFuncGetAttribute"))?).unwrap_or(0))
+    }
+
     /// Enqueues a launch. `params` point at the arguments, in the kernel's order; the driver copies them before it returns.
     ///
     /// # Safety
@@ -101,7 +113,7 @@ impl Function {
 
 impl Function {
     /// As [`Self::launch`], but the kernel may begin before the one before it on the stream has ended: it waits for that itself
-    /// (`griddepcontrol.wait`) before it touches what that one touches. Compute capability 9.0 and up.
+    /// (`griddepcontrol.wait`) before it touches what that one touches. Compiled for compute capability 9.0 and up.
     ///
     /// # Safety
     /// As [`Self::launch`], and the kernel must wait.

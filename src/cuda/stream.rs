@@ -75,7 +75,7 @@ impl Stream {
     /// [`CudaError`], also of work that failed earlier.
     pub fn synchronize(&self) -> Result<(), CudaError> {
         // SAFETY: the stream is alive.
-        unsafe { result::stream::synchronize(self.raw) }.map_err(at("cuStreamSynchronize"))
+        self.context.waiting(|| unsafe { result::stream::synchronize(self.raw) }).map_err(at("cuStreamSynchronize"))
     }
 
     /// Records what `enqueue` puts on this stream instead of running it. Libraries may allocate meanwhile, which is not recorded.
@@ -180,7 +180,7 @@ impl Event {
     /// [`CudaError`], also of the work it marked.
     pub fn synchronize(&self) -> Result<(), CudaError> {
         // SAFETY: the event is alive.
-        unsafe { result::event::synchronize(self.raw) }.map_err(at("cuEventSynchronize"))
+        self.context.waiting(|| unsafe { result::event::synchronize(self.raw) }).map_err(at("cuEventSynchronize"))
     }
 
     /// Whether what it marked is done.

@@ -67,7 +67,7 @@ impl CudaBackend {
             jpeg: options.jpeg,
             encoders: Encoders::start(encoder_threads())?,
             loader: Arc::new(Stream::new(&context, Priority::Normal).map_err(at_gpu)?),
-            faults: Faults::watch()?,
+            faults: Faults::watch(&context)?,
             budget,
             context,
         };

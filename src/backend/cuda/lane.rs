@@ -14,7 +14,6 @@ use super::bound::BoundNetwork;
 use super::buffers::LaneBuffers;
 use super::encoders::Tally;
 use super::engine::bucket_of;
-use super::faults::Wait;
 use super::generator::{BoundGenerator, GeneratorPool};
 use super::scratch::Scratch;
 use super::shared::Shared;
@@ -83,7 +82,6 @@ pub(super) struct CudaLane {
     scratch: Scratch,
     tally: Arc<Tally>,
     easel: Easel,
-    wait: Arc<Wait>,
     /// Why the batch in flight is not.
     refused: Option<BackendError>,
     /// The thread has the context as its own.
@@ -102,7 +100,6 @@ impl CudaLane {
             encoders: Vec::new(),
             generators: GeneratorPool::default(),
             epoch: shared.table.epoch(),
-            wait: shared.faults.open_wait(),
             shared,
             shape,
             streams,
@@ -240,11 +237,10 @@ impl Lane for CudaLane {
     }
 
     fn settle(&mut self, _slot: &Slot<InFlight>) -> bool {
-        if self.refused.is_none() {
-            let done = self.shared.faults.waiting(&self.wait, || self.streams.done.synchronize());
-            if let Err(error) = done {
-                self.refused = Some(self.fail(error.into()));
-            }
+        if self.refused.is_none()
+            && let Err(error) = self.streams.done.synchronize()
+        {
+            self.refused = Some(self.fail(error.into()));
         }
         true
     }

@@ -35,7 +35,7 @@ impl DeviceBuf {
         context.bind()?;
         let bytes = bytes.max(1);
         // SAFETY: plain bytes, zeroed below.
-        let allocate = || unsafe { result::malloc_sync(bytes) }.map_err(at("cuMemAlloc"));
+        let allocate = || context.waiting(|| unsafe { result::malloc_sync(bytes) }).map_err(at("cuMemAlloc"));
         let ptr = match allocate() {
             Err(error) if error.severity() == Severity::OutOfMemory => {
                 context.trim_pool()?;
@@ -142,8 +142,10 @@ impl Drop for DeviceBuf {
     fn drop(&mut self) {
         let bound = self.context().bind();
         let gone = bound.and_then(|()| match &self.home {
-            // SAFETY: allocated in `new`, freed once; the driver waits for work that is enqueued.
-            Home::Context(_) => unsafe { result::free_sync(self.ptr) }.map_err(at("cuMemFree")),
+            Home::Context(context) => {
+                // SAFETY: allocated in `new`, freed once; the driver waits for work that is enqueued.
+                context.waiting(|| unsafe { result::free_sync(self.ptr) }).map_err(at("cuMemFree"))
+            }
             // SAFETY: allocated in `on_stream`, freed once; who used it on another stream held it until that had passed.
             Home::Stream(stream) => unsafe { result::free_async(self.ptr, stream.raw()) }.map_err(at("cuMemFreeAsync")),
         });

@@ -31,7 +31,8 @@ impl<T: Plain> Pinned<T> {
         let too_long = CudaError::new("cuMemHostAlloc", sys::CUresult::CUDA_ERROR_INVALID_VALUE);
         let bytes = len.max(1).checked_mul(size_of::<T>()).ok_or(too_long)?;
         // SAFETY: the memory is zeroed before anybody sees it.
-        let ptr = unsafe { result::malloc_host(bytes, flags) }.map_err(at("cuMemHostAlloc"))?.cast::<T>();
+        let ptr =
+            context.waiting(|| unsafe { result::malloc_host(bytes, flags) }).map_err(at("cuMemHostAlloc"))?.cast::<T>();
         // SAFETY: exactly the bytes just allocated, page-aligned.
         unsafe { ptr.cast::<u8>().write_bytes(0, bytes) };
         Ok(Self { ptr, len, context: Arc::clone(context), holds: PhantomData })
@@ -51,8 +52,11 @@ impl<T: Plain> Pinned<T> {
 impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
         let gone = self.context.bind();
-        // SAFETY: allocated in `new`, freed once; the driver waits for copies that are enqueued.
-        let gone = gone.and_then(|()| unsafe { result::free_host(self.ptr.cast()) }.map_err(at("cuMemFreeHost")));
+        let gone = gone.and_then(|()| {
+            // SAFETY: allocated in `new`, freed once; the driver waits for copies that are enqueued.
+            let free = || unsafe { result::free_host(self.ptr.cast()) };
+            self.context.waiting(free).map_err(at("cuMemFreeHost"))
+        });
         if let Err(error) = gone {
             tracing::debug!("{error}");
         }
