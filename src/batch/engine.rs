@@ -73,8 +73,8 @@ impl Engine {
             window_len: MAX_MELS * WINDOW_MEL_FRAMES,
             context_len: MAX_CONTEXT * FEATURE_LEN,
         };
-        let lost = Arc::clone(&stats);
-        backend.on_lost(Box::new(move |_| lost.mark_broken()));
+        let health = Arc::clone(queue.health());
+        backend.on_lost(Box::new(move |reason| health.break_down(reason)));
         let mut engine = Self { queue, stats, backend, options, live: Places::default(), threads: Vec::new() };
         for index in 0..options.slots.max(1) {
             let mut lane = engine.backend.open_lane(shape)?;
@@ -247,12 +247,12 @@ impl Engine {
     /// Whether a lane has broken.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.stats.is_broken()
+        self.queue.health().is_broken()
     }
 
     /// Completes if a lane breaks, after which the process can only end.
     pub async fn broken(&self) {
-        self.stats.broken().await;
+        self.queue.health().broken().await;
     }
 }
 

@@ -187,8 +187,7 @@ fn share_of(times: StageTimes, items: usize) -> StageTimes {
     StageTimes { network: each(times.network), composite: each(times.composite) }
 }
 
-/// Ends every session whose work the queue still holds, when its lane panicked: a bug of ours, and the
-/// sessions must not wait for ever.
+/// Ends the engine's sessions when a lane panicked: a bug of ours, and they must not wait for ever.
 pub(super) struct PanicGuard {
     pub(super) queue: Arc<WorkQueue>,
     pub(super) stats: Arc<EngineStats>,
@@ -199,7 +198,7 @@ pub(super) struct PanicGuard {
 impl Drop for PanicGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.stats.mark_broken();
+            self.queue.health().break_down("a lane panicked, and the daemon's log says why");
             self.queue.stop();
         }
     }

@@ -14,7 +14,8 @@
 //! | `lanes` | one thread per slot: stage, submit, complete, deliver |
 //! | [`rehearsal`] | a new avatar's first frames, for nobody |
 //! | [`engine`] | the whole of one device, started and stopped |
-//! | [`stats`] | what it has done, and whether it still can |
+//! | [`stats`] | what it has done |
+//! | [`health`] | whether it still works, and who is told when it no longer does |
 //! | [`placement`] | which device serves a call, and where an avatar is loaded: pure |
 //! | [`fleet`] | the engines of all devices |
 
@@ -22,6 +23,7 @@ pub mod admission;
 pub mod costs;
 pub mod engine;
 pub mod fleet;
+pub mod health;
 mod lanes;
 mod live;
 pub mod placement;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::costs::Costs;
+use super::health::Health;
 use super::policy::{self, BatchKey, Decision, Limits, Situation, Waiting};
 use super::turns::Turns;
 use super::work::{Work, WorkKind};
@@ -30,6 +31,7 @@ pub struct WorkQueue {
     crowded_costs: Costs,
     recorder: Arc<Recorder>,
     device: Arc<DeviceRecorder>,
+    health: Arc<Health>,
     state: Mutex<State>,
     arrived: Condvar,
     rested: Condvar,
@@ -83,6 +85,7 @@ impl WorkQueue {
             crowded_costs: Costs::default(),
             recorder,
             device: DeviceRecorder::new(),
+            health: Arc::default(),
             state: Mutex::new(state),
             arrived: Condvar::new(),
             rested: Condvar::new(),
@@ -138,6 +141,12 @@ impl WorkQueue {
     #[must_use]
     pub fn device_recorder(&self) -> &Arc<DeviceRecorder> {
         &self.device
+    }
+
+    /// Whether its lanes still carry anything.
+    #[must_use]
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// Makes room for a session's work, so that queueing never allocates, and counts it as open.

@@ -1,8 +1,6 @@
-//! What an engine has done since its start, and whether it still can.
+//! What an engine has done since its start.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
-use tokio::sync::Notify;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::telemetry::WorkClass;
 
@@ -13,8 +11,6 @@ pub struct EngineStats {
     windows: AtomicU64,
     batches: AtomicU64,
     sessions: AtomicU64,
-    broken: AtomicBool,
-    broke: Notify,
 }
 
 impl EngineStats {
@@ -29,11 +25,6 @@ impl EngineStats {
 
     pub(super) fn session_opened(&self) {
         self.sessions.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn mark_broken(&self) {
-        self.broken.store(true, Ordering::Release);
-        self.broke.notify_waiters();
     }
 
     /// Frames delivered to sessions.
@@ -58,20 +49,5 @@ impl EngineStats {
     #[must_use]
     pub fn sessions(&self) -> u64 {
         self.sessions.load(Ordering::Relaxed)
-    }
-
-    /// Completes if a lane breaks, after which the process can only end.
-    pub(super) fn is_broken(&self) -> bool {
-        self.broken.load(Ordering::Acquire)
-    }
-
-    pub(super) async fn broken(&self) {
-        let notified = self.broke.notified();
-        tokio::pin!(notified);
-        // Listening before looking: what breaks in between is heard.
-        notified.as_mut().enable();
-        if !self.is_broken() {
-            notified.await;
-        }
     }
 }

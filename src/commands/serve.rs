@@ -97,8 +97,10 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         idle: seconds(config.idle_seconds),
     };
     let daemon = Arc::new(Daemon::new(fleet, registry, options));
-    tokio::select! {
-        loaded = preload(&daemon, &config.preload, notifier.as_ref()) => loaded?,
+    let preloaded = tokio::select! {
+        loaded = preload(&daemon, &config.preload, notifier.as_ref()) => loaded,
+        // A load on a device that does not answer never ends.
+        () = daemon.fleet().broken() => Ok(()),
         () = &mut shutdown => {
             if let Some(notifier) = notifier {
                 watch::stopping(&notifier, Duration::ZERO);
@@ -106,7 +108,9 @@ async fn serve(config: Config) -> Result<(), CommandError> {
             tracing::info!("stopped before it served");
             return Ok(());
         }
-    }
+    };
+    leave_if_broken(&daemon);
+    preloaded?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| CommandError::failed(format!("listen: {}: {error}; set `listen`", config.listen)))?;
@@ -134,15 +138,19 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         result = rpc::run(Arc::clone(&daemon), listener, server, shutdown) => result.map_err(CommandError::failed)?,
         () = rpc::lost(daemon.fleet(), drain) => {}
     }
+    leave_if_broken(&daemon);
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Ends the process at once when a device is lost: what is left would be taken down by calls to one that may not answer.
+fn leave_if_broken(daemon: &Daemon) {
     if daemon.fleet().is_broken() {
         tracing::error!(
             "ending: a device or a lane is broken, as said above; whoever supervises this daemon starts it anew"
         );
-        // What is left would be taken down by calls to a device that may not answer.
         leave(1);
     }
-    tracing::info!("stopped");
-    Ok(())
 }
 
 /// 0 for none.

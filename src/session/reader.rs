@@ -72,6 +72,12 @@ impl SessionError {
         Self { what: error.to_string().into(), passing, device_full: error.is_device_full() }
     }
 
+    /// The device is gone, for `reason`, and what it was to draw with it.
+    fn lost(reason: &str) -> Self {
+        let what = format!("the device is lost ({reason}) and the daemon restarts; connect again in a few seconds");
+        Self { what: what.into(), passing: true, device_full: false }
+    }
+
     /// Whether another try, here or elsewhere, will do: the device was lost, and the daemon starts anew.
     #[must_use]
     pub fn is_passing(&self) -> bool {
@@ -125,13 +131,23 @@ impl FrameReader {
                 Step::Frame(taken) => return Some(self.hand_over(taken)),
                 Step::Failed(error) => return Some(Err(error)),
                 Step::Over => return None,
-                // `notify_one` keeps a permit, so an event between the check and the wait is not missed.
-                Step::Wait => self.core.event.notified().await,
+                Step::Wait => self.wait().await,
                 Step::WaitUntil(when) => tokio::select! {
-                    () = self.core.event.notified() => {}
+                    () = self.wait() => {}
                     () = tokio::time::sleep_until(when.into()) => {}
                 },
             }
+        }
+    }
+
+    /// Waits until there is something to read.
+    async fn wait(&self) {
+        tokio::select! {
+            biased;
+            // `notify_one` keeps a permit, so an event between the check and the wait is not missed.
+            () = self.core.event.notified() => {}
+            // What the lanes have not brought by now may never come.
+            reason = self.core.queue.health().broken() => self.core.give_up(SessionError::lost(reason)),
         }
     }
 

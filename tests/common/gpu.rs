@@ -1,6 +1,6 @@
 //! A real backend under the name and with the memory of a GPU: for what a daemon with several devices decides.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use lipsyncd::avatar::Bundle;
@@ -19,11 +19,12 @@ pub struct NamedGpu {
     memory: Arc<Memory>,
     hooks: Mutex<Vec<LostHook>>,
     gate: Arc<Gate>,
+    loads: AtomicUsize,
 }
 
 type LostHook = Box<dyn Fn(&str) + Send + Sync>;
 
-/// What batches pass on their way out.
+/// What batches pass on their way out, and loads on their way in.
 #[derive(Default)]
 struct Gate {
     shut: Mutex<bool>,
@@ -80,7 +81,7 @@ impl NamedGpu {
     ) -> Arc<Self> {
         let memory = Memory { total_bytes, used_bytes: AtomicU64::new(0), generators: Mutex::default() };
         let (memory, hooks, gate) = (Arc::new(memory), Mutex::default(), Arc::default());
-        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory, hooks, gate })
+        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory, hooks, gate, loads: AtomicUsize::new(0) })
     }
 
     /// Tells whoever wants to know that this GPU is lost, as a driver would at the next call.
@@ -88,7 +89,12 @@ impl NamedGpu {
         self.hooks.lock().unwrap().iter().for_each(|told| told("it was taken away"));
     }
 
-    /// No batch is completed while the answer is held.
+    /// Whether an avatar is being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.loads.load(Ordering::Relaxed) > 0
+    }
+
+    /// No batch is completed and no avatar loaded while the answer is held.
     pub fn hold(&self) -> Held {
         *self.gate.shut.lock().unwrap() = true;
         Held(Arc::clone(&self.gate))
@@ -111,6 +117,9 @@ impl Backend for NamedGpu {
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
+        self.loads.fetch_add(1, Ordering::Relaxed);
+        self.gate.pass();
+        self.loads.fetch_sub(1, Ordering::Relaxed);
         self.memory.take(self.avatar_bytes)?;
         let models = self.inner.load(bundle).inspect_err(|_| self.memory.give_back(self.avatar_bytes))?;
         self.memory.generators.lock().unwrap().push(models.generator);

@@ -1,6 +1,8 @@
 //! One daemon on two devices: two real backends, each with its own networks, lanes and queue.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod lost;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,8 +15,8 @@ use common::{JPEG, TINY, bundle, bytes, cpu_backend, daemon_options, engine, eve
 use lipsyncd::avatar::AvatarId;
 use lipsyncd::backend::{Backend, DeviceId};
 use lipsyncd::batch::{AdmissionLimits, rehearse};
+use lipsyncd::rpc::DaemonOptions;
 use lipsyncd::rpc::client::{Client, ClientError, ConversationOptions, Listener, RemoteFrames, Speaker};
-use lipsyncd::rpc::{self, DaemonOptions, LAST_WORDS};
 use lipsyncd::session::SessionOptions;
 
 const GIB: u64 = 1 << 30;
@@ -312,36 +314,4 @@ async fn networks_that_were_replaced_are_not_mixed_with_those_in_use() {
     assert!(refused.to_string().contains("changed since"), "{refused}");
     drop((busy, second));
     server.ends_clean().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn when_a_device_is_lost_the_calls_on_the_other_may_end() {
-    let gpus = [0, 1].map(|at| NamedGpu::new(cpu_backend(), at, 8 * GIB, GIB));
-    let devices_of = gpus.iter().map(|gpu| (Arc::clone(gpu) as Arc<dyn Backend>, 1)).collect();
-    let server = Setup { devices: devices_of, ..Setup::new(daemon_options(100)) }.start().await;
-    let mut client = server.client().await;
-    let _on_first = unread(&mut client).await;
-    let on_second = unread(&mut client).await;
-    assert_eq!(devices(&server), [0, 1]);
-    let end = rpc::lost(server.daemon.fleet(), Duration::from_secs(3600));
-    tokio::pin!(end);
-    assert!(tokio::time::timeout(Duration::ZERO, &mut end).await.is_err(), "nothing is lost");
-    gpus[0].lose();
-    assert!(tokio::time::timeout(2 * LAST_WORDS, &mut end).await.is_err(), "a call is running on the other device");
-    drop(on_second);
-    within(end).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn when_the_only_device_is_lost_nobody_is_waited_for_nor_when_the_drain_is_over() {
-    for lost in [&[0, 1][..], &[0]] {
-        let gpus = [0, 1].map(|at| NamedGpu::new(cpu_backend(), at, 8 * GIB, GIB));
-        let devices_of = gpus.iter().map(|gpu| (Arc::clone(gpu) as Arc<dyn Backend>, 1)).collect();
-        let server = Setup { devices: devices_of, ..Setup::new(daemon_options(100)) }.start().await;
-        let mut client = server.client().await;
-        let _running = (unread(&mut client).await, unread(&mut client).await);
-        let drain = if lost.len() == 2 { Duration::from_secs(3600) } else { Duration::from_millis(1) };
-        lost.iter().for_each(|at: &usize| gpus[*at].lose());
-        within(rpc::lost(server.daemon.fleet(), drain)).await;
-    }
 }

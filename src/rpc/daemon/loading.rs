@@ -76,6 +76,21 @@ impl Daemon {
     }
 
     async fn acquire_on(self: &Arc<Self>, id: &AvatarId, device: DeviceId) -> Result<Acquired, RpcError> {
+        // A load on a device that does not answer never ends.
+        let broken = async {
+            match self.fleet.engines().get(device.0) {
+                Some(engine) => engine.broken().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            acquired = self.acquire_in_turn(id, device) => acquired,
+            () = broken => Err(RegistryError::Stopping { id: id.clone() }.into()),
+        }
+    }
+
+    async fn acquire_in_turn(self: &Arc<Self>, id: &AvatarId, device: DeviceId) -> Result<Acquired, RpcError> {
         if let Some(avatar) = self.registry.ready(id, device) {
             return Ok(Acquired { avatar, loading: None });
         }
