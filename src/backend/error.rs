@@ -147,8 +147,9 @@ impl BackendError {
         use cuda::native::NativeError;
         use cuda::nvjpeg::NvJpegError;
         match self {
-            Self::Cuda(error) | Self::Native { source: NativeError::Cuda(error), .. } => Some(*error),
-            Self::NvJpeg(NvJpegError::Stream(error)) => Some(CudaError::new("cuStreamSynchronize", error.0)),
+            Self::Cuda(error)
+            | Self::Native { source: NativeError::Cuda(error), .. }
+            | Self::NvJpeg(NvJpegError::Stream(error)) => Some(*error),
             _ => None,
         }
     }
@@ -171,7 +172,6 @@ fn says_full(words: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use cudarc::driver::DriverError;
     use cudarc::driver::sys::CUresult;
 
     use super::cuda::native::NativeError;
@@ -223,7 +223,7 @@ mod tests {
         assert!(native(CUresult::CUDA_ERROR_OUT_OF_MEMORY).is_device_full());
         let lost = native(CUresult::CUDA_ERROR_ECC_UNCORRECTABLE);
         assert_eq!(lost.driver_error().map(|error| error.severity()), Some(Severity::Lost));
-        let waited = BackendError::from(NvJpegError::Stream(DriverError(CUresult::CUDA_ERROR_ILLEGAL_ADDRESS)));
+        let waited = BackendError::from(NvJpegError::Stream(cuda(CUresult::CUDA_ERROR_ILLEGAL_ADDRESS)));
         assert_eq!(waited.driver_error().map(|error| error.severity()), Some(Severity::Lost));
         assert!(BackendError::Unloaded.driver_error().is_none());
     }

@@ -69,12 +69,12 @@ fn nvjpegs_pictures_are_as_good_as_the_cpus() {
     let library = Library::load(driver.version().number(), None).unwrap_or_else(|error| panic!("{error}"));
     println!("nvJPEG {} on {}", library.version(), context.gpu().name);
     let nvjpeg = Arc::new(NvJpeg::new(library).unwrap());
-    let stream = Stream::new(&context, Priority::Normal).unwrap();
+    let stream = Arc::new(Stream::new(&context, Priority::Normal).unwrap());
     for (size_px, quality) in [((1280, 720), 75), ((1279, 719), 75), ((64, 48), 95), ((17, 33), 30)] {
         let picture = Picture::new(&context, size_px.0, size_px.1);
         let quality = Quality::new(quality).unwrap();
-        // SAFETY: the stream is of the current context, and is dropped after the encoder.
-        let encoder = unsafe { Encoder::new(Arc::clone(&nvjpeg), EncoderSettings { quality, size_px }, stream.raw()) };
+        // SAFETY: the stream is of the current context.
+        let encoder = unsafe { Encoder::new(Arc::clone(&nvjpeg), EncoderSettings { quality, size_px }, &stream) };
         let mut encoder = encoder.unwrap();
         let mut jpeg = vec![0; encoder.max_len()];
         // The second picture finds the state as the first left it.

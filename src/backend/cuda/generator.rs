@@ -204,7 +204,7 @@ impl BoundGenerator {
         let last = slot.len().saturating_sub(1);
         for (index, params) in params.iter_mut().enumerate().take(batch) {
             let picture = slot.frame(index.min(last)).avatar_frame;
-            *params = self.avatar.frame(picture, (index * stride) as u32);
+            *params = self.avatar.frame(picture, index * stride);
         }
     }
 
@@ -271,7 +271,12 @@ impl BoundGenerator {
         for index in 0..len {
             let (picture, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
             if let (FrameFormat::Jpeg(quality), Some(nvjpeg)) = (format, &mut self.nvjpeg) {
-                nvjpeg.encode(index, quality, slot.output_mut(index))?;
+                match nvjpeg.encode(index, quality, slot.output_mut(index)) {
+                    Ok(()) => {}
+                    // It may be that no frame can be made any more.
+                    Err(error) if error.driver_error().is_some() => return Err(error),
+                    Err(error) => slot.fail_frame(index, error),
+                }
             } else if !self.has_planes(&avatar, picture, format) {
                 let (generated, to) = (self.readback.generated(index), (format, slot.output_mut(index)));
                 if let Err(error) = easel.draw_generated(&avatar, &mut self.patchers, picture, generated, to) {

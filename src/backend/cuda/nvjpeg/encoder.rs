@@ -4,12 +4,10 @@ use std::ffi::c_int;
 use std::ptr::null_mut;
 use std::sync::Arc;
 
-use cudarc::driver::result::stream;
-use cudarc::driver::sys::CUstream;
-
 use super::binding::{Handle, Image, Params, SUBSAMPLING_420, State, check};
 use super::error::{NvJpegError, Status};
 use super::library::Library;
+use crate::cuda::Stream;
 use crate::picture::{MAX_SIDE_PX, Quality};
 
 /// nvJPEG on the current GPU: what all encoders of a context share.
@@ -79,7 +77,7 @@ pub struct DevicePlanes {
 pub struct Encoder {
     state: State,
     params: Params,
-    stream: CUstream,
+    stream: Arc<Stream>,
     settings: EncoderSettings,
     max_len: usize,
     nvjpeg: Arc<NvJpeg>,
@@ -95,32 +93,46 @@ impl Encoder {
     /// [`NvJpegError::Planes`] for a size that cannot be, [`NvJpegError::Call`].
     ///
     /// # Safety
-    /// `stream` is of the context that `nvjpeg` was started in, and outlives the encoder.
-    pub unsafe fn new(nvjpeg: Arc<NvJpeg>, settings: EncoderSettings, stream: CUstream) -> Result<Self, NvJpegError> {
-        let (width, height) = size(settings)?;
-        let mut encoder =
-            Self { state: null_mut(), params: null_mut(), stream, settings, max_len: 0, nvjpeg: Arc::clone(&nvjpeg) };
-        let (handle, functions) = (nvjpeg.handle, &nvjpeg.library.functions);
-        // SAFETY: the handle is alive, and so is the stream, by the caller's word; it writes a state.
+    /// `stream` is of the context that `nvjpeg` was started in.
+    pub unsafe fn new(
+        nvjpeg: Arc<NvJpeg>,
+        settings: EncoderSettings,
+        stream: &Arc<Stream>,
+    ) -> Result<Self, NvJpegError> {
+        size(settings)?;
+        let (state, params, nvjpeg_of) = (null_mut(), null_mut(), Arc::clone(&nvjpeg));
+        let mut encoder = Self { state, params, stream: Arc::clone(stream), settings, max_len: 0, nvjpeg: nvjpeg_of };
+        let (handle, functions, stream) = (nvjpeg.handle, &nvjpeg.library.functions, stream.raw());
+        // SAFETY: the handle is alive, and so is the stream, which is of its context by the caller's word; it writes a state.
         let code = unsafe { (functions.state_create)(handle, &mut encoder.state, stream) };
         check("nvjpegEncoderStateCreate", code)?;
         // SAFETY: as above; it writes parameters.
         let code = unsafe { (functions.params_create)(handle, &mut encoder.params, stream) };
         check("nvjpegEncoderParamsCreate", code)?;
-        let quality = c_int::from(settings.quality.get());
-        // SAFETY: the parameters are alive, and so is the stream.
-        let code = unsafe { (functions.params_quality)(encoder.params, quality, stream) };
-        check("nvjpegEncoderParamsSetQuality", code)?;
-        // SAFETY: as above. Standard tables: the same as the CPU's encoder, and a pass less.
+        // SAFETY: the parameters are alive, and so is the stream. Standard tables: the same as the CPU's encoder, and a pass less.
         let code = unsafe { (functions.params_optimized_huffman)(encoder.params, 0, stream) };
         check("nvjpegEncoderParamsSetOptimizedHuffman", code)?;
         // SAFETY: as above.
         let code = unsafe { (functions.params_sampling)(encoder.params, SUBSAMPLING_420, stream) };
         check("nvjpegEncoderParamsSetSamplingFactors", code)?;
-        // SAFETY: handle and parameters are alive; it writes a size.
-        let code = unsafe { (functions.buffer_size)(handle, encoder.params, width, height, &mut encoder.max_len) };
-        check("nvjpegEncodeGetBufferSize", code)?;
+        encoder.set_quality(settings.quality)?;
         Ok(encoder)
+    }
+
+    /// Has the pictures from now on encoded at `quality`; [`Self::max_len`] changes with it.
+    ///
+    /// # Errors
+    /// [`NvJpegError::Call`]; it must then be set again before the next picture.
+    pub fn set_quality(&mut self, quality: Quality) -> Result<(), NvJpegError> {
+        self.settings.quality = quality;
+        let (width, height) = size(self.settings)?;
+        let (handle, functions) = (self.nvjpeg.handle, &self.nvjpeg.library.functions);
+        // SAFETY: the parameters are alive, and so is the stream.
+        let code = unsafe { (functions.params_quality)(self.params, c_int::from(quality.get()), self.stream.raw()) };
+        check("nvjpegEncoderParamsSetQuality", code)?;
+        // SAFETY: handle and parameters are alive; it writes a size.
+        let code = unsafe { (functions.buffer_size)(handle, self.params, width, height, &mut self.max_len) };
+        check("nvjpegEncodeGetBufferSize", code)
     }
 
     /// Bytes that no JPEG of these settings exceeds.
@@ -148,7 +160,16 @@ impl Encoder {
         let (handle, functions) = (self.nvjpeg.handle, &self.nvjpeg.library.functions);
         // SAFETY: all objects are alive; the caller vouches for the planes, which are only read.
         let code = unsafe {
-            (functions.encode_yuv)(handle, self.state, self.params, &image, SUBSAMPLING_420, width, height, self.stream)
+            (functions.encode_yuv)(
+                handle,
+                self.state,
+                self.params,
+                &image,
+                SUBSAMPLING_420,
+                width,
+                height,
+                self.stream.raw(),
+            )
         };
         check("nvjpegEncodeYUV", code)
     }
@@ -161,21 +182,20 @@ impl Encoder {
     /// [`NvJpegError::Buffer`] when it does not fit ([`Encoder::max_len`] always does), [`NvJpegError::Call`] when none was
     /// encoded, [`NvJpegError::Stream`].
     pub fn retrieve(&mut self, out: &mut [u8]) -> Result<usize, NvJpegError> {
-        let functions = &self.nvjpeg.library.functions;
+        let (functions, stream) = (&self.nvjpeg.library.functions, self.stream.raw());
         let name = "nvjpegEncodeRetrieveBitstream";
         let mut len = 0;
         // The length is known only once the GPU is done.
         self.synchronize()?;
         // SAFETY: all objects are alive; without a buffer it writes the length alone.
-        let code = unsafe { (functions.retrieve)(self.nvjpeg.handle, self.state, null_mut(), &mut len, self.stream) };
+        let code = unsafe { (functions.retrieve)(self.nvjpeg.handle, self.state, null_mut(), &mut len, stream) };
         check(name, code)?;
         if len > out.len() {
             return Err(NvJpegError::Buffer { needed: len, got: out.len() });
         }
         // SAFETY: all objects are alive; it writes at most `len` bytes, which the buffer has, and the stream is waited for
         // before the buffer is the caller's again.
-        let code =
-            unsafe { (functions.retrieve)(self.nvjpeg.handle, self.state, out.as_mut_ptr(), &mut len, self.stream) };
+        let code = unsafe { (functions.retrieve)(self.nvjpeg.handle, self.state, out.as_mut_ptr(), &mut len, stream) };
         // Even after a failure something may be on its way into the buffer.
         let arrived = self.synchronize();
         check(name, code)?;
@@ -184,8 +204,7 @@ impl Encoder {
     }
 
     fn synchronize(&self) -> Result<(), NvJpegError> {
-        // SAFETY: the stream outlives the encoder, by the word given to `new`.
-        unsafe { stream::synchronize(self.stream) }.map_err(NvJpegError::Stream)
+        self.stream.synchronize().map_err(NvJpegError::Stream)
     }
 }
 

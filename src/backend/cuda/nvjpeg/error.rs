@@ -3,10 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use cudarc::driver::DriverError;
-
 use super::library::Version;
 use crate::backend::cuda::shared_library::LibraryError;
+use crate::cuda::CudaError;
 
 /// `nvjpegStatus_t`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,7 +101,7 @@ pub enum NvJpegError {
     },
     /// The stream did not get there.
     #[error("waiting for nvJPEG's stream failed: {0}")]
-    Stream(DriverError),
+    Stream(CudaError),
 }
 
 impl NvJpegError {
