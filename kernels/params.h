@@ -26,8 +26,7 @@ typedef struct ALIGNED(8) {
     /* The box, inside the strip, half-open. */
     i32 hole_x0, hole_y0, hole_x1, hole_y1;
     /* Where this frame's planes start in the batch's output, in bytes; even. */
-    u32 out;
-    u32 unused;
+    u64 out;
 } FrameParams;
 
 typedef enum { CUBIC = 0, LINEAR = 1 } Interpolation;

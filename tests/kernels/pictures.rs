@@ -129,7 +129,7 @@ impl Batch {
     pub fn params(&self, addresses: &[FrameAddresses]) -> Vec<FrameParams> {
         let mut out = 0;
         let params = self.frames.iter().zip(addresses).map(|(frame, &at)| {
-            let params = FrameParams::new(at, frame.strip_px, frame.hole, out as u32);
+            let params = FrameParams::new(at, frame.strip_px, frame.hole, out);
             out += packed_len(frame.strip_px) + TAIL;
             params
         });

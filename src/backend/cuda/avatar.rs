@@ -139,7 +139,7 @@ impl DeviceAvatar {
 
     /// What the kernels are told of picture `index`, to put its planes at byte `out`.
     #[must_use]
-    pub fn frame(&self, index: usize, out: u32) -> FrameParams {
+    pub fn frame(&self, index: usize, out: usize) -> FrameParams {
         self.frames[index].with_out(out)
     }
 

@@ -166,7 +166,7 @@ impl Rig {
             BoundNetwork::new(unsafe { generator.network.bind(&stream, &ports, &mut Scratch::new(&shared.context)) }?);
         let rows: Vec<i32> = (0..batch * generator.context_rows).map(|row| row as i32).collect();
         let stride = shape.strips.map_or(0, |strips| strips.stride);
-        let frame = |index: usize| shown.frame(index % avatar.frame_count(), (index * stride) as u32);
+        let frame = |index: usize| shown.frame(index % avatar.frame_count(), index * stride);
         let params: Vec<FrameParams> = (0..batch).map(frame).collect();
         Ok(Self {
             network,

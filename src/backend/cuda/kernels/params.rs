@@ -31,8 +31,7 @@ pub struct FrameParams {
     rows: DeviceAddress,
     strip_px: [i32; 2],
     hole: [i32; 4],
-    out: u32,
-    unused: u32,
+    out: u64,
 }
 
 /// Where what the kernels read of one avatar frame lies on the device.
@@ -54,7 +53,7 @@ impl FrameParams {
     ///
     /// The caller sees to it that the addresses hold what they say; sides are at most [`picture::MAX_SIDE_PX`].
     #[must_use]
-    pub fn new(at: FrameAddresses, strip_px: (usize, usize), hole: Rect, out: u32) -> Self {
+    pub fn new(at: FrameAddresses, strip_px: (usize, usize), hole: Rect, out: usize) -> Self {
         Self {
             crop: at.crop,
             strip: at.strip,
@@ -62,15 +61,14 @@ impl FrameParams {
             rows: at.rows,
             strip_px: [strip_px.0, strip_px.1].map(|n| n as i32),
             hole: [hole.x0, hole.y0, hole.x1, hole.y1].map(|n| n as i32),
-            out,
-            unused: 0,
+            out: out as u64,
         }
     }
 
     /// The same frame with its planes at byte `out`.
     #[must_use]
-    pub fn with_out(self, out: u32) -> Self {
-        Self { out, ..self }
+    pub fn with_out(self, out: usize) -> Self {
+        Self { out: out as u64, ..self }
     }
 }
 
