@@ -12,8 +12,12 @@ use std::process::Command;
 const UNITS: [(&str, &str, &str); 2] =
     [("kernels/all.cu", "frames.fatbin", "frames.usage"), ("kernels/native/all.cu", "native.fatbin", "native.usage")];
 
-/// The GPUs it is compiled for; their oldest also as PTX, from which a driver makes code for any newer one.
+/// The GPUs it is compiled for; their oldest also as PTX, from which a driver makes code for any newer
+/// one, and so is [`EARLY_LAUNCHES`].
 const ARCHITECTURES: &str = "kernels/architectures";
+
+/// The first with all that our kernels make use of: launches that begin early, copies and matrix loads into shared memory.
+const EARLY_LAUNCHES: &str = "90";
 
 /// Where `make kernels` puts nvcc.
 const FETCHED: &str = ".cache/nvcc/bin/nvcc";
@@ -82,7 +86,9 @@ fn compile(nvcc: &OsString, folder: &Path) -> Result<String, Box<dyn Error>> {
         for sm in architectures.split_whitespace() {
             command.arg(format!("-gencode=arch=compute_{sm},code=sm_{sm}"));
         }
-        command.arg(format!("-gencode=arch=compute_{oldest},code=compute_{oldest}"));
+        for sm in [oldest, EARLY_LAUNCHES] {
+            command.arg(format!("-gencode=arch=compute_{sm},code=compute_{sm}"));
+        }
         let said = run(command.arg("-o").arg(folder.join(image)).arg(source))?;
         fs::write(folder.join(usage), said)?;
         for name in [usage, image] {

@@ -129,6 +129,29 @@ fn constants_behind_a_spread_pixel_belong_to_its_output_channels() {
 }
 
 #[test]
+fn gaps_of_a_concatenation_are_enlarged_with_it() {
+    let mut random = Random::new(7);
+    let mut weight = || random.unit() - 0.5;
+    let mut twice = [1.0, 1.0, 2.0, 2.0].into_iter();
+    // Twelve channels are stored as sixteen.
+    let graph = ["a", "b"].into_iter().fold(Graph::default(), |graph, name| graph.input(name, &[1, 12, 4, 4]));
+    let graph = graph.output("out", &[1, 8, 6, 6]);
+    let graph = graph.constant("wa", &[12, 12, 1, 1], &mut weight).constant("wb", &[12, 12, 1, 1], &mut weight);
+    let graph = graph.constant("wide", &[8, 24, 3, 3], &mut weight);
+    let graph = graph.constant("scales", &[4], || twice.next().unwrap_or(1.0));
+    let graph = graph
+        .node("Conv", &["a", "wa"], "left")
+        .node("Conv", &["b", "wb"], "right")
+        .node("Concat", &["left", "right"], "both")
+        .node("Resize", &["both", "", "scales"], "large")
+        .node("Conv", &["large", "wide"], "out");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), graph.with("both", "axis", 1).model()).unwrap();
+    assert!(compile(file.path()).ops.iter().any(|op| matches!(op, Op::Upsample(_))));
+    check(file.path());
+}
+
+#[test]
 fn operands_of_as_many_pixels_in_other_rows_are_refused() {
     let sum = |sides: [i64; 2]| {
         let other = [1, 8, sides[0], sides[1]];

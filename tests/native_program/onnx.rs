@@ -5,6 +5,9 @@ use prost::Message;
 /// `TensorProto.DataType.FLOAT`.
 const FLOAT: i32 = 1;
 
+/// `AttributeProto.AttributeType.INT`.
+const INT: i32 = 2;
+
 #[derive(Clone, PartialEq, Message)]
 struct Model {
     #[prost(int64, tag = "1")]
@@ -44,6 +47,18 @@ struct Node {
     outputs: Vec<String>,
     #[prost(string, tag = "4")]
     op: String,
+    #[prost(message, repeated, tag = "5")]
+    attributes: Vec<Attribute>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct Attribute {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    value: i64,
+    #[prost(int32, tag = "20")]
+    kind: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -113,7 +128,15 @@ impl Graph {
 
     pub fn node(mut self, op: &str, inputs: &[&str], output: &str) -> Self {
         let inputs = inputs.iter().map(|&name| name.to_owned()).collect();
-        self.nodes.push(Node { inputs, outputs: vec![output.to_owned()], op: op.to_owned() });
+        self.nodes.push(Node { inputs, outputs: vec![output.to_owned()], op: op.to_owned(), attributes: Vec::new() });
+        self
+    }
+
+    /// Gives the node that makes `output` a number.
+    pub fn with(mut self, output: &str, name: &str, value: i64) -> Self {
+        let makes = |node: &&mut Node| node.outputs.iter().any(|made| made == output);
+        let attribute = Attribute { name: name.to_owned(), value, kind: INT };
+        self.nodes.iter_mut().filter(makes).for_each(|node| node.attributes.push(attribute.clone()));
         self
     }
 

@@ -11,6 +11,9 @@ use super::tiles::TILES;
 use crate::backend::cuda::kernels::{self, LoadError, Target, Unit};
 use crate::cuda::{Context, CudaError, Driver, Function, Grid, Stream};
 
+/// The architecture from which on `wait_for_previous` of `kernels/native/device.h` waits.
+const WAITS_FROM: u32 = 90;
+
 /// Kernels beside those of [`TILES`].
 const OTHERS: [&CStr; 10] = [
     c"depthwise_1",
@@ -37,6 +40,7 @@ pub struct NativeKernels {
     context: Arc<Context>,
     driver: u32,
     functions: HashMap<&'static CStr, Function>,
+    overlap: bool,
 }
 
 impl NativeKernels {
@@ -58,7 +62,10 @@ impl NativeKernels {
                 functions.remove(tile.kernel);
             }
         }
-        Ok(Arc::new(Self { context: Arc::clone(context), driver: target.driver, functions }))
+        // Code that a driver made of older PTX would begin early and not wait.
+        let waits = |function: &Function| Ok::<_, CudaError>(function.ptx_version()? >= WAITS_FROM);
+        let overlap = functions.values().map(waits).collect::<Result<Vec<_>, _>>()?.into_iter().all(|waits| waits);
+        Ok(Arc::new(Self { context: Arc::clone(context), driver: target.driver, functions, overlap }))
     }
 
     /// Whether this GPU can run `choice`.
@@ -82,10 +89,10 @@ impl NativeKernels {
         self.driver
     }
 
-    /// Whether a kernel can begin before the one before it has ended.
+    /// Whether a kernel can begin before the one before it has ended: whether they were compiled to wait for it.
     #[must_use]
     pub fn can_overlap(&self) -> bool {
-        self.context.gpu().sm >= 90
+        self.overlap
     }
 
     /// Enqueues one launch; `early` if it may begin before the one before it has ended, which must be one of these kernels.

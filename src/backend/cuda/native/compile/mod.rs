@@ -22,6 +22,7 @@ use crate::avatar::onnx::Node;
 use crate::onnxruntime::Element;
 
 use self::graph::Graph;
+use self::shape::Shape;
 use self::value::{Slot, Value};
 use super::error::CompileError;
 use super::program::{Doubling, Export, Op, Program, Target, Upsample, View};
@@ -83,7 +84,13 @@ impl<'g, 'a> Compiler<'g, 'a> {
     fn upsample(&mut self, node: &Node<'a>) -> Result<(), CompileError> {
         let doubling = doubling(self.graph, node)?;
         let from = self.stored(node, 0)?;
-        let (name, to) = self.place(node)?;
+        let (name, to) = if from.is_plain() {
+            self.place(node)?
+        } else {
+            // Channels stay where they are, gaps of a concatenation included.
+            let (name, shape) = self.made_by(node)?;
+            (name, self.buffer(Shape { channels: from.view.channels, ..shape }))
+        };
         self.ops.push(Op::Upsample(Upsample { from: from.view, to, doubling }));
         self.values.insert(name, Value::stored(to, from.lanes));
         Ok(())

@@ -59,9 +59,15 @@ impl<'a> Compiler<'_, 'a> {
 
     /// Where the output of `node` is stored: a buffer of its own, or its part of a concatenation.
     pub fn place(&mut self, node: &Node<'a>) -> Result<(&'a str, View), CompileError> {
+        let (name, shape) = self.made_by(node)?;
+        Ok((name, self.place_of(name, shape)))
+    }
+
+    /// Name and shape of what `node` makes.
+    pub fn made_by(&self, node: &Node<'a>) -> Result<(&'a str, Shape), CompileError> {
         let name = node.outputs.first().copied().unwrap_or_default();
         let shape = self.graph.shape(name).ok_or_else(|| refuse(node, "it makes nothing"))?;
-        Ok((name, self.place_of(name, shape)))
+        Ok((name, shape))
     }
 
     /// As [`Self::place`], by name.
