@@ -13,6 +13,7 @@ mod doctor;
 mod engine;
 mod error;
 mod mel;
+mod numbers;
 mod preload;
 mod progress;
 mod serve;

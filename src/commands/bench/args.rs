@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 use super::CommandError;
 use crate::audio::read_wav;
 use crate::commands::daemon_url;
+use crate::commands::numbers::{number, seconds};
 use crate::load::{LoadOptions, Speech};
 
 /// What is counted, for `--help`; docs/operations.md says it at length.
@@ -134,14 +135,6 @@ impl Args {
     pub(super) fn plot(&self) -> Option<&Path> {
         self.plot.as_deref()
     }
-}
-
-fn number(text: &str, allowed: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|&value| allowed(value)).ok_or_else(|| format!("write {expected}"))
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    number(text, |value| (0.1..=86_400.0).contains(&value), "seconds from 0.1 to 86400")
 }
 
 fn duty(text: &str) -> Result<f64, String> {

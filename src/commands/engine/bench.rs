@@ -14,6 +14,7 @@ use crate::backend::cuda::measure::StageTimes;
 use crate::backend::{Backend, FrameFormat};
 use crate::batch::{Engine, EngineOptions};
 use crate::commands::devices::GpuArgs;
+use crate::commands::numbers::seconds;
 use crate::commands::stdout::say;
 use crate::commands::{CommandError, progress};
 use crate::load::voice::voice;
@@ -40,7 +41,7 @@ pub(in crate::commands) struct Args {
     #[arg(long, default_value_t = 96, value_parser = clap::value_parser!(u16).range(1..=4096))]
     sessions: u16,
     /// Seconds that the whole pipeline is measured, for each batch size
-    #[arg(long, default_value_t = 3.0)]
+    #[arg(long, default_value_t = 3.0, value_name = "SECONDS", value_parser = seconds)]
     seconds: f64,
     #[command(flatten)]
     gpu: GpuArgs,

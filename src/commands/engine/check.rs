@@ -11,6 +11,7 @@ use crate::backend::cuda::CudaBackend;
 use crate::backend::{Backend, CpuBackend};
 use crate::commands::CommandError;
 use crate::commands::devices::GpuArgs;
+use crate::commands::numbers::decibels;
 use crate::commands::stdout::say;
 
 /// What `lipsyncd engine check` takes.
@@ -20,7 +21,7 @@ pub(in crate::commands) struct Args {
     #[arg(long, value_name = "DIR")]
     avatar: PathBuf,
     /// Fail below so many decibels of the CPU's picture
-    #[arg(long, default_value_t = 40.0, value_name = "DB")]
+    #[arg(long, default_value_t = 40.0, value_name = "DB", value_parser = decibels)]
     min_psnr: f64,
     #[command(flatten)]
     gpu: GpuArgs,
