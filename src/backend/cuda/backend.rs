@@ -5,22 +5,20 @@ use std::sync::{Arc, OnceLock};
 use super::avatar::{Budget, DeviceAvatar};
 use super::choice::{CudaOptions, CudaUnavailable, JpegChoice, choose, nvjpeg};
 use super::encoders::Encoders;
-use super::engine::{GpuEngine, NetworkFile, Port, Ports};
+use super::engine::{GpuEngine, NetworkFile};
 use super::faults::Faults;
 use super::kernels::{LoadError, Target};
 use super::lane::CudaLane;
 use super::launch::Kernels;
 use super::plan::Precision;
+use super::ports::{encoder_ports, generator_element, generator_ports};
 use super::shared::{Generator, Shared};
-use crate::audio::WINDOW_MEL_FRAMES;
 use crate::avatar::frame_store::Pictures;
-use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::table::{EncoderFiles, Table, read_network};
 use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models};
 use crate::batch::slot::SlotShape;
 use crate::cuda::{Context, Driver, Gpu, Priority, Stream};
-use crate::onnxruntime::Element;
 
 /// Memory that is left to networks and lanes when nothing is said of how much avatars may take.
 const RESERVE_BYTES: u64 = 2 << 30;
@@ -92,24 +90,14 @@ impl CudaBackend {
 
     fn load_generator(&self, bundle: &Bundle) -> Result<Generator, BackendError> {
         let network = &bundle.generator;
-        let size = bundle.manifest.generator.size_px as usize;
-        let element = match self.precision {
-            Precision::Fp16 => Element::F16,
-            Precision::Fp32 => Element::F32,
-        };
-        let port = |name: &str, item: &[usize]| Port { name: name.to_owned(), item: item.to_vec(), element };
-        let shape = &network.shape;
-        let ports = Ports {
-            inputs: vec![port(&shape.picture.name, &[6, size, size]), port(&shape.audio.name, &shape.audio_dims)],
-            outputs: vec![port(&shape.output.name, &[3, size, size])],
-        };
+        let ports = generator_ports(bundle, self.precision);
         let content = read_network(&network.path)?;
         let file = NetworkFile { path: &network.path, content: &content, ports: &ports };
         Ok(Generator {
             network: self.engine.load(file)?,
-            size_px: size,
+            size_px: bundle.manifest.generator.size_px as usize,
             context_rows: bundle.manifest.audio_encoder.context,
-            element,
+            element: generator_element(self.precision),
             avatar: OnceLock::new(),
         })
     }
@@ -117,15 +105,8 @@ impl CudaBackend {
     fn load_networks(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         self.shared.context.bind()?;
         let generator = self.load_generator(bundle)?;
-        let (network, mels) = (&bundle.audio_encoder, bundle.manifest.audio.mels);
-        let port =
-            |name: &str, item: &[usize]| Port { name: name.to_owned(), item: item.to_vec(), element: Element::F32 };
-        let shape = &network.shape;
-        let ports = Ports {
-            inputs: vec![port(&shape.mel.name, &[1, mels, WINDOW_MEL_FRAMES])],
-            outputs: vec![port(&shape.feature.name, &[FEATURE_LEN])],
-        };
-        let load = |content: &[u8]| self.engine.load(NetworkFile { path: &network.path, content, ports: &ports });
+        let (path, ports) = (&bundle.audio_encoder.path, encoder_ports(bundle));
+        let load = |content: &[u8]| self.engine.load(NetworkFile { path, content, ports: &ports });
         self.shared.table.insert(generator, EncoderFiles::of(bundle), load)
     }
 

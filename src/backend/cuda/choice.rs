@@ -175,9 +175,8 @@ fn tensorrt(context: &Arc<Context>, options: &CudaOptions) -> Result<Box<dyn Gpu
         return Err(format!("{FLAVOUR} does not know sm_{}", gpu.sm));
     }
     let library = Library::load(options.tensorrt.as_deref()).map_err(|error| error.to_string())?;
-    let plans = options.plans.clone().or_else(|| crate::paths::cache_folder().map(|cache| cache.join("plans")));
-    let plans = plans.ok_or("there is no cache folder for TensorRT's plans: set HOME, or `plans`")?;
-    Ok(Box::new(TensorRtEngine::new(library, gpu.clone(), (options.precision, options.max_batch), plans)))
+    let plans = library.plans(options).ok_or("there is no cache folder for TensorRT's plans: set HOME, or `plans`")?;
+    Ok(Box::new(TensorRtEngine::new(library, gpu.clone(), plans)))
 }
 
 fn native(driver: &Driver, context: &Arc<Context>, options: &CudaOptions) -> Result<NativeEngine, String> {

@@ -61,6 +61,14 @@ pub struct Ports {
     pub outputs: Vec<Port>,
 }
 
+impl Ports {
+    /// Whether any is in half precision, which asks for a network with half-precision edges.
+    #[must_use]
+    pub fn are_half(&self) -> bool {
+        self.inputs.iter().chain(&self.outputs).any(|port| port.element == Element::F16)
+    }
+}
+
 /// A network to be loaded.
 #[derive(Debug, Clone, Copy)]
 pub struct NetworkFile<'a> {

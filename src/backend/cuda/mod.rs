@@ -8,7 +8,8 @@
 //! | [`onnx`] | ONNX Runtime's CUDA provider |
 //! | [`native`] | an engine of our own for the SyncTalk_2D family |
 //! | `tensorrt` | TensorRT, loaded at run time: its library, the building of plans (features `tensorrt`, `tensorrt-rtx`) |
-//! | [`plan`] | what a TensorRT plan was made for, and the file that holds it |
+//! | [`plan`] | which TensorRT plan is wanted of a network, what one was made for, and the file that holds it |
+//! | [`ports`] | what an avatar's networks take and give |
 //! | [`mod@prepare`] | a network's file made dynamic and halved |
 //! | [`kernels`] | the names, parameters and grids of the kernels around the networks |
 //! | [`launch`] | those kernels, loaded |
@@ -40,6 +41,7 @@ pub mod native;
 pub mod nvjpeg;
 pub mod onnx;
 pub mod plan;
+pub mod ports;
 pub mod prepare;
 mod readback;
 pub mod scratch;

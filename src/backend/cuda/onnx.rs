@@ -10,7 +10,7 @@ use super::scratch::Scratch;
 use crate::avatar::onnx::Edges;
 use crate::backend::BackendError;
 use crate::cuda::{DevicePtr, Stream};
-use crate::onnxruntime::{DeviceBinding, DeviceNetwork, DeviceTensor, Element, OnnxRuntime};
+use crate::onnxruntime::{DeviceBinding, DeviceNetwork, DeviceTensor, OnnxRuntime};
 
 /// ONNX Runtime on one GPU.
 pub struct OnnxEngine {
@@ -33,8 +33,7 @@ impl GpuEngine for OnnxEngine {
     }
 
     fn load(&self, network: NetworkFile<'_>) -> Result<Arc<dyn GpuModel>, BackendError> {
-        let half_edges = network.ports.inputs.iter().chain(&network.ports.outputs).any(|p| p.element == Element::F16);
-        let edges = if half_edges { Edges::Half } else { Edges::Single };
+        let edges = if network.ports.are_half() { Edges::Half } else { Edges::Single };
         let prepared = prepare(network.content, self.precision, edges)
             .map_err(|source| BackendError::Prepare { path: network.path.to_owned(), source })?;
         if let Some(reason) = &prepared.one_by_one {

@@ -3,6 +3,8 @@
 
 mod file;
 mod key;
+mod wanted;
 
 pub use file::{PlanError, read_plan, write_plan};
 pub use key::{BatchRange, PlanEdges, PlanKey, PlanOptions, Precision};
+pub use wanted::{PlanFile, Plans, WantedPlan};

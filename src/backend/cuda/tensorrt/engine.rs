@@ -11,17 +11,10 @@ use super::build::one_line;
 use super::loaded::{Loaded, Owned};
 use super::{FLAVOUR, Library, Order, OrderTarget, order};
 use crate::backend::BackendError;
-use crate::backend::cuda::engine::{
-    BUCKETS, Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports, bucket_of,
-};
-use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, Precision, read_plan};
-use crate::backend::cuda::prepare::prepare;
+use crate::backend::cuda::engine::{BUCKETS, Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports};
+use crate::backend::cuda::plan::{PlanError, PlanFile, Plans, read_plan};
 use crate::backend::cuda::scratch::Scratch;
 use crate::cuda::{DeviceBuf, Gpu, Stream};
-use crate::onnxruntime::Element;
-
-/// Scratch memory that tactics may use, MiB.
-const WORKSPACE_MIB: u32 = 1024;
 
 /// How long a plan may take to build while an avatar is loaded.
 const LONGEST_BUILD: Duration = Duration::from_secs(1800);
@@ -30,9 +23,18 @@ const LONGEST_BUILD: Duration = Duration::from_secs(1800);
 pub struct TensorRtEngine {
     library: Library,
     gpu: Gpu,
-    precision: Precision,
-    max_batch: u32,
-    plans: PathBuf,
+    plans: Plans,
+}
+
+/// The plans that a network is looked up in, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// The one made on this GPU, which is built where neither is there.
+    pub own: PlanFile,
+    /// The one made ahead of time for its SM.
+    pub ahead: PlanFile,
+    /// Whether the network takes one item at a time.
+    pub one_by_one: bool,
 }
 
 /// What a plan for `gpu` on this machine is made for: name, SM and driver.
@@ -43,39 +45,58 @@ pub fn target_of(gpu: &Gpu) -> String {
     format!("{}, sm_{}, {driver}", gpu.name, gpu.sm)
 }
 
+/// What a plan is made for ahead of time, for every GPU of one SM.
+#[must_use]
+pub fn target_of_sm(sm: u32) -> String {
+    format!("sm_{sm}")
+}
+
 impl TensorRtEngine {
-    /// The engine for `gpu`, for batches of up to `max_batch`, with plans kept in `plans`.
+    /// The engine for `gpu`, with its plans.
     #[must_use]
-    pub fn new(library: Library, gpu: Gpu, (precision, max_batch): (Precision, usize), plans: PathBuf) -> Self {
-        Self { library, gpu, precision, max_batch: bucket_of(max_batch) as u32, plans }
+    pub fn new(library: Library, gpu: Gpu, plans: Plans) -> Self {
+        Self { library, gpu, plans }
     }
 
-    /// The plan of `network`, which was prepared as `model`: the one that is kept, for this GPU or ahead of time for its SM, or a new one.
-    fn plan(&self, network: NetworkFile<'_>, model: &[u8], options: PlanOptions) -> Result<Vec<u8>, BackendError> {
-        let key = |target| PlanKey::new(model, self.library.name(), target, options);
-        let own = key(target_of(&self.gpu));
-        let path = own.path(&self.plans, network.path);
-        for key in [key(format!("sm_{}", self.gpu.sm)), own.clone()] {
-            let path = key.path(&self.plans, network.path);
-            match read_plan(&path, &key) {
+    /// Where the plan of `network` is looked for when it is loaded.
+    ///
+    /// # Errors
+    /// [`BackendError::Prepare`].
+    pub fn lookup(&self, network: NetworkFile<'_>) -> Result<Lookup, BackendError> {
+        // As the process that builds the plan will: for the plan's key, and to know whether it takes more than one item.
+        let wanted = self.plans.wanted(network);
+        let wanted = wanted.map_err(|source| BackendError::Prepare { path: network.path.to_owned(), source })?;
+        Ok(Lookup {
+            // What was made and timed on the GPU itself comes first.
+            own: wanted.for_target(target_of(&self.gpu)),
+            ahead: wanted.for_target(target_of_sm(self.gpu.sm)),
+            one_by_one: wanted.one_by_one,
+        })
+    }
+
+    /// The plan of `network`: one that is kept, or a new one.
+    fn plan(&self, network: NetworkFile<'_>, Lookup { own, ahead, .. }: &Lookup) -> Result<Vec<u8>, BackendError> {
+        for PlanFile { key, path } in [own, ahead] {
+            match read_plan(path, key) {
                 Ok(plan) => return Ok(plan),
                 Err(PlanError::Missing) => {}
-                Err(error @ PlanError::Io(_)) => return Err(refused(&path, &error)),
+                Err(error @ PlanError::Io(_)) => return Err(refused(path, &error)),
                 Err(error) => tracing::warn!(plan = %path.display(), "{error}; building it again"),
             }
         }
+        let PlanFile { key, path } = own;
         tracing::info!(network = %network.path.display(), plan = %path.display(), "building a {FLAVOUR} plan; this takes a while");
         let made = order(&Order {
             network: network.path,
-            plan: &path,
-            key: &own,
+            plan: path,
+            key,
             target: OrderTarget::Gpu(self.gpu.ordinal),
             tensorrt: &self.library.folder,
             timeout: LONGEST_BUILD,
         });
         let made = made.map_err(|error| refused(network.path, &error))?;
         tracing::info!(network = %network.path.display(), "{made}");
-        read_plan(&path, &own).map_err(|error| refused(&path, &error))
+        read_plan(path, key).map_err(|error| refused(path, &error))
     }
 }
 
@@ -89,22 +110,15 @@ impl GpuEngine for TensorRtEngine {
     }
 
     fn load(&self, network: NetworkFile<'_>) -> Result<Arc<dyn GpuModel>, BackendError> {
-        let ports = || network.ports.inputs.iter().chain(&network.ports.outputs);
-        let edges = if ports().any(|port| port.element == Element::F16) { PlanEdges::Half } else { PlanEdges::Single };
-        // As the process that builds the plan will: for the plan's key, and to know whether it takes more than one item.
-        let prepared = prepare(network.content, self.precision, edges.into())
-            .map_err(|source| BackendError::Prepare { path: network.path.to_owned(), source })?;
-        let one_by_one = prepared.one_by_one.is_some();
-        let batch = if one_by_one { BatchRange::only(1) } else { BatchRange::up_to(self.max_batch) };
-        let options = PlanOptions { precision: self.precision, edges, batch, workspace_mib: WORKSPACE_MIB };
-        let plan = self.plan(network, &prepared.model, options)?;
+        let lookup = self.lookup(network)?;
+        let plan = self.plan(network, &lookup)?;
         let engine = Loaded::deserialize(&plan).map_err(|said| refused(network.path, &said))?;
         Ok(Arc::new(TensorRtModel {
             engine: Arc::new(engine),
             path: network.path.to_owned(),
             ports: network.ports.clone(),
-            one_by_one,
-            max_batch: self.max_batch as usize,
+            one_by_one: lookup.one_by_one,
+            max_batch: lookup.own.key.options.batch.max as usize,
         }))
     }
 }

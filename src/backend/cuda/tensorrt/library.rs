@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::backend::cuda::CudaOptions;
+use crate::backend::cuda::plan::Plans;
 use crate::chain::sentence;
 use crate::paths::cache_folder;
 
@@ -103,6 +105,13 @@ impl Library {
     #[must_use]
     pub fn name(&self) -> String {
         format!("{FLAVOUR} {}", self.version)
+    }
+
+    /// The plans of one who uses a GPU by `options`; none where there is no folder for them.
+    #[must_use]
+    pub fn plans(&self, options: &CudaOptions) -> Option<Plans> {
+        let folder = options.plans.clone().or_else(|| cache_folder().map(|cache| cache.join("plans")))?;
+        Some(Plans { folder, engine: self.name(), precision: options.precision, max_batch: options.max_batch })
     }
 }
 

@@ -11,6 +11,6 @@ mod loaded;
 mod order;
 
 pub use build::{BuildError, build_plan};
-pub use engine::{TensorRtEngine, target_of};
+pub use engine::{Lookup, TensorRtEngine, target_of, target_of_sm};
 pub use library::{FLAVOUR, Library, LibraryError, Version, knows};
 pub use order::{Made, Order, OrderError, OrderTarget, order};
