@@ -33,6 +33,17 @@ const GPU_SLOTS: usize = 6;
 /// Bytes that a daemon takes for pictures unless it is told otherwise.
 const MOST_FOR_PICTURES: u64 = 1 << 30;
 
+/// How batches are limited on a GPU, with up to `max_batch` frames where something is said of it.
+fn gpu_limits(max_batch: Option<usize>) -> Limits {
+    Limits { max_windows: GPU_WINDOWS, max_frames: max_batch.unwrap_or(GPU_BATCH), batching_pays: true }
+}
+
+/// The largest batch that networks on a GPU are loaded for, likewise: plans depend on it.
+pub(super) fn largest_gpu_batch(max_batch: Option<usize>) -> usize {
+    let limits = gpu_limits(max_batch);
+    limits.max_frames.max(limits.max_windows)
+}
+
 fn quarter_of_free_memory() -> u64 {
     available_memory().unwrap_or(0) / 4
 }
@@ -124,12 +135,11 @@ impl Wanted {
 
     /// How GPU `gpu` is opened.
     pub(super) fn cuda(&self, gpu: u32) -> CudaOptions {
-        let limits = self.gpu_engine().limits;
         CudaOptions {
             gpu,
             engine: self.gpu.engine,
             precision: self.gpu.precision,
-            max_batch: limits.max_frames.max(limits.max_windows),
+            max_batch: largest_gpu_batch(self.max_batch),
             jpeg: self.gpu.jpeg,
             max_device_bytes: self.gpu.max_device_bytes,
             onnxruntime: self.onnxruntime.clone(),
@@ -140,8 +150,7 @@ impl Wanted {
 
     /// How an engine on a GPU is started.
     pub(super) fn gpu_engine(&self) -> EngineOptions {
-        let (slots, max_frames) = (self.slots.unwrap_or(GPU_SLOTS), self.max_batch.unwrap_or(GPU_BATCH));
-        EngineOptions { slots, limits: Limits { max_windows: GPU_WINDOWS, max_frames, batching_pays: true } }
+        EngineOptions { slots: self.slots.unwrap_or(GPU_SLOTS), limits: gpu_limits(self.max_batch) }
     }
 }
 
@@ -242,5 +251,16 @@ impl GpuArgs {
             slots: self.slots.map(usize::from),
             max_batch: self.max_batch.map(usize::from),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_loaded_for_frames_and_for_windows() {
+        let largest = [None, Some(1), Some(32), Some(33), Some(64)].map(largest_gpu_batch);
+        assert_eq!(largest, [32, 32, 32, 33, 64]);
     }
 }

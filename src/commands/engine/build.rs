@@ -1,4 +1,4 @@
-//! `lipsyncd engine build`: one plan for each network and batch, each in a process of its own.
+//! `lipsyncd engine build`: the plans that a daemon looks up, one for each network and SM, each made in a process of its own.
 
 use std::path::PathBuf;
 
@@ -18,12 +18,9 @@ pub(in crate::commands) struct Args {
     /// What the engine computes in
     #[arg(long, value_enum, default_value = "fp16")]
     precision: Precision,
-    /// Batch sizes: "32" makes one plan for 1 to 32, "1,2,4" one plan for each
-    #[arg(long, value_delimiter = ',', default_value = "32", value_parser = clap::value_parser!(u32).range(1..=64))]
-    batches: Vec<u32>,
-    /// Scratch memory the engine may use, MiB
-    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(16..=65536))]
-    workspace_mib: u32,
+    /// Most frames of a batch, as the daemon's max_batch [default: 32]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    max_batch: Option<u16>,
     /// Build for these SMs, such as 89,120, in place of this machine's GPU (TensorRT-RTX only)
     #[arg(long, value_delimiter = ',', value_name = "SM")]
     sm: Vec<u32>,
@@ -60,129 +57,163 @@ mod with_tensorrt {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use super::super::check::compare;
+    use super::super::check::{Verdict, compare};
     use super::Args;
     use crate::avatar::Bundle;
-    use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanError, PlanKey, PlanOptions, read_plan};
-    use crate::backend::cuda::prepare::prepare;
-    use crate::backend::cuda::tensorrt::{Library, Order, OrderTarget, order, target_of};
+    use crate::backend::cuda::engine::NetworkFile;
+    use crate::backend::cuda::plan::{PlanError, PlanFile, read_plan};
+    use crate::backend::cuda::ports::{encoder_ports, generator_ports};
+    use crate::backend::cuda::tensorrt::{Library, Order, OrderTarget, order, target_of, target_of_sm};
     use crate::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
+    use crate::commands::devices::largest_gpu_batch;
     use crate::commands::error::FileError;
     use crate::commands::stdout::say;
     use crate::commands::{CommandError, progress};
     use crate::cuda::Driver;
-    use crate::paths::cache_folder;
 
     /// The GPU that plans are built on and measured with where none is built ahead of time.
     const GPU: u32 = 0;
 
+    /// A plan that is there now.
+    #[derive(Debug)]
+    struct Plan {
+        path: PathBuf,
+        /// Made in this run.
+        is_new: bool,
+    }
+
     pub(in super::super) fn run(args: &Args) -> Result<(), CommandError> {
         let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
         let library = Library::load(args.tensorrt.as_deref()).map_err(CommandError::failed)?;
-        let out = match &args.out {
-            Some(out) => out.clone(),
-            None => cache_folder()
-                .ok_or_else(|| CommandError::input("no cache folder: set HOME, or say --out"))?
-                .join("plans"),
-        };
-        let networks = [(&bundle.generator.path, PlanEdges::Half), (&bundle.audio_encoder.path, PlanEdges::Single)];
-        let ranges = ranges(&args.batches);
-        let bar = progress::bar("plans", networks.len() * ranges.len());
+        let options = options(args, &library);
+        let wishes = library.plans(&options);
+        let wishes = wishes.ok_or_else(|| CommandError::input("no cache folder: set HOME, or say --out"))?;
+        let networks = [
+            (&bundle.generator.path, generator_ports(&bundle, args.precision)),
+            (&bundle.audio_encoder.path, encoder_ports(&bundle)),
+        ];
+        let targets = targets(&args.sm)?;
+        let bar = progress::bar("plans", networks.len() * targets.len());
         let mut plans = Vec::new();
-        for (network, edges) in networks {
-            for &batch in &ranges {
-                let (plan, line) = one(args, &library, &out, (network, edges), batch)?;
-                bar.suspend(|| say(format_args!("{}: {batch}, {line}", plan.display())))?;
-                plans.push(plan);
+        for (path, ports) in &networks {
+            let content = std::fs::read(path).map_err(FileError::at(*path)).map_err(CommandError::input)?;
+            let wanted = wishes.wanted(NetworkFile { path, content: &content, ports });
+            let wanted = wanted.map_err(|error| CommandError::input(format!("{}: {error}", path.display())))?;
+            for (target, name) in &targets {
+                let file = wanted.for_target(name.clone());
+                let (is_new, line) = make(args, &library, path, *target, &file)?;
+                bar.suspend(|| say(format_args!("{}: {}, {line}", file.path.display(), file.key.options.batch)))?;
+                plans.push(Plan { path: file.path, is_new });
                 bar.inc(1);
             }
         }
         bar.finish_and_clear();
-        check(args, &bundle, &library, &out).inspect_err(|_| {
-            // Not left for the daemon to find.
-            for plan in &plans {
-                let _ = std::fs::remove_file(plan);
-            }
-        })
+        check(args, &bundle, &options, &plans)
     }
 
-    /// Compares plans for this machine's GPU with the CPU.
-    fn check(args: &Args, bundle: &Bundle, library: &Library, plans: &Path) -> Result<(), CommandError> {
-        let [most] = *args.batches else {
-            return say("accuracy: not measured, since the daemon takes one plan for all batches; see --batches");
-        };
-        if !args.sm.is_empty() {
-            return say(
-                "accuracy: not measured here; `lipsyncd engine check` measures it on the GPU the plans are for",
-            );
-        }
-        let options = CudaOptions {
+    /// A GPU as a daemon uses it: it makes the plans' keys, and so the plans built here are those that are measured.
+    fn options(args: &Args, library: &Library) -> CudaOptions {
+        CudaOptions {
             engine: EngineChoice::TensorRt,
             precision: args.precision,
-            max_batch: most as usize,
+            max_batch: largest_gpu_batch(args.max_batch.map(usize::from)),
             tensorrt: Some(library.folder.clone()),
-            plans: Some(plans.to_owned()),
+            plans: args.out.clone(),
             ..CudaOptions::of_gpu(GPU, args.onnxruntime.clone())
-        };
-        let gpu = Arc::new(CudaBackend::open(&options).map_err(CommandError::failed)?);
-        say(compare(bundle, gpu, args.onnxruntime.clone(), args.min_psnr)?)
-    }
-
-    /// One batch size means all up to it, several mean each alone.
-    fn ranges(batches: &[u32]) -> Vec<BatchRange> {
-        match batches {
-            [most] => vec![BatchRange::up_to(*most)],
-            each => each.iter().map(|&batch| BatchRange::only(batch)).collect(),
         }
     }
 
-    /// Makes one plan, unless it is there, and says so in a line.
-    fn one(
+    /// What plans are built for, by the names that a daemon looks them up under.
+    fn targets(sms: &[u32]) -> Result<Vec<(OrderTarget, String)>, CommandError> {
+        if !sms.is_empty() {
+            let mut sms = sms.to_vec();
+            sms.sort_unstable();
+            sms.dedup();
+            return Ok(sms.into_iter().map(|sm| (OrderTarget::Sm(sm), target_of_sm(sm))).collect());
+        }
+        let nowhere = |error: &dyn std::fmt::Display| {
+            CommandError::failed(format!("{error}; run this on the GPU's machine, or name SMs with --sm"))
+        };
+        let driver = Driver::load().map_err(|error| nowhere(&error))?;
+        let gpu = driver.gpu(GPU).map_err(|error| nowhere(&error))?;
+        Ok(vec![(OrderTarget::Gpu(GPU), target_of(&gpu))])
+    }
+
+    /// Makes one plan, unless it is there, and says whether it did, and what there is in a line.
+    fn make(
         args: &Args,
         library: &Library,
-        out: &Path,
-        (network, edges): (&Path, PlanEdges),
-        batch: BatchRange,
-    ) -> Result<(PathBuf, String), CommandError> {
-        let bytes = std::fs::read(network).map_err(FileError::at(network)).map_err(CommandError::input)?;
-        let options = PlanOptions { precision: args.precision, edges, batch, workspace_mib: args.workspace_mib };
-        let prepared = prepare(&bytes, args.precision, edges.into())
-            .map_err(|error| CommandError::input(format!("{}: {error}", network.display())))?;
-        let key = PlanKey::new(&prepared.model, library.name(), target(&args.sm)?, options);
-        let path = key.path(out, network);
-        let found = read_plan(&path, &key);
+        network: &Path,
+        target: OrderTarget,
+        PlanFile { key, path }: &PlanFile,
+    ) -> Result<(bool, String), CommandError> {
+        let found = read_plan(path, key);
         if let (false, Ok(plan)) = (args.force, &found) {
-            let line = format!("there already, {} bytes", plan.len());
-            return Ok((path, line));
+            return Ok((false, format!("there already, {} bytes", plan.len())));
         }
         if let Err(error @ (PlanError::Corrupt { .. } | PlanError::Foreign { .. })) = &found {
             eprintln!("{}: {error}; building it again", path.display());
         }
         let made = order(&Order {
             network,
-            plan: &path,
-            key: &key,
-            target: if args.sm.is_empty() { OrderTarget::Gpu(GPU) } else { OrderTarget::Sms(&args.sm) },
+            plan: path,
+            key,
+            target,
             tensorrt: &library.folder,
             timeout: Duration::from_secs(args.timeout),
         })
         .map_err(CommandError::failed)?;
         // Read back through the same door the daemon will use.
-        read_plan(&path, &key).map_err(CommandError::failed)?;
-        Ok((path, made.to_string()))
+        read_plan(path, key).map_err(CommandError::failed)?;
+        Ok((true, made.to_string()))
     }
 
-    fn target(sms: &[u32]) -> Result<String, CommandError> {
-        if !sms.is_empty() {
-            let mut sms = sms.to_vec();
-            sms.sort_unstable();
-            sms.dedup();
-            return Ok(sms.iter().map(|sm| format!("sm_{sm}")).collect::<Vec<_>>().join(" "));
+    /// Compares plans for this machine's GPU with the CPU.
+    fn check(args: &Args, bundle: &Bundle, options: &CudaOptions, plans: &[Plan]) -> Result<(), CommandError> {
+        if !args.sm.is_empty() {
+            return say(
+                "accuracy: not measured here; `lipsyncd engine check` measures it on the GPU the plans are for",
+            );
         }
-        let nowhere = |error: &dyn std::fmt::Display| {
-            CommandError::failed(format!("{error}; run this on the GPU's machine, or name SMs with --sm"))
-        };
-        let driver = Driver::load().map_err(|error| nowhere(&error))?;
-        driver.gpu(GPU).map(|gpu| target_of(&gpu)).map_err(|error| nowhere(&error))
+        let gpu = Arc::new(CudaBackend::open(options).map_err(CommandError::failed)?);
+        match compare(bundle, gpu, args.onnxruntime.clone(), args.min_psnr)? {
+            Verdict::Close(line) => say(line),
+            Verdict::Far(line) => Err(CommandError::failed(refuse(line, plans))),
+        }
+    }
+
+    /// What was made in this run is not left for the daemon to find. What was there before may be in use, and was not asked for: it is
+    /// only named.
+    fn refuse(mut line: String, plans: &[Plan]) -> String {
+        let (new, old): (Vec<_>, Vec<_>) = plans.iter().partition(|plan| plan.is_new);
+        for Plan { path, .. } in new {
+            match std::fs::remove_file(path) {
+                Ok(()) => line.push_str(&format!("; deleted {}", path.display())),
+                Err(error) => line.push_str(&format!("; {} cannot be deleted: {error}", path.display())),
+            }
+        }
+        for Plan { path, .. } in old {
+            line.push_str(&format!("; {} was there before and stays", path.display()));
+        }
+        line
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn plans_that_are_too_far_go_and_those_of_before_stay() {
+            let folder = tempfile::tempdir().unwrap();
+            let [new, old] = ["new.plan", "old.plan"].map(|name| folder.path().join(name));
+            let plans = [(&new, true), (&old, false)].map(|(path, is_new)| {
+                std::fs::write(path, "plan").unwrap();
+                Plan { path: path.clone(), is_new }
+            });
+            let line = refuse("39.0 dB".to_owned(), &plans);
+            assert_eq!((new.exists(), old.exists()), (false, true));
+            let (new, old) = (new.display(), old.display());
+            assert_eq!(line, format!("39.0 dB; deleted {new}; {old} was there before and stays"));
+        }
     }
 }

@@ -25,8 +25,8 @@ pub(in crate::commands) struct Args {
     /// The GPU to build on; none ahead of time
     #[arg(long)]
     gpu: Option<u32>,
-    #[arg(long, value_delimiter = ',', conflicts_with = "gpu")]
-    sm: Vec<u32>,
+    #[arg(long, conflicts_with = "gpu")]
+    sm: Option<u32>,
     #[arg(long)]
     tensorrt: PathBuf,
 }
@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         // Current on this thread, it is the one that TensorRT builds on.
         Context::open(&driver, gpu).map_err(CommandError::failed)?;
     }
-    let (plan, half) = build_plan(&library, &network, &key.options, &args.sm).map_err(CommandError::failed)?;
+    let (plan, half) = build_plan(&library, &network, &key.options, args.sm).map_err(CommandError::failed)?;
     write_plan(&args.plan, &key, &plan).map_err(CommandError::failed)?;
     let half = half.unwrap_or_default();
     let made = Made {

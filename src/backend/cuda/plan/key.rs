@@ -87,7 +87,7 @@ pub struct PlanKey {
     pub network: String,
     /// Flavour and exact build, such as `TensorRT-RTX 1.7.1.116`.
     pub engine: String,
-    /// GPU and driver it runs on, or the SMs it was made for ahead of time.
+    /// GPU and driver it runs on, or the SM it was made for ahead of time.
     pub target: String,
     pub options: PlanOptions,
 }

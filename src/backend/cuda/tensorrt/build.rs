@@ -17,9 +17,7 @@ pub enum BuildError {
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// Its batch is fixed to 1 and larger ones were asked for.
-    #[error(
-        "its batch is fixed and cannot be made dynamic: {reason}; export it with a dynamic batch, or ask for --batches 1"
-    )]
+    #[error("its batch is fixed and cannot be made dynamic: {reason}; export it with a dynamic batch")]
     Batch {
         /// Why not.
         reason: String,
@@ -70,7 +68,7 @@ impl LogHandler for Stderr {
     }
 }
 
-/// Builds a plan of `network` for the SMs in `sms`, or with none for the GPU that is current on this thread. Call it in a process of its own:
+/// Builds a plan of `network` for the SM `sm`, or without one for the GPU that is current on this thread. Call it in a process of its own:
 /// TensorRT's builder objects are not taken down.
 ///
 /// # Errors
@@ -79,7 +77,7 @@ pub fn build_plan(
     _loaded: &Library,
     network: &[u8],
     options: &PlanOptions,
-    sms: &[u32],
+    sm: Option<u32>,
 ) -> Result<(Vec<u8>, Option<HalfReport>), BuildError> {
     let Prepared { model, one_by_one, half: report } = prepare(network, options.precision, options.edges.into())?;
     if let Some(reason) = one_by_one
@@ -108,7 +106,7 @@ pub fn build_plan(
     let mut config = builder.create_config()?;
     config.set_memory_pool_limit(MemoryPoolType::kWORKSPACE, options.workspace_mib as usize * (1 << 20));
     config.add_optimization_profile(&mut profile)?;
-    set_targets(&mut config, sms)?;
+    set_target(&mut config, sm)?;
     let plan = builder.build_serialized_network(parser.network_mut(), &mut config)?;
     Ok((plan.to_vec(), report))
 }
@@ -126,27 +124,27 @@ fn shape(input: &TensorInfo, batch: u32) -> Result<Vec<i64>, BuildError> {
 }
 
 #[cfg(not(feature = "tensorrt"))]
-fn set_targets(config: &mut trtx::BuilderConfig<'_>, sms: &[u32]) -> Result<(), BuildError> {
+fn set_target(config: &mut trtx::BuilderConfig<'_>, sm: Option<u32>) -> Result<(), BuildError> {
     use trtx::ComputeCapability as Cc;
     let known =
         [(75, Cc::kSM75), (80, Cc::kSM80), (86, Cc::kSM86), (89, Cc::kSM89), (120, Cc::kSM120), (121, Cc::kSM121)];
-    config.set_nb_compute_capabilities(i32::try_from(sms.len().max(1)).unwrap_or(i32::MAX))?;
-    if sms.is_empty() {
-        return Ok(config.set_compute_capability(Cc::kCURRENT, 0)?);
-    }
-    for (&sm, index) in sms.iter().zip(0..) {
-        let found = known.iter().position(|&(number, _)| number == sm);
-        let at =
-            found.ok_or_else(|| BuildError::Sm { sm, known: known.map(|(sm, _)| format!("sm_{sm}")).join(", ") })?;
-        config.set_compute_capability(known[at].1, index)?;
-    }
-    Ok(())
+    let capability = match sm {
+        None => Cc::kCURRENT,
+        Some(sm) => {
+            let found = known.iter().position(|&(number, _)| number == sm);
+            let at = found
+                .ok_or_else(|| BuildError::Sm { sm, known: known.map(|(sm, _)| format!("sm_{sm}")).join(", ") })?;
+            known[at].1
+        }
+    };
+    config.set_nb_compute_capabilities(1)?;
+    Ok(config.set_compute_capability(capability, 0)?)
 }
 
 #[cfg(feature = "tensorrt")]
-fn set_targets(_config: &mut trtx::BuilderConfig<'_>, sms: &[u32]) -> Result<(), BuildError> {
-    match sms.first() {
+fn set_target(_config: &mut trtx::BuilderConfig<'_>, sm: Option<u32>) -> Result<(), BuildError> {
+    match sm {
         None => Ok(()),
-        Some(&sm) => Err(BuildError::Sm { sm, known: "the GPU of this machine only".to_owned() }),
+        Some(sm) => Err(BuildError::Sm { sm, known: "the GPU of this machine only".to_owned() }),
     }
 }

@@ -40,11 +40,11 @@ impl fmt::Display for Made {
 
 /// What a plan is built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrderTarget<'a> {
+pub enum OrderTarget {
     /// A GPU of this machine, by its number among those visible: TensorRT times its kernels there.
     Gpu(u32),
-    /// SMs, ahead of time and without a GPU.
-    Sms(&'a [u32]),
+    /// An SM, ahead of time and without a GPU.
+    Sm(u32),
 }
 
 /// One plan to be built.
@@ -56,7 +56,7 @@ pub struct Order<'a> {
     /// What it is made for.
     pub key: &'a PlanKey,
     /// What it is built for.
-    pub target: OrderTarget<'a>,
+    pub target: OrderTarget,
     /// The folder of TensorRT's libraries.
     pub tensorrt: &'a Path,
     /// How long it may take.
@@ -77,7 +77,7 @@ pub enum OrderError {
     /// The builder crashed, or was ended.
     #[error(
         "{network}: the process that built the plan was ended by signal {signal}: {}; {said}",
-        if *.signal == libc::SIGKILL { "probably for want of the host's memory, lower --workspace-mib or the batch" } else { "a fault inside TensorRT, try another version of it" }
+        if *.signal == libc::SIGKILL { "probably for want of the host's memory, free some or give it more" } else { "a fault inside TensorRT, try another version of it" }
     )]
     Signal {
         /// The network's file.
@@ -156,7 +156,7 @@ fn command(order: &Order<'_>) -> std::io::Result<Command> {
     command.arg("--tensorrt").arg(order.tensorrt);
     match order.target {
         OrderTarget::Gpu(ordinal) => command.arg("--gpu").arg(ordinal.to_string()),
-        OrderTarget::Sms(sms) => command.arg("--sm").arg(sms.iter().map(u32::to_string).collect::<Vec<_>>().join(",")),
+        OrderTarget::Sm(sm) => command.arg("--sm").arg(sm.to_string()),
     };
     Ok(command)
 }
@@ -193,6 +193,6 @@ mod tests {
             command(&order).unwrap().get_args().map(|argument| argument.to_owned()).collect::<Vec<_>>()
         };
         assert!(arguments(OrderTarget::Gpu(3)).ends_with(&["--gpu".into(), "3".into()]));
-        assert!(arguments(OrderTarget::Sms(&[89, 120])).ends_with(&["--sm".into(), "89,120".into()]));
+        assert!(arguments(OrderTarget::Sm(89)).ends_with(&["--sm".into(), "89".into()]));
     }
 }
