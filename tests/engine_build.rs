@@ -138,6 +138,19 @@ mod with_tensorrt_rtx {
     }
 
     #[test]
+    fn a_network_that_was_replaced_since_has_no_plan_under_the_old_key() {
+        let (out, bundle) = (tempfile::tempdir().unwrap(), Bundle::open(&demo()).unwrap());
+        let engine = engine(out.path(), Precision::Fp16, 32);
+        let old = lookup(&engine, &bundle.generator.path, &generator_ports(&bundle, Precision::Fp16)).ahead;
+        let network = &bundle.audio_encoder.path;
+        let output = build_one(network, &old);
+        assert_eq!(output.status.code(), Some(1));
+        let refusal = format!("{} changed while its plan was to be built", network.display());
+        assert!(said(&output).contains(&refusal), "{}", said(&output));
+        assert!(plans(out.path()).is_empty());
+    }
+
+    #[test]
     fn a_network_that_runs_one_by_one_has_a_plan_too() {
         let out = tempfile::tempdir().unwrap();
         let network = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx/encoder_folded.onnx");

@@ -41,7 +41,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         // Current on this thread, it is the one that TensorRT builds on.
         Context::open(&driver, gpu).map_err(CommandError::failed)?;
     }
-    let (plan, half) = build_plan(&library, &network, &key.options, args.sm).map_err(CommandError::failed)?;
+    let (plan, half) = build_plan(&library, (&args.network, &network), &key, args.sm).map_err(CommandError::failed)?;
     write_plan(&args.plan, &key, &plan).map_err(CommandError::failed)?;
     let half = half.unwrap_or_default();
     let made = Made {

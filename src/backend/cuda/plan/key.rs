@@ -99,6 +99,12 @@ impl PlanKey {
         Self { network: hex(&Sha256::digest(network)), engine, target, options }
     }
 
+    /// Whether `network`, as it was prepared, is what the plan is of.
+    #[must_use]
+    pub fn is_of(&self, network: &[u8]) -> bool {
+        self.network == hex(&Sha256::digest(network))
+    }
+
     /// Where the plan of the network at `network` lies in `folder`: under a name that changes with everything in the key.
     #[must_use]
     pub fn path(&self, folder: &Path, network: &Path) -> PathBuf {

@@ -1,13 +1,15 @@
 //! From a network's file to a plan. Runs in a process of its own: a crash or a lack of memory in TensorRT's builder ends
 //! that process, and what it allocated goes with it.
 
+use std::path::{Path, PathBuf};
+
 use trtx::builder::MemoryPoolType;
 use trtx::trtx_sys::nvinfer1::Dims64;
 use trtx::{Builder, LogHandler, Logger, OnnxParser, OptProfileSelector, Severity};
 
 use super::Library;
 use crate::avatar::onnx::{Dim, GraphInfo, HalfReport, TensorInfo};
-use crate::backend::cuda::plan::{BatchRange, PlanOptions};
+use crate::backend::cuda::plan::{BatchRange, PlanKey};
 use crate::backend::cuda::prepare::{PrepareError, Prepared, prepare};
 
 /// Why there is no plan.
@@ -16,6 +18,12 @@ pub enum BuildError {
     /// The network cannot be read, or has no half-precision form.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
+    /// It is not the network that the plan was asked for of: what lies there now is another.
+    #[error("{network} changed while its plan was to be built; try again")]
+    Changed {
+        /// The network's file.
+        network: PathBuf,
+    },
     /// Its batch is fixed to 1 and larger ones were asked for.
     #[error("its batch is fixed and cannot be made dynamic: {reason}; export it with a dynamic batch")]
     Batch {
@@ -68,18 +76,23 @@ impl LogHandler for Stderr {
     }
 }
 
-/// Builds a plan of `network` for the SM `sm`, or without one for the GPU that is current on this thread. Call it in a process of its own:
-/// TensorRT's builder objects are not taken down.
+/// Builds the plan `key` of a network, which is given by its file and the file's content, for the SM `sm`, or without one for the GPU that is
+/// current on this thread. Call it in a process of its own: TensorRT's builder objects are not taken down.
 ///
 /// # Errors
 /// [`BuildError`].
 pub fn build_plan(
     _loaded: &Library,
-    network: &[u8],
-    options: &PlanOptions,
+    (file, network): (&Path, &[u8]),
+    key: &PlanKey,
     sm: Option<u32>,
 ) -> Result<(Vec<u8>, Option<HalfReport>), BuildError> {
+    let options = &key.options;
     let Prepared { model, one_by_one, half: report } = prepare(network, options.precision, options.edges.into())?;
+    // Whoever gave the order read the file before: another's plan under this key would be taken for good.
+    if !key.is_of(&model) {
+        return Err(BuildError::Changed { network: file.to_owned() });
+    }
     if let Some(reason) = one_by_one
         && options.batch != BatchRange::only(1)
     {
