@@ -57,7 +57,8 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
                 device.stage_done(Stage::Stage, staged);
                 device.stage_done(Stage::Deliver, start.elapsed());
             }
-            ran = ready.len();
+            // What failed took no time, or a time that says nothing.
+            ran = if ready.outcome().is_ok() && ready.first_failure().is_none() { ready.len() } else { 0 };
             ready.recycle()
         };
         meter.end();

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 pub struct Feed {
     fps: u32,
-    /// When tick 0 was due; moved when a tick is taken more than a tick late, so that time stretches and nothing is skipped.
+    /// When tick 0 was due; moved when a tick is more than a tick late, so that time stretches and nothing is skipped.
     base: Instant,
     next_tick: u64,
     /// Tick of the running utterance's frame 0, and one more for each silent tick put into it.
@@ -74,10 +74,7 @@ impl Feed {
 
     /// The next tick, at which `what` stands, is taken at `now`.
     pub fn take(&mut self, what: Tick, now: Instant) {
-        let late = now.saturating_duration_since(self.due(self.next_tick));
-        if late > self.span(1) {
-            self.base += late;
-        }
+        self.stretch(now);
         if what != Tick::Spoken && self.is_spoken() {
             self.begins_at = self.begins_at.map(|tick| tick + 1);
         }
@@ -87,6 +84,8 @@ impl Feed {
 
     /// An utterance begins whose first frame can be drawn from `now` on and takes `lead` for that.
     pub fn begin(&mut self, now: Instant, lead: Duration) {
+        // Ticks that nobody has taken yet are no time that has passed: they are still to come.
+        self.stretch(now);
         let ns = (now + lead).saturating_duration_since(self.base).as_nanos() * u128::from(self.fps);
         let in_time = u64::try_from(ns.div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
         self.begins_at = Some(in_time.max(self.next_tick + self.closing));
@@ -100,6 +99,14 @@ impl Feed {
     /// The mouth closes in the next `ticks` ticks.
     pub fn close(&mut self, ticks: u64) {
         self.closing = ticks;
+    }
+
+    /// The next tick is due at `now` at the earliest, give or take one.
+    fn stretch(&mut self, now: Instant) {
+        let late = now.saturating_duration_since(self.due(self.next_tick));
+        if late > self.span(1) {
+            self.base += late;
+        }
     }
 
     fn span(&self, ticks: u64) -> Duration {
@@ -141,6 +148,17 @@ mod tests {
         assert_eq!(take_to(&mut feed, 20, true), [Tick::Spoken; 7]);
         feed.end();
         assert_eq!(take_to(&mut feed, 22, false), [Tick::Silent; 2]);
+    }
+
+    #[test]
+    fn an_utterance_does_not_wait_once_more_for_what_was_not_read_in_time() {
+        let (mut feed, base) = feed();
+        take_to(&mut feed, 10, false);
+        let now = base + 3_400 * MS;
+        feed.begin(now, 150 * MS);
+        assert_eq!((feed.begins_at(), feed.due(10)), (Some(14), now));
+        feed.take(Tick::Silent, now + 500 * MS);
+        assert_eq!(feed.due(11), now + 540 * MS);
     }
 
     #[test]

@@ -186,6 +186,15 @@ async fn an_avatar_that_no_emptying_makes_room_for_sends_none_away() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_failed_batch_took_is_no_measure_of_the_device() {
+    let backend: Arc<dyn Backend> = NamedGpu::with_lanes(cpu_backend(), 0, 3 * GIB, (GIB, 4 * GIB));
+    let engine = engine(&backend, 1, 8, 1);
+    let avatar = load(&backend, &bundle());
+    rehearse(&engine, &avatar, JPEG).await.expect_err("its lanes find no memory");
+    assert!(engine.frames_per_second(&avatar).is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_load_whose_caller_has_gone_is_finished_once_and_those_who_wait_find_it_drawn() {
     let server = Setup::new(daemon_options(100)).start().await;
     // Begun, and no longer awaited.

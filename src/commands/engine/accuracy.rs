@@ -26,6 +26,10 @@ pub(super) fn measure(bundle: &Bundle, gpu: Arc<dyn Backend>, cpu: Arc<dyn Backe
     let (avatar, expected) = draw(bundle, cpu, 1)?;
     let (_, got) = draw(bundle, gpu, 8)?;
     let psnr = |(index, (a, b)): (usize, (&Vec<u8>, &Vec<u8>))| box_psnr(&avatar, index, [a, b]);
+    if got.len() != expected.len() {
+        let (got, expected) = (got.len(), expected.len());
+        return Err(CommandError::failed(format!("the GPU drew {got} frames where the CPU drew {expected}")));
+    }
     let psnrs = expected.iter().zip(&got).enumerate().map(psnr).collect::<Result<Vec<_>, _>>()?;
     Ok(Accuracy {
         least_db: psnrs.iter().copied().fold(f64::INFINITY, f64::min),

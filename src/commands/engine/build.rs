@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 use crate::backend::cuda::plan::Precision;
+use crate::commands::numbers::decibels;
 
 /// What `lipsyncd engine build` takes.
 #[derive(Debug, ClapArgs)]
@@ -13,7 +14,7 @@ pub(in crate::commands) struct Args {
     #[arg(long, value_name = "DIR")]
     avatar: PathBuf,
     /// Where the plans go [default: lipsyncd/plans in the user's cache folder]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, env = "LIPSYNCD_PLANS", value_name = "DIR")]
     out: Option<PathBuf>,
     /// What the engine computes in
     #[arg(long, value_enum, default_value = "fp16")]
@@ -28,7 +29,7 @@ pub(in crate::commands) struct Args {
     #[arg(long)]
     force: bool,
     /// Refuse plans that stay below so many decibels of the CPU's picture
-    #[arg(long, default_value_t = 40.0, value_name = "DB")]
+    #[arg(long, default_value_t = 40.0, value_name = "DB", value_parser = decibels)]
     min_psnr: f64,
     /// ONNX Runtime's shared library, for the CPU's picture
     #[arg(long, env = "LIPSYNCD_ONNXRUNTIME", value_name = "FILE")]

@@ -57,7 +57,9 @@ pub(super) fn compare(
         accuracy.least_db, accuracy.mean_db
     );
     if accuracy.least_db < min_psnr {
-        return Ok(Verdict::Far(format!("{line}: below {min_psnr} dB; use gpu_precision = \"fp32\"")));
+        return Ok(Verdict::Far(format!(
+            "{line}: below {min_psnr} dB; where it computes in fp16, gpu_precision = \"fp32\" is nearer"
+        )));
     }
     Ok(Verdict::Close(line))
 }
