@@ -19,16 +19,19 @@ CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/lipsyncd
 TENSORRT := .cache/tensorrt-rtx/libtensorrt_onnxparser_rtx.so.1
 NVCC := .cache/nvcc/complete
 NVIDIA := .cache/nvidia/complete
+BUILD_PACKAGES := cmake nasm python3-venv
+GPU_PACKAGES := g++ libclang-14-dev
+TEST_PACKAGES := ffmpeg chromium haproxy
 ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
 
-.PHONY: gpu-check help packages gpu-packages onnxruntime build compilers kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
+.PHONY: gpu-check help packages gpu-packages test-packages fetch onnxruntime build compilers kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
 .PHONY: native-test bench bench-live soak bench-avatar clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 packages: ## Install the Debian packages the build needs: cmake, nasm (libjpeg-turbo), python3-venv
-	@scripts/system-packages.sh cmake nasm python3-venv
+	@scripts/system-packages.sh $(BUILD_PACKAGES)
 
 onnxruntime: $(ONNXRUNTIME) ## Fetch ONNX Runtime's library from PyPI into ~/.cache/lipsyncd
 
@@ -57,7 +60,16 @@ kernels: packages compilers ## Compile the CUDA kernels for every architecture (
 demo: build onnxruntime ## Serve the demo avatar, speak to it over gRPC, leave out/demo.avi (AUDIO=my.wav)
 	scripts/demo.sh $(BIN) avatars $(AVATAR) "$(AUDIO)" $(OUT)
 
-test: compilers lint lint-gpu rust-test kernels nvidia-test tensorrt-test python-test ## Everything CI runs
+test: test-packages compilers ## Everything CI runs
+	@$(MAKE) --no-print-directory fetch >.cache/fetch.log 2>&1 & fetching=$$!; \
+	    $(MAKE) --no-print-directory lint && { wait $$fetching || { cat .cache/fetch.log >&2; exit 1; }; }
+	@$(MAKE) --no-print-directory lint-gpu rust-test kernels nvidia-test tensorrt-test python-test
+
+# All at once: two of them cannot be installing at the same time.
+test-packages:
+	@scripts/system-packages.sh $(BUILD_PACKAGES) $(GPU_PACKAGES) $(TEST_PACKAGES)
+
+fetch: $(ONNXRUNTIME) $(NVIDIA) $(TENSORRT) $(VENV)/requirements ## Fetch what the tests need and no Debian package holds
 
 lint: packages ## Format, clippy and rustdoc, warnings are errors
 	$(CARGO) fmt --all --check
@@ -90,10 +102,12 @@ $(TENSORRT): scripts/tensorrt-rtx.sh scripts/tensorrt-rtx.txt | $(VENV)/pip
 	@touch $@
 
 gpu-packages:
-	@scripts/system-packages.sh cmake nasm python3-venv g++ libclang-14-dev
+	@scripts/system-packages.sh $(BUILD_PACKAGES) $(GPU_PACKAGES)
 
+# The build script of trtx-sys tells cargo to watch a file that it writes itself, and would run once more, half a minute, for being older.
 lint-gpu: gpu-packages ## Clippy and rustdoc of the TensorRT feature sets (wants libclang and a C++ compiler)
 	$(CARGO) clippy --locked --workspace --all-targets --features tensorrt-rtx,nvtx -- -D warnings
+	@touch -c target/debug/build/trtx-sys-*/output
 	$(CARGO) clippy --locked --workspace --all-targets --features tensorrt,nvtx -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --examples --features tensorrt-rtx
 
