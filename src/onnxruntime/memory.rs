@@ -58,7 +58,8 @@ unsafe impl Send for Block {}
 /// ONNX Runtime's own.
 pub(super) fn register(environment: &Environment) -> ort::Result<()> {
     let calls = sys::OrtAllocator {
-        Alloc: Some(alloc),
+        // SAFETY: the same function; its caller is C++ and knows exceptions.
+        Alloc: Some(unsafe { std::mem::transmute::<ThrowingCall, AllocCall>(alloc) }),
         Free: Some(free),
         Info: Some(info),
         // SAFETY: a plain value.
@@ -221,10 +222,28 @@ struct Allocator {
     info: MemoryInfo,
 }
 
-/// `OrtAllocator::Alloc`.
-unsafe extern "system" fn alloc(_this: *mut sys::OrtAllocator, bytes: usize) -> *mut c_void {
-    MEMORY.alloc(bytes)
+/// `OrtAllocator::Alloc`. ONNX Runtime takes what this gives for memory and does not look: where there is none, it must be thrown at.
+unsafe extern "system-unwind" fn alloc(_this: *mut sys::OrtAllocator, bytes: usize) -> *mut c_void {
+    let data = MEMORY.alloc(bytes);
+    // SAFETY: nothing of ours is on the stack to be unwound.
+    if data.is_null() && bytes > 0 { unsafe { throw() } } else { data }
 }
+
+/// Throws C++'s `bad_alloc`, by asking ONNX Runtime's own allocator for more than there can be.
+unsafe fn throw() -> *mut c_void {
+    let mut own = ptr::null_mut();
+    // SAFETY: the call writes one pointer, to what lives as long as the library.
+    let found = unsafe { check((ort::api().GetAllocatorWithDefaultOptions)(&raw mut own)) };
+    // SAFETY: as above.
+    match found.ok().and_then(|()| unsafe { (*own).Alloc }) {
+        // SAFETY: the same function, of which it is known that it throws.
+        Some(alloc) => unsafe { std::mem::transmute::<AllocCall, ThrowingCall>(alloc)(own, isize::MAX as usize) },
+        None => ptr::null_mut(),
+    }
+}
+
+type AllocCall = unsafe extern "system" fn(*mut sys::OrtAllocator, usize) -> *mut c_void;
+type ThrowingCall = unsafe extern "system-unwind" fn(*mut sys::OrtAllocator, usize) -> *mut c_void;
 
 /// `OrtAllocator::Free`.
 unsafe extern "system" fn free(_this: *mut sys::OrtAllocator, data: *mut c_void) {

@@ -8,6 +8,7 @@ import shutil
 import sys
 
 import daemon
+import numpy as np
 
 sys.path.insert(0, str(daemon.ROOT / "engines/networks"))
 
@@ -56,6 +57,37 @@ def halve(file: pathlib.Path):
     file.write_bytes(data[: len(data) // 2])
 
 
+def appended(file: pathlib.Path, nodes, constants) -> None:
+    """The network with nodes behind it, which make "extra" of "old"; "extra" is added to its output."""
+    model = onnx.load(file)
+    output = model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["old" if name == output else name for name in node.output]
+    model.graph.node.extend([*nodes, onnx.helper.make_node("Add", ["old", "extra"], [output])])
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(value, name) for name, value in constants.items())
+    onnx.save(model, file)
+
+
+def more_memory_than_there_is(bundle):
+    make = onnx.helper.make_node
+    nodes = [make("ReduceMax", ["old"], ["one"], keepdims=0), make("Expand", ["one", "shape"], ["huge"]),
+             make("ReduceMin", ["huge"], ["same"], keepdims=0), make("Mul", ["same", "zero"], ["extra"])]
+    # 128 TiB, as many as x86-64 has addresses for.
+    appended(bundle / "generator.onnx", nodes, {"shape": np.array([1 << 20, 1 << 25]), "zero": np.float32(0)})
+
+
+def weights_elsewhere_in_a_branch(bundle):
+    weight = onnx.numpy_helper.from_array(np.float32([0]), "elsewhere")
+    weight.ClearField("raw_data")
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="etc/passwd")
+    weight.external_data.add(key="length", value="4")
+    result = onnx.helper.make_tensor_value_info("is", onnx.TensorProto.FLOAT, [1])
+    branch = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["elsewhere"], ["is"])], "branch", [], [result], [weight])
+    node = onnx.helper.make_node("If", ["yes"], ["extra"], then_branch=branch, else_branch=branch)
+    appended(bundle / "audio_encoder.onnx", [node], {"yes": np.bool_(True)})
+
+
 # name: (what to do, the file named, a further word in the complaint)
 FAULTS = {
     "no manifest": (lambda b: (b / "avatar.toml").unlink(), "avatar.toml", ""),
@@ -80,6 +112,7 @@ FAULTS = {
     "generator is missing": (lambda b: (b / "generator.onnx").unlink(), "generator.onnx", ""),
     "generator of other shapes": (other_size_network, "generator.onnx", "160"),
     "encoder as generator": (encoder_as_generator, "generator.onnx", ""),
+    "weights elsewhere": (weights_elsewhere_in_a_branch, "audio_encoder.onnx", "etc/passwd"),
     "encoder is cut": (lambda b: halve(b / "audio_encoder.onnx"), "audio_encoder.onnx", ""),
 }
 

@@ -50,6 +50,14 @@ def test_every_picture_that_does_not_decode_is_named(avatars, tmp_path):
     daemon.run("avatar", "check", "--quick", bundle)
 
 
+def test_a_network_for_which_there_is_no_memory_is_refused(avatars, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(avatars / "plain", bundle)
+    faults.more_memory_than_there_is(bundle)
+    refused = daemon.run("avatar", "check", bundle, expect=None)
+    assert refused.returncode in (1, 2) and "generator.onnx" in refused.output
+
+
 def test_a_folder_that_is_none(tmp_path):
     assert "nowhere" in daemon.run("avatar", "check", tmp_path / "nowhere", expect=2).output
     (tmp_path / "file").write_text("x")

@@ -29,6 +29,8 @@ pub enum OnnxError {
     NoGraph,
     #[error("it has more than one graph")]
     ManyGraphs,
+    #[error("it has graphs within graphs, more than 40 deep")]
+    Depth,
     #[error("it cannot be read ({0})")]
     Io(io::Error),
 }
@@ -40,7 +42,7 @@ impl OnnxError {
             Self::LfsPointer => "run `git lfs pull` where it came from, and copy the file again",
             Self::TooLarge { .. } => "export it with its weights in an external data file",
             Self::Truncated => "copy it again, and compare sizes",
-            Self::NoGraph | Self::ManyGraphs => "export the network to ONNX again",
+            Self::NoGraph | Self::ManyGraphs | Self::Depth => "export the network to ONNX again",
             Self::Io(_) => "check the file's owner and permissions",
             Self::Empty
             | Self::Text

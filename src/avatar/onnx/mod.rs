@@ -6,6 +6,7 @@
 
 mod blocked;
 mod error;
+mod external;
 mod half;
 mod network;
 mod ops;

@@ -1,10 +1,11 @@
 //! A network's face: what goes in, what comes out, which files it needs.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
 use super::error::OnnxError;
+use super::external::Files;
 use super::value_info::{TensorInfo, last_field, read_value_info};
 use super::wire::fields;
 
@@ -62,8 +63,13 @@ impl GraphInfo {
     fn parse_model(model: &[u8]) -> Result<Self, OnnxError> {
         let graph = find_graph(model)?;
         let mut info = Self::default();
+        let mut files = Files::default();
         for field in fields(model) {
             let field = field?;
+            // functions = 25, whose nodes may hold tensors too.
+            if field.number == 25 {
+                files.read_function(field.bytes()?)?;
+            }
             // opset_import { domain = 1, version = 2 }; the standard domain is "" or "ai.onnx".
             if field.number == 8 {
                 let import = field.bytes()?;
@@ -74,17 +80,15 @@ impl GraphInfo {
             }
         }
         let mut initializers = HashSet::new();
-        let mut external = BTreeMap::new();
+        files.read_graph(graph)?;
         for field in fields(graph) {
             let field = field?;
             match field.number {
-                1 => read_constant_data(field.bytes()?, &mut external)?,
                 5 => {
                     let tensor = field.bytes()?;
                     if let Some(name) = last_field(tensor, 8)? {
                         initializers.insert(name.bytes()?);
                     }
-                    read_external_data(tensor, &mut external)?;
                 }
                 11 => info.inputs.push(read_value_info(field.bytes()?)?),
                 12 => info.outputs.push(read_value_info(field.bytes()?)?),
@@ -92,8 +96,7 @@ impl GraphInfo {
             }
         }
         info.inputs.retain(|input| !initializers.contains(input.name.as_bytes()));
-        let external = external.into_iter();
-        info.external = external.map(|(location, min_bytes)| ExternalData { location, min_bytes }).collect();
+        info.external = files.into_list();
         Ok(info)
     }
 }
@@ -108,48 +111,6 @@ pub(super) fn find_graph(model: &[u8]) -> Result<&[u8], OnnxError> {
         }
     }
     graph.ok_or(OnnxError::NoGraph)
-}
-
-/// Tensors in a node's attributes { attribute = 5 { t = 5 } } may lie outside, too.
-fn read_constant_data(node: &[u8], external: &mut BTreeMap<String, u64>) -> Result<(), OnnxError> {
-    for field in fields(node) {
-        let field = field?;
-        if field.number == 5
-            && let Some(tensor) = last_field(field.bytes()?, 5)?
-        {
-            read_external_data(tensor.bytes()?, external)?;
-        }
-    }
-    Ok(())
-}
-
-/// Notes where a `TensorProto` { external_data = 13 { key = 1, value = 2 }, data_location = 14 } lies.
-fn read_external_data(tensor: &[u8], external: &mut BTreeMap<String, u64>) -> Result<(), OnnxError> {
-    const EXTERNAL: i64 = 1;
-    let (mut location, mut offset, mut length, mut place) = (None, 0_u64, 0_u64, 0);
-    for field in fields(tensor) {
-        let field = field?;
-        match field.number {
-            13 => {
-                let entry = field.bytes()?;
-                let key = last_field(entry, 1)?.map(|key| key.text()).transpose()?;
-                let value = last_field(entry, 2)?.map_or(Ok(""), |value| value.text())?;
-                match key {
-                    Some("location") => location = Some(value),
-                    Some("offset") => offset = value.parse().unwrap_or(0),
-                    Some("length") => length = value.parse().unwrap_or(0),
-                    _ => {}
-                }
-            }
-            14 => place = field.int()?,
-            _ => {}
-        }
-    }
-    if place == EXTERNAL {
-        let end = external.entry(location.unwrap_or_default().to_owned()).or_default();
-        *end = (*end).max(offset.saturating_add(length));
-    }
-    Ok(())
 }
 
 /// Whether the file starts like text: UTF-8 without control characters but those of text. A network starts

@@ -52,6 +52,57 @@ fn external_data_is_listed_by_file_with_its_least_length() {
     }
 }
 
+/// A node with one attribute, whose fields are `parts`.
+fn node_with(parts: &[(u32, &[u8])]) -> Vec<u8> {
+    let mut attribute = Vec::new();
+    parts.iter().for_each(|(number, part)| put_bytes(&mut attribute, *number, part));
+    let mut node = node("If", &[], &["c"], &[]);
+    put_bytes(&mut node, 5, &attribute);
+    node
+}
+
+#[test]
+fn external_data_is_found_wherever_a_tensor_may_stand() {
+    let tensor = |name: &str| external_tensor("", name, 0, 4);
+    let sparse = |name: &str| {
+        let mut sparse = Vec::new();
+        put_bytes(&mut sparse, 1, &tensor(name));
+        sparse
+    };
+    let mut parts = Parts::io(&[("x", &[1, 6])], &[]);
+    let inner = Parts { nodes: vec![node_with(&[(10, &tensor("b"))])], ..Parts::default() };
+    let branch = Parts { initializers: vec![tensor("a")], nodes: vec![node_with(&[(11, &inner.graph())])], ..inner };
+    parts.nodes.push(node_with(&[(6, &branch.graph())]));
+    parts.nodes.push(node_with(&[(22, &sparse("c")), (23, &sparse("d"))]));
+    // Both become one tensor.
+    parts.nodes.push(node_with(&[(5, &tensor("e")), (5, &[])]));
+    let mut apart = tensor("f");
+    assert_eq!(apart.split_off(apart.len() - 2), [14 << 3, 1]);
+    parts.nodes.push(node_with(&[(5, &apart), (5, &[14 << 3, 1])]));
+    let mut graph = parts.graph();
+    put_bytes(&mut graph, 15, &sparse("g"));
+    let (mut model, mut function) = (Vec::new(), Vec::new());
+    put_bytes(&mut function, 7, &node_with(&[(5, &tensor("h"))]));
+    put_bytes(&mut model, 7, &graph);
+    put_bytes(&mut model, 25, &function);
+    let external = GraphInfo::parse(&model).unwrap().external;
+    let locations: Vec<_> = external.iter().map(|data| &*data.location).collect();
+    // The tensor that stands twice lies at one place and, as its second half alone has it, at none, which is refused later.
+    assert_eq!(locations, ["", "a", "b", "c", "d", "e", "f", "g", "h"]);
+}
+
+#[test]
+fn graphs_within_graphs_end_somewhere() {
+    let nested = |depth| {
+        let within = |graph: Vec<u8>, _| Parts { nodes: vec![node_with(&[(6, &graph)])], ..Parts::default() }.graph();
+        let mut model = Vec::new();
+        put_bytes(&mut model, 7, &(0..depth).fold(Vec::new(), within));
+        GraphInfo::parse(&model)
+    };
+    assert!(nested(40).is_ok());
+    assert!(nested(41).unwrap_err().to_string().contains("more than 40 deep"));
+}
+
 #[test]
 fn what_is_no_network_is_said_plainly() {
     assert_eq!(message(b""), "it is empty");
