@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::fault::{Fault, Warning, excerpt, listed};
+use super::fault::{Fault, MAX_LISTED, Warning, excerpt, listed};
 use super::path::{Kind, resolve_anywhere, resolve_inside};
 
 /// The pictures found in a folder, in order of their numbers.
@@ -30,6 +30,7 @@ pub(crate) fn list_frames(root: Option<&Path>, dir: &Path, label: &str, prefix: 
     let mut list = FrameList::default();
     let mut by_number: BTreeMap<u64, Vec<(String, PathBuf)>> = BTreeMap::new();
     let mut foreign = Vec::new();
+    let mut wrong = Vec::new();
     for entry in dir.read_dir()? {
         let entry = entry?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -45,9 +46,16 @@ pub(crate) fn list_frames(root: Option<&Path>, dir: &Path, label: &str, prefix: 
             Ok(path) => by_number.entry(number).or_default().push((name, path)),
             Err(error) => {
                 let file = format!("{label}/{name}");
-                list.faults.push(Fault::new(file, "", error.to_string(), error.fix()));
+                wrong.push(Fault::new(file, "", error.to_string(), error.fix()));
             }
         }
+    }
+    wrong.sort_by(|a, b| a.file.cmp(&b.file));
+    let more = wrong.len().saturating_sub(MAX_LISTED);
+    list.faults.extend(wrong.into_iter().take(MAX_LISTED));
+    if more > 0 {
+        let what = format!("and {more} more files are wrong");
+        list.faults.push(Fault::new(label, "", what, "correct those above first"));
     }
     if !foreign.is_empty() {
         foreign.sort();

@@ -14,6 +14,10 @@ use crate::picture::JpegError;
 use crate::session::SessionError;
 use crate::telemetry::Refusal;
 
+/// Bytes of a sentence as it is sent, twice where details come with it: clients take headers of 8 KiB, and tell of nothing but their length
+/// beyond that.
+const MAX_SENTENCE_BYTES: usize = 3000;
+
 /// Hint to whom is refused for lack of room: a conversation's pause, after which one may have ended.
 const RETRY_FULL: Duration = Duration::from_secs(2);
 
@@ -187,13 +191,49 @@ impl From<OpenError> for RpcError {
 
 impl From<RpcError> for Status {
     fn from(error: RpcError) -> Self {
+        let sentence = cut(error.sentence());
         match error.retry() {
             // google.rpc.RetryInfo, in the status details, as clients' libraries read it.
             Some(delay) => {
                 let details = ErrorDetails::with_retry_info(Some(delay));
-                Self::with_error_details(error.code(), error.sentence(), details)
+                Self::with_error_details(error.code(), sentence, details)
             }
-            None => Self::new(error.code(), error.sentence()),
+            None => Self::new(error.code(), sentence),
+        }
+    }
+}
+
+/// `sentence`, or so much of it as a header holds.
+fn cut(mut sentence: String) -> String {
+    const MORE: &str = " ... (cut off here)";
+    // Percent-encoded (gRPC over HTTP/2, Status-Message).
+    let sent = |byte: u8| if (b' '..=b'~').contains(&byte) && byte != b'%' { 1 } else { 3 };
+    let mut bytes = 0;
+    let fits = sentence.bytes().take_while(|&byte| {
+        bytes += sent(byte);
+        bytes <= MAX_SENTENCE_BYTES
+    });
+    let fits = fits.count();
+    if fits < sentence.len() {
+        sentence.truncate(sentence.floor_char_boundary(fits.saturating_sub(MORE.len())));
+        sentence.push_str(MORE);
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_that_no_header_holds_are_cut_where_a_character_ends() {
+        let short = "mel.hop is not 200".to_owned();
+        assert_eq!(cut(short.clone()), short);
+        for (long, most) in [("a".repeat(70_000), MAX_SENTENCE_BYTES), ("\u{fc}".repeat(9_000), MAX_SENTENCE_BYTES / 3)]
+        {
+            let cut = cut(long);
+            assert!(cut.len() <= most && cut.len() > most - 100, "{}", cut.len());
+            assert!(cut.ends_with("(cut off here)"));
         }
     }
 }

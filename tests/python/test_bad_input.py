@@ -219,6 +219,25 @@ def test_faulty_bundles_are_refused_and_the_sound_one_served(avatars, tmp_path):
 
 # ---------------------------------------------------------------- clients that leave or sleep
 
+def test_a_long_list_of_faults_reaches_the_client(avatars, voice, tmp_path):
+    bundle = tmp_path / "avatars/broken"
+    shutil.copytree(avatars / "plain", bundle)
+    outside = tmp_path / "outside.jpg"
+    shutil.copy(faults.frame(bundle, 0), outside)
+    shutil.rmtree(bundle / "frames")
+    (bundle / "frames").mkdir()
+    for at in range(600):
+        (bundle / f"frames/{at:06}.jpg").symlink_to(outside)
+    manifest = bundle / "avatar.toml"
+    manifest.write_text("".join(f"no_such_key_{at} = 1\n" for at in range(600)) + manifest.read_text())
+    with daemon.Daemon(tmp_path / "avatars") as running:
+        client = lipsync_grpc.LipSyncStub(running.channel)
+        with pytest.raises(grpc.RpcError) as failure:
+            talk.synthesize(client, "broken", talk.f32(voice[:800]))
+    assert failure.value.code() == grpc.StatusCode.FAILED_PRECONDITION
+    assert "no_such_key_0" in failure.value.details() and len(failure.value.details()) < 4000
+
+
 def test_clients_that_leave(client, voice):
     long = talk.f32(sounds.speech(20, seed=5))
     expected = talk.synthesize(client, "plain", talk.f32(voice))

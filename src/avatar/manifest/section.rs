@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use toml::{Table, Value};
 
 use super::MANIFEST_FILE;
-use crate::avatar::fault::{Fault, excerpt};
+use crate::avatar::fault::{Fault, MAX_LISTED, excerpt};
 use crate::avatar::path::BundlePath;
 
 /// Every key there is, by table; `""` is the top level.
@@ -41,12 +41,18 @@ impl<'a> Section<'a> {
             }
         };
         let mut section = Self { name, table, faults };
-        for key in table.keys().filter(|key| !is_known(name, key)) {
+        let unknown = || table.keys().filter(|key| !is_known(name, key));
+        for key in unknown().take(MAX_LISTED) {
             let fix = match nearest(name, key) {
                 Some(known) => format!("did you mean \"{known}\"?"),
                 None => "remove it".to_owned(),
             };
             section.fault(&excerpt(key), "there is no such key", fix);
+        }
+        let more = unknown().count().saturating_sub(MAX_LISTED);
+        if more > 0 {
+            let what = format!("and {more} more keys that there are not");
+            section.faults.push(Fault::new(MANIFEST_FILE, name, what, "remove them"));
         }
         section
     }
