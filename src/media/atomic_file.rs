@@ -64,7 +64,8 @@ impl Seek for AtomicFile {
     }
 }
 
-fn part_of(target: &Path) -> PathBuf {
+/// `NAME.part`, which is written in the place of `target` until it is complete.
+pub(crate) fn part_of(target: &Path) -> PathBuf {
     let mut part = OsString::from(target);
     part.push(".part");
     part.into()

@@ -50,7 +50,7 @@ impl Intake {
         let block_in = (BLOCK_SAMPLES * options.sample_rate_hz as usize / avatar.sample_rate_hz() as usize).max(1);
         // What a block can complete, and what the end of the resampler, the padding and the STFT add.
         let least_samples = (crate::audio::WINDOW_MEL_FRAMES - 1) * params.hop_samples;
-        let tail = plan.output_len(2 * block_in) + least_samples + params.n_fft;
+        let tail = plan.output_len(2 * block_in + plan.lookahead_samples()) + least_samples + params.n_fft;
         let block_mel_frames = tail.div_ceil(params.hop_samples) + 1;
         let intake = Self {
             generation: 0,

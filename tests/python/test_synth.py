@@ -161,6 +161,39 @@ def test_a_video_goes_where_a_link_leads_and_to_no_device(avatars, voice_wav, tm
     assert "no file" in said and fifo.is_fifo()
 
 
+def test_nothing_that_a_film_is_made_of_is_lost(avatars, voice_wav, tmp_path):
+    bundle = tmp_path / "own"
+    shutil.copytree(avatars / "plain", bundle)
+    refused = lambda out, audio=voice_wav: daemon.run("synth", "--avatar", bundle, "--audio", audio, "--out", out, expect=2).output
+    for out in (bundle, bundle / "frames", bundle / "new/frames"):
+        assert "avatar's own folder" in refused(out)
+    daemon.run("avatar", "check", "--quick", bundle)
+    part = tmp_path / "film.avi.part"
+    shutil.copy(voice_wav, part)
+    assert str(part) in refused(tmp_path / "film.avi", part)
+    assert part.read_bytes() == voice_wav.read_bytes()
+    assert str(part) in daemon.run("mel", "--audio", part, "--out", tmp_path / "film.avi", expect=2).output
+
+
+def test_what_is_neither_a_film_nor_a_folder_is_refused(avatars, voice_wav, tmp_path):
+    film, file = tmp_path / "film.mov", tmp_path / "file"
+    file.write_text("kept")
+    for out, word in ((film, ".avi"), (file, "no folder")):
+        said = daemon.run("synth", "--avatar", avatars / "plain", "--audio", voice_wav, "--out", out, expect=2).output
+        assert word in said and str(out) in said
+    assert not film.exists() and file.read_text() == "kept"
+
+
+@pytest.mark.parametrize("rate", [200, 240])
+def test_the_slowest_sounds_are_drawn_the_same_each_time(rate, avatars, tmp_path):
+    sound = sounds.write(tmp_path / "slow.wav", np.random.default_rng(5).uniform(-0.5, 0.5, 40 * rate).astype(np.float32), rate)
+    films = []
+    for name in ("a.avi", "b.avi", "c.avi"):
+        synth(avatars / "single", sound, tmp_path / name)
+        films.append((tmp_path / name).read_bytes())
+    assert films[0] == films[1] == films[2]
+
+
 def piped(audio: bytes, *arguments):
     command = [daemon.binary(), "synth", "--audio", "/dev/stdin", *map(str, arguments)]
     done = subprocess.run(command, input=audio, capture_output=True, env=daemon.environment(), timeout=120)

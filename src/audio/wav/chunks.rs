@@ -11,23 +11,35 @@ const PIPED_LENGTHS: [u32; 2] = [0x7FFF_F000, 0xFFFF_FFFF];
 const RIFF_HEADER_BYTES: usize = 12;
 const CHUNK_HEADER_BYTES: usize = 8;
 
+/// More of a `fmt ` chunk than any format has.
+const FORMAT_BYTES: usize = 256;
+
 /// The two chunks that matter.
-pub(super) struct Parts<'a> {
+pub(super) struct Parts {
     /// The body of the `fmt ` chunk.
-    pub format: &'a [u8],
+    pub format: Vec<u8>,
     /// Where in the file the body of the `data` chunk lies; within the file.
     pub data: Range<usize>,
 }
 
-/// The format and the samples of a WAVE file of `file_bytes` that starts with `head`; whatever follows the samples is
-/// not looked at. When the samples start past `head`, the error is [`WavError::NoData`].
-pub(super) fn find(head: &[u8], file_bytes: usize) -> Result<Parts<'_>, WavError> {
-    let riff_length = riff_header(head)?;
+/// The format and the samples of a WAVE file of `file_bytes`, of which `read` gives what lies at an offset, as much as there is; whatever
+/// follows the samples is not looked at.
+///
+/// # Errors
+/// What is wrong with the file, or what `read` fails with.
+pub(super) fn find<E: From<WavError>>(
+    file_bytes: usize,
+    mut read: impl FnMut(usize, &mut [u8]) -> Result<usize, E>,
+) -> Result<Parts, E> {
+    let mut header = [0; RIFF_HEADER_BYTES];
+    let held_bytes = read(0, &mut header)?;
+    let riff_length = riff_header(&header[..held_bytes])?;
     let mut at = RIFF_HEADER_BYTES;
     let mut format = None;
-    while let Some((header, body)) = head.get(at..).and_then(<[u8]>::split_first_chunk::<CHUNK_HEADER_BYTES>) {
+    let mut header = [0; CHUNK_HEADER_BYTES];
+    while read(at, &mut header)? == CHUNK_HEADER_BYTES {
         at += CHUNK_HEADER_BYTES;
-        let [n0, n1, n2, n3, l0, l1, l2, l3] = *header;
+        let [n0, n1, n2, n3, l0, l1, l2, l3] = header;
         let name = [n0, n1, n2, n3];
         let declared = u32::from_le_bytes([l0, l1, l2, l3]);
         let rest_bytes = file_bytes.saturating_sub(at);
@@ -39,12 +51,15 @@ pub(super) fn find(head: &[u8], file_bytes: usize) -> Result<Parts<'_>, WavError
         }
         let length = held(name, declared, rest_bytes)?;
         if &name == b"fmt " && format.is_none() {
-            format = body.get(..length);
+            let mut body = vec![0; length.min(FORMAT_BYTES)];
+            let held_bytes = read(at, &mut body)?;
+            body.truncate(held_bytes);
+            format = Some(body);
         }
         // Chunks start at even offsets; a writer may leave out the last pad byte of the file.
         at = at.saturating_add(length + length % 2);
     }
-    Err(WavError::NoData)
+    Err(WavError::NoData.into())
 }
 
 /// Checks the outermost header; gives the length it declares.

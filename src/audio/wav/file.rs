@@ -10,7 +10,7 @@ use super::format::Format;
 use super::{Pcm, WavError, WavFileError, chunks, decode, format};
 use crate::audio::Sound;
 
-/// What is looked at first for the headers; nearly always enough.
+/// Bytes that are read at a time in search of the samples; nearly always enough. A file of no more is kept in memory.
 const HEAD_BYTES: usize = 4096;
 
 /// Samples decoded at a time: few enough that they stay in a core's cache until they are used.
@@ -29,7 +29,7 @@ pub struct WavFile {
 #[derive(Debug)]
 enum Bytes {
     Disk(File),
-    /// What came through a pipe, or a file shorter than a header's first look.
+    /// What came through a pipe, or a short file.
     Memory(Vec<u8>),
 }
 
@@ -45,22 +45,24 @@ impl WavFile {
         let mut file = File::open(path).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         let on_disk = usize::try_from(metadata.len()).ok().filter(|_| metadata.is_file());
-        let mut head = Vec::new();
-        if let Some(bytes) = on_disk.filter(|&bytes| bytes > HEAD_BYTES) {
-            head.resize(HEAD_BYTES, 0);
-            file.read_exact_at(&mut head, 0).map_err(failed)?;
-            match headers(&head, bytes) {
-                Ok((format, data)) => {
-                    return Ok(Self { path: path.to_owned(), bytes: Bytes::Disk(file), format, data });
-                }
-                // The samples may start further on than was looked.
-                Err(WavError::NoData) => head.clear(),
-                Err(source) => return Err(faulty(source)),
+        let (bytes, found) = match on_disk.filter(|&bytes| bytes > HEAD_BYTES) {
+            Some(bytes) => {
+                let mut window = Window { file: &file, bytes: Vec::new(), start: 0 };
+                let found = headers(bytes, |at, out| window.read(at, out));
+                (Bytes::Disk(file), found)
             }
-        }
-        file.read_to_end(&mut head).map_err(failed)?;
-        let (format, data) = headers(&head, head.len()).map_err(faulty)?;
-        Ok(Self { path: path.to_owned(), bytes: Bytes::Memory(head), format, data })
+            None => {
+                let mut all = Vec::new();
+                file.read_to_end(&mut all).map_err(failed)?;
+                let found = headers_of(&all).map_err(Stop::Parse);
+                (Bytes::Memory(all), found)
+            }
+        };
+        let (format, data) = found.map_err(|stop| match stop {
+            Stop::Read(source) => failed(source),
+            Stop::Parse(source) => faulty(source),
+        })?;
+        Ok(Self { path: path.to_owned(), bytes, format, data })
     }
 
     /// Samples per second, `1..=768_000`.
@@ -118,10 +120,70 @@ impl Sound for WavFile {
     }
 }
 
-/// Format and place of the samples of a file of `file_bytes` that starts with `head`.
-pub(super) fn headers(head: &[u8], file_bytes: usize) -> Result<(Format, Range<usize>), WavError> {
-    let parts = chunks::find(head, file_bytes)?;
-    let format = format::parse(parts.format)?;
+/// Why the samples of a file were not found.
+enum Stop {
+    Read(io::Error),
+    Parse(WavError),
+}
+
+impl From<WavError> for Stop {
+    fn from(error: WavError) -> Self {
+        Self::Parse(error)
+    }
+}
+
+/// A piece of a file, so that headers that lie near each other are read at once.
+struct Window<'f> {
+    file: &'f File,
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Window<'_> {
+    fn read(&mut self, at: usize, out: &mut [u8]) -> Result<usize, Stop> {
+        if at < self.start || at.saturating_add(out.len()) > self.start + self.bytes.len() {
+            self.move_to(at).map_err(Stop::Read)?;
+        }
+        Ok(copy_at(&self.bytes, at - self.start, out))
+    }
+
+    fn move_to(&mut self, at: usize) -> io::Result<()> {
+        self.bytes.resize(HEAD_BYTES, 0);
+        let (mut held, file) = (0, self.file);
+        while held < HEAD_BYTES {
+            match file.read_at(&mut self.bytes[held..], (at + held) as u64) {
+                Ok(0) => break,
+                Ok(read) => held += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.bytes.truncate(held);
+        self.start = at;
+        Ok(())
+    }
+}
+
+/// Copies what `bytes` has from `at` on to `out`; gives how much that is.
+fn copy_at(bytes: &[u8], at: usize, out: &mut [u8]) -> usize {
+    let from = bytes.get(at..).unwrap_or_default();
+    let len = from.len().min(out.len());
+    out[..len].copy_from_slice(&from[..len]);
+    len
+}
+
+/// Format and place of the samples of a whole file in memory.
+pub(super) fn headers_of(bytes: &[u8]) -> Result<(Format, Range<usize>), WavError> {
+    headers(bytes.len(), |at, out| Ok(copy_at(bytes, at, out)))
+}
+
+/// Format and place of the samples of a file of `file_bytes`, of which `read` gives what lies at an offset.
+fn headers<E: From<WavError>>(
+    file_bytes: usize,
+    read: impl FnMut(usize, &mut [u8]) -> Result<usize, E>,
+) -> Result<(Format, Range<usize>), E> {
+    let parts = chunks::find(file_bytes, read)?;
+    let format = format::parse(&parts.format)?;
     decode::check_length(parts.data.len(), &format)?;
     Ok((format, parts.data))
 }

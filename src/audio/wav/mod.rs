@@ -51,7 +51,7 @@ pub fn read_wav(path: &Path) -> Result<Pcm, WavFileError> {
 /// # Errors
 /// One [`WavError`] per way a file can be wrong; nothing is guessed except the length of a piped file.
 pub fn parse_wav(bytes: &[u8]) -> Result<Pcm, WavError> {
-    let (format, data) = file::headers(bytes, bytes.len())?;
+    let (format, data) = file::headers_of(bytes)?;
     let mut samples = Vec::with_capacity(data.len() / format.block_bytes);
     decode::append(&bytes[data], &format, 0, &mut samples)?;
     Ok(Pcm { sample_rate_hz: format.sample_rate_hz, samples })

@@ -54,7 +54,8 @@ enum Format {
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let quality = args.quality.map_or(Ok(Quality::DEFAULT), Quality::new).map_err(CommandError::input)?;
     let format = output::frame_format(&args.out, args.format == Format::Png, quality)?;
-    let place = Place::new(&args.out, &args.audio)?;
+    let bundle = args.server.is_none().then_some(&*args.avatar);
+    let place = Place::new(&args.out, &args.audio, bundle)?;
     match &args.server {
         Some(server) => remote::run(args, server, &place, format),
         None => local::run(args, &Speech::read(&args.audio)?, &place, format),

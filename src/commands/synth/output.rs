@@ -14,7 +14,7 @@ use crate::picture::Quality;
 /// What the frames must be for `out`.
 ///
 /// # Errors
-/// A video of PNGs, or a file whose ending says nothing.
+/// A video of PNGs.
 pub(super) fn frame_format(out: &Path, png: bool, quality: Quality) -> Result<FrameFormat, CommandError> {
     match (video_kind(out), png) {
         (Some(_), true) => Err(CommandError::input(format!(
@@ -25,6 +25,10 @@ pub(super) fn frame_format(out: &Path, png: bool, quality: Quality) -> Result<Fr
         (_, false) => Ok(FrameFormat::Jpeg(quality)),
     }
 }
+
+/// Endings that nobody gives a folder.
+const OTHER_FILES: [&str; 14] =
+    ["mov", "mkv", "webm", "m4v", "mpg", "mpeg", "wmv", "flv", "ogv", "gif", "jpg", "jpeg", "png", "wav"];
 
 #[derive(Clone, Copy)]
 enum VideoKind {
@@ -50,9 +54,12 @@ impl Place {
     /// What `out` names.
     ///
     /// # Errors
-    /// A video in the place of its own sound, `audio`, or of what is no file.
-    pub(super) fn new(out: &Path, audio: &Path) -> Result<Self, CommandError> {
-        let Some(video) = video_kind(out) else { return Ok(Self { video: None, path: out.to_owned() }) };
+    /// A video in the place of its own sound, `audio`, or of what is no file; frames in the place of a file, or among those of `bundle`, of
+    /// which they would take the place.
+    pub(super) fn new(out: &Path, audio: &Path, bundle: Option<&Path>) -> Result<Self, CommandError> {
+        let Some(video) = video_kind(out) else {
+            return check_folder(out, bundle).map(|()| Self { video: None, path: out.to_owned() });
+        };
         let path = target::written(out, audio)?;
         if !target::is_replaceable(&path) {
             return Err(CommandError::input(format!(
@@ -62,6 +69,24 @@ impl Place {
         }
         Ok(Self { video: Some(video), path })
     }
+}
+
+/// Whether frames can go to the folder `out`, which may be still to be made.
+fn check_folder(out: &Path, bundle: Option<&Path>) -> Result<(), CommandError> {
+    let refused = |why: &str| Err(CommandError::input(format!("{}: {why}", out.display())));
+    if out.exists() && !out.is_dir() {
+        return refused("this is no folder; name one for the frames, or a file ending in .avi or .mp4");
+    }
+    let ending = out.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    if !out.exists() && ending.is_some_and(|ending| OTHER_FILES.contains(&&*ending)) {
+        return refused("only films ending in .avi and .mp4 can be written; name one, or a folder for the frames");
+    }
+    if bundle.is_some_and(|bundle| target::is_inside(out, bundle)) {
+        return refused(
+            "this is inside the avatar's own folder, where frames would take the place of its pictures; name another",
+        );
+    }
+    Ok(())
 }
 
 /// What a film needs to know of its frames.
