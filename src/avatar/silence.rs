@@ -6,23 +6,16 @@
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
 
 use super::LoadedAvatar;
 use super::frame_store::Pictures;
-use crate::backend::{BackendError, FrameFormat};
+use crate::backend::{BackendError, DeviceId, FrameFormat};
 use crate::batch::PooledBuf;
 use crate::picture::Quality;
 use crate::picture::template::{KeptStrip, SpliceError};
 
 /// Forms in which silent pictures are kept after the sessions that wanted them; of more, those used longest ago are given up.
 const ALBUMS: usize = 4;
-
-/// How many may draw one album's missing pictures side by side, from different poses.
-const DRAWINGS: usize = 4;
-
-/// Time that a drawing is given to come to a pose before another begins there.
-const PATIENCE: Duration = Duration::from_millis(300);
 
 /// An avatar's silent feature and pictures.
 #[derive(Default)]
@@ -37,8 +30,8 @@ pub struct Album {
     format: FrameFormat,
     pictures: Box<[OnceLock<Kept>]>,
     bytes: AtomicU64,
-    /// Poses from which the missing ones are being drawn, and since when.
-    drawing: Mutex<Vec<(usize, Instant)>>,
+    /// Devices that are at work on each pose's picture, a bit each, and in the last place those on the silent feature.
+    claims: Box<[AtomicU64]>,
 }
 
 /// One silent picture.
@@ -67,7 +60,8 @@ impl Silence {
             Some(at) => albums.remove(at),
             None => {
                 let pictures = std::iter::repeat_with(OnceLock::new).take(poses).collect();
-                Arc::new(Album { format, pictures, bytes: AtomicU64::new(0), drawing: Mutex::default() })
+                let claims = std::iter::repeat_with(AtomicU64::default).take(poses + 1).collect();
+                Arc::new(Album { format, pictures, bytes: AtomicU64::new(0), claims })
             }
         };
         albums.push(Arc::clone(&album));
@@ -103,39 +97,55 @@ impl Album {
         self.len() == 0
     }
 
-    /// Permission to draw the missing pictures from `pose` on; `None` while that is being done, and soon will have come to `pose`.
+    /// The right to draw the picture of `pose` on `device`; `None` when it is there or another has that right. Only on this device: one
+    /// that stands still holds up nobody elsewhere.
     #[must_use]
-    pub fn begin_drawing(self: &Arc<Self>, pose: usize) -> Option<Drawing> {
-        let mut drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let patient =
-            |(from, since): &(usize, Instant)| *from == pose || now.saturating_duration_since(*since) < PATIENCE;
-        if drawing.len() >= DRAWINGS || drawing.iter().any(patient) {
-            return None;
-        }
-        drawing.push((pose, now));
-        Some(Drawing { album: Arc::clone(self), pose })
+    pub fn claim(self: &Arc<Self>, pose: usize, device: DeviceId) -> Option<Claim> {
+        let is_missing = || self.pictures.get(pose).is_some_and(|picture| picture.get().is_none());
+        let claim = if is_missing() { self.claim_at(pose, device) } else { None };
+        // It may have been kept, and the right to draw it given back, between the two.
+        claim.filter(|_| is_missing())
+    }
+
+    /// As [`Self::claim`], the right to compute the silent feature; whether that is there its caller knows.
+    #[must_use]
+    pub fn claim_feature(self: &Arc<Self>, device: DeviceId) -> Option<Claim> {
+        self.claim_at(self.pictures.len(), device)
+    }
+
+    fn claim_at(self: &Arc<Self>, at: usize, device: DeviceId) -> Option<Claim> {
+        let bit = 1 << (device.0 % 64);
+        let before = self.claims.get(at)?.fetch_or(bit, Ordering::AcqRel);
+        (before & bit == 0).then(|| Claim { album: Arc::clone(self), at, bit })
     }
 }
 
-/// Somebody draws the album's missing pictures, from one pose on.
-pub struct Drawing {
+/// The right to make what an album has not got yet; dropping it, done or not, gives it to whoever asks next.
+pub struct Claim {
     album: Arc<Album>,
-    pose: usize,
+    at: usize,
+    bit: u64,
 }
 
-impl Drawing {
-    /// Whether none is missing any more.
+impl Claim {
+    /// Whose picture it is about; none where it is about the silent feature.
     #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.album.pictures.iter().all(|picture| picture.get().is_some())
+    pub fn pose(&self) -> Option<usize> {
+        Some(self.at).filter(|&at| at < self.album.pictures.len())
+    }
+
+    /// The album.
+    #[must_use]
+    pub fn album(&self) -> &Album {
+        &self.album
     }
 }
 
-impl Drop for Drawing {
+impl Drop for Claim {
     fn drop(&mut self) {
-        let mut drawing = self.album.drawing.lock().unwrap_or_else(PoisonError::into_inner);
-        drawing.retain(|(pose, _)| *pose != self.pose);
+        if let Some(claims) = self.album.claims.get(self.at) {
+            claims.fetch_and(!self.bit, Ordering::AcqRel);
+        }
     }
 }
 
@@ -208,6 +218,26 @@ fn put_whole(bytes: &[u8], out: &mut PooledBuf) -> Result<(), SpliceError> {
 mod tests {
     use super::*;
     use crate::batch::BufferPool;
+
+    #[test]
+    fn what_is_missing_is_claimed_once_a_device_until_the_claim_drops() {
+        let (silence, here, there) = (Silence::default(), DeviceId(0), DeviceId(1));
+        let album = silence.album(FrameFormat::Jpeg(Quality::DEFAULT), 2);
+        let claim = album.claim(1, here).unwrap();
+        assert_eq!(claim.pose(), Some(1));
+        assert!(album.claim(1, here).is_none() && album.claim(2, here).is_none(), "no such pose");
+        let elsewhere = album.claim(1, there).unwrap();
+        drop(claim);
+        assert!(album.claim(1, there).is_none(), "the other device's is its own");
+        let again = album.claim(1, here).unwrap();
+        assert!(album.pictures[1].set(Kept::Whole([7].into())).is_ok());
+        drop((again, elsewhere));
+        assert!(album.claim(1, here).is_none(), "it is there");
+        let feature = album.claim_feature(here).unwrap();
+        assert!(feature.pose().is_none() && album.claim_feature(here).is_none() && album.claim(0, here).is_some());
+        drop(feature);
+        assert!(album.claim_feature(here).is_some());
+    }
 
     #[test]
     fn a_kept_picture_finds_room_in_a_buffer_that_is_shorter() {

@@ -10,7 +10,7 @@ use super::policy::BatchKey;
 use super::queue::WorkQueue;
 use super::slot::{Filled, Free, Ready, Slot, StageTimes};
 use super::stats::EngineStats;
-use super::work::WorkKind;
+use super::work::{Work, WorkKind};
 use crate::audio::WINDOW_MEL_FRAMES;
 use crate::backend::Lane;
 use crate::cuda::nvtx::range;
@@ -73,9 +73,9 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
     }
 }
 
-/// The span of one batch, at level debug; where that is off, its fields are not even looked at. What nobody sees has none.
+/// The span of one batch, at level debug; where that is off, its fields are not even looked at. What is counted nowhere has none.
 fn span_of(key: BatchKey, slot: &mut Slot<Free>) -> tracing::Span {
-    if slot.work_mut().iter().all(|work| work.session.is_unseen()) {
+    if slot.work_mut().iter().all(Work::is_unseen) {
         return tracing::Span::none();
     }
     tracing::debug_span!(
@@ -94,7 +94,7 @@ fn class_of(key: BatchKey) -> WorkClass {
 }
 
 fn note_waits(key: BatchKey, slot: &mut Slot<Free>, device: &DeviceRecorder, now: Instant) {
-    for work in slot.work_mut().iter().filter(|work| !work.session.is_unseen()) {
+    for work in slot.work_mut().iter().filter(|work| !work.is_unseen()) {
         device.waited(class_of(key), now.saturating_duration_since(work.queued_at));
     }
 }
@@ -102,22 +102,24 @@ fn note_waits(key: BatchKey, slot: &mut Slot<Free>, device: &DeviceRecorder, now
 fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
     let avatar = slot.first_avatar();
     match (key, avatar) {
-        (BatchKey::Render(_), Some(avatar)) => slot.fill_frames(avatar, |work, context| match work.kind {
-            WorkKind::Frame(index) => work.session.stage_frame(work, index, context),
-            WorkKind::Closing(frame) => work.session.stage_closing(work, frame, context),
+        (BatchKey::Render(_), Some(avatar)) => slot.fill_frames(avatar, |work, context| match &work.kind {
+            WorkKind::Frame(index) => work.session.stage_frame(work, *index, context),
+            WorkKind::Closing(frame) => work.session.stage_closing(work, *frame, context),
+            WorkKind::Silence(claim) => work.session.stage_silent_picture(work, claim, context),
             WorkKind::Window(_) => None,
         }),
         (BatchKey::Render(model) | BatchKey::Encode(model), avatar) => {
             let mels = avatar.map_or(0, |avatar| avatar.mels());
-            slot.fill_windows(model, mels * WINDOW_MEL_FRAMES, |work, window| match work.kind {
-                WorkKind::Window(index) => work.session.stage_window(work, index, scratch, window),
+            slot.fill_windows(model, mels * WINDOW_MEL_FRAMES, |work, window| match &work.kind {
+                WorkKind::Window(index) => work.session.stage_window(work, *index, scratch, window),
+                WorkKind::Silence(_) => work.session.stage_silent_window(work, window),
                 WorkKind::Frame(_) | WorkKind::Closing(_) => false,
             })
         }
     }
 }
 
-/// Hands out what the batch made. False when nobody wanted it but sessions that nobody sees, which are counted nowhere.
+/// Hands out what the batch made. False when all of it is counted nowhere.
 fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
     let (_, frames) = ready.kind_counts();
     let class = if frames > 0 { WorkClass::Frame } else { WorkClass::Window };
@@ -142,9 +144,11 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
                 record(whole.queue.device_recorder(), class, seen, times);
             }
             ready.each_feature(|work, feature| {
-                if let WorkKind::Window(index) = work.kind {
-                    work.session.add_times(share);
-                    work.session.put_feature(work, index, feature, times);
+                work.session.add_times(share);
+                match &work.kind {
+                    WorkKind::Window(index) => work.session.put_feature(work, *index, feature, times),
+                    WorkKind::Silence(_) => work.session.put_silent_feature(feature),
+                    WorkKind::Frame(_) | WorkKind::Closing(_) => {}
                 }
             });
             let (now, recorder) = (Instant::now(), whole.queue.recorder());
@@ -153,16 +157,17 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
                     Ok(picture) => picture,
                     Err(error) => return work.session.fail(work, error),
                 };
-                if let Some(due) = work.due.filter(|_| !work.session.is_unseen()) {
+                if let Some(due) = work.due.filter(|_| !work.is_unseen()) {
                     recorder.frame_due(now.saturating_duration_since(due));
                 }
                 work.session.add_times(share);
-                if !work.session.is_unseen() {
+                if !work.is_unseen() {
                     work.session.avatar().frame_done(share);
                 }
-                match work.kind {
-                    WorkKind::Frame(index) => work.session.put_frame(work, index, picture, times),
-                    WorkKind::Closing(frame) => work.session.put_closing(work, frame, picture),
+                match &work.kind {
+                    WorkKind::Frame(index) => work.session.put_frame(work, *index, picture, times),
+                    WorkKind::Closing(frame) => work.session.put_closing(work, *frame, picture),
+                    WorkKind::Silence(claim) => work.session.put_silent_picture(claim, &picture),
                     WorkKind::Window(_) => {}
                 }
             });

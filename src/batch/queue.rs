@@ -10,7 +10,7 @@ use super::costs::Costs;
 use super::health::Health;
 use super::policy::{self, BatchKey, Decision, Limits, Situation, Waiting};
 use super::turns::Turns;
-use super::work::{Work, WorkKind};
+use super::work::Work;
 use crate::avatar::LoadedAvatar;
 use crate::session::{Pace, SessionCore};
 use crate::telemetry::{DeviceRecorder, Recorder};
@@ -47,6 +47,7 @@ struct State {
     /// Batches that have left.
     batches: u64,
     last_whole: Instant,
+    last_silence: Instant,
     stopping: bool,
     /// Times that all lanes have been asked to rest, and how many have not yet the last time.
     rests: u64,
@@ -72,6 +73,7 @@ impl WorkQueue {
             in_flight: 0,
             batches: 0,
             last_whole: Instant::now(),
+            last_silence: Instant::now(),
             stopping: false,
             rests: 0,
             unrested: 0,
@@ -213,6 +215,7 @@ impl WorkQueue {
                 in_flight: state.in_flight,
                 live_open: state.open[1] != [0; 2],
                 last_whole: state.last_whole,
+                last_silence: state.last_silence,
             };
             let waiting = state.work.iter().map(Work::waiting);
             match policy::decide(waiting, &situation, &self.limits, |key, len| self.costs.batch(key, len)) {
@@ -267,7 +270,7 @@ impl WorkQueue {
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         let state = self.lock();
-        let windows = state.work.iter().filter(|work| matches!(work.kind, WorkKind::Window(_))).count();
+        let windows = state.work.iter().filter(|work| work.is_window()).count();
         (windows, state.work.len() - windows)
     }
 

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::policy::{BatchKey, Waiting};
+use crate::avatar::silence::Claim;
 use crate::session::SessionCore;
 
 /// What is to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkKind {
     /// The feature of this mel window of the session's utterance.
     Window(usize),
@@ -15,6 +15,8 @@ pub enum WorkKind {
     Frame(usize),
     /// This one of the frames in which the mouth closes after a cut.
     Closing(usize),
+    /// A silent picture of the avatar that the session is about to show, or the silent feature that such pictures are drawn with.
+    Silence(Claim),
 }
 
 /// A window or a frame of one session. Work of an older generation than its session's was cut by an
@@ -37,15 +39,33 @@ impl Work {
     #[must_use]
     pub fn key(&self) -> BatchKey {
         let models = self.session.avatar().models();
-        match self.kind {
-            WorkKind::Window(_) => BatchKey::Encode(models.encoder),
-            WorkKind::Frame(_) | WorkKind::Closing(_) => BatchKey::Render(models.generator),
+        if self.is_window() { BatchKey::Encode(models.encoder) } else { BatchKey::Render(models.generator) }
+    }
+
+    /// Whether it is for the audio encoder.
+    #[must_use]
+    pub fn is_window(&self) -> bool {
+        match &self.kind {
+            WorkKind::Window(_) => true,
+            WorkKind::Frame(_) | WorkKind::Closing(_) => false,
+            WorkKind::Silence(claim) => claim.pose().is_none(),
         }
+    }
+
+    /// Whether it is counted nowhere: nobody sees its session, or it is made for the avatar and shown out of what that keeps.
+    #[must_use]
+    pub fn is_unseen(&self) -> bool {
+        self.session.is_unseen() || self.gives_way()
+    }
+
+    fn gives_way(&self) -> bool {
+        matches!(self.kind, WorkKind::Silence(_))
     }
 
     /// What the policy sees of it.
     #[must_use]
     pub fn waiting(&self) -> Waiting {
-        Waiting { key: self.key(), due: self.due, served: self.session.served() }
+        let gives_way = self.gives_way();
+        Waiting { key: self.key(), due: self.due, gives_way, served: self.session.served() }
     }
 }

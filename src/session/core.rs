@@ -13,6 +13,7 @@ use super::first::FirstFrame;
 use super::options::{Pace, SessionOptions};
 use super::picture::Picture;
 use super::reader::{Cut, SessionError};
+use super::silent_ticks;
 use super::sound_clock::SoundClock;
 use super::times::{SessionTimes, TimeCounters};
 use super::utterance::{Limits, Utterance};
@@ -110,7 +111,8 @@ impl SessionCore {
         if !is_live(options.pace) || options.format == FrameFormat::Bgr {
             options.idle_frames = None;
         }
-        let closing_frames = if options.idle_frames.is_some() { FADE_FRAMES } else { 0 };
+        let (closing_frames, silent_items) =
+            if options.idle_frames.is_some() { (FADE_FRAMES, silent_ticks::MOST_ITEMS) } else { (0, 0) };
         let pool = match options.format {
             FrameFormat::Jpeg(_) | FrameFormat::PatchJpeg(_) | FrameFormat::PatchSegments(_) => {
                 Arc::clone(avatar.jpeg_pool())
@@ -124,7 +126,7 @@ impl SessionCore {
         let buffers = pool.reserve(options.outbox_frames + closing_frames + BUFFERS_BEYOND_OUTBOX);
         let limits = Limits { outbox_frames: options.outbox_frames, block_mel_frames };
         let windows = Utterance::<Picture>::feature_capacity(avatar.context(), options.outbox_frames);
-        let reserved_items = windows + options.outbox_frames + closing_frames;
+        let reserved_items = windows + options.outbox_frames + closing_frames + silent_items;
         queue.reserve(reserved_items, options.pace);
         queue.turns().reserve();
         let unseen = options.pace.is_unseen();

@@ -5,6 +5,7 @@
 //! first tick that leaves it time to be drawn; its frame `i` stands `i` ticks later. While its sound runs dry the ticks are
 //! silent, and the rest of it moves back.
 
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 /// What stands at the ticks of a call.
@@ -72,6 +73,19 @@ impl Feed {
         }
     }
 
+    /// Which of the next `most` ticks may be silent, as far as can be told: `known` as in [`Self::next`], with so many frames of the
+    /// utterance `left` to take; an end that is not known is far.
+    #[must_use]
+    pub fn silent_ahead(&self, known: bool, left: u64, most: u64) -> Range<u64> {
+        let end = self.next_tick.saturating_add(most);
+        let shut = self.next_tick.saturating_add(self.closing);
+        match self.begins_at {
+            Some(_) if known && self.is_spoken() => self.next_tick.saturating_add(left)..end,
+            Some(begins_at) if !self.is_spoken() => shut..begins_at.min(end),
+            _ => shut..end,
+        }
+    }
+
     /// The next tick, at which `what` stands, is taken at `now`.
     pub fn take(&mut self, what: Tick, now: Instant) {
         self.stretch(now);
@@ -121,6 +135,7 @@ mod tests {
     use super::*;
 
     const MS: Duration = Duration::from_millis(1);
+    const FAR: u64 = u64::MAX;
 
     fn feed() -> (Feed, Instant) {
         let base = Instant::now();
@@ -183,6 +198,21 @@ mod tests {
         take_to(&mut feed, 9, false);
         feed.close(0);
         assert_eq!(take_to(&mut feed, 10, false), [Tick::Silent]);
+    }
+
+    #[test]
+    fn silence_is_foreseen_before_an_utterance_after_it_and_where_its_sound_has_run_dry() {
+        let (mut feed, base) = feed();
+        take_to(&mut feed, 10, false);
+        assert_eq!(feed.silent_ahead(false, FAR, 8), 10..18);
+        feed.begin(base + 400 * MS, 150 * MS);
+        assert_eq!(feed.silent_ahead(true, FAR, 8), 10..14, "up to its first frame");
+        take_to(&mut feed, 14, true);
+        assert!(feed.silent_ahead(true, FAR, 8).is_empty(), "nobody knows when it ends");
+        assert_eq!(feed.silent_ahead(true, 5, 8), 19..22);
+        assert!(feed.silent_ahead(true, 8, 8).is_empty());
+        feed.close(3);
+        assert_eq!(feed.silent_ahead(false, FAR, 8), 17..22, "once the mouth is shut");
     }
 
     #[test]

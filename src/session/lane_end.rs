@@ -129,7 +129,7 @@ impl SessionCore {
         }
     }
 
-    /// Ends the session: what it waits for cannot be had.
+    /// Ends the session: what it waits for will not come.
     pub(super) fn give_up(self: &Arc<Self>, error: SessionError) {
         self.fail_with(&mut self.lock(), error);
     }

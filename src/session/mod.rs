@@ -19,7 +19,7 @@
 //! | [`feed`] | with idle frames: what stands at each tick of the call, and when it is due; pure |
 //! | [`closing`] | how a mouth opens and closes between speech and silence |
 //! | `ticks` | what is handed over at each tick |
-//! | `silent_loop` | draws the silent pictures that are missing |
+//! | `silent_ticks` | has the silent pictures drawn that are shown next and missing |
 //! | `lane_end` | what lanes do with a session |
 //! | `picture` | a finished frame, drawn or the silent one that is kept |
 //! | [`first`] | where the time to an utterance's first frame goes |
@@ -44,7 +44,7 @@ mod lane_end;
 mod mel_history;
 mod picture;
 mod schedule;
-mod silent_loop;
+mod silent_ticks;
 mod sound_clock;
 mod ticks;
 

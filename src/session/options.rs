@@ -13,12 +13,6 @@ pub enum Pace {
     Whole,
     /// As [`Pace::Whole`], for nobody at all: a new avatar is tried out, and what it does is counted nowhere.
     Rehearsal,
-    /// As [`Pace::Live`], for nobody yet: an avatar's silent pictures are drawn for sessions that wait for them, and it is counted
-    /// nowhere.
-    Backdrop {
-        /// As that of [`Pace::Live`].
-        budget: Duration,
-    },
     /// Frame i is due when the sound it depends on could have been there at the earliest, at its natural pace, plus `budget`.
     Live {
         /// Time from the sound to the frame that a viewer does not notice.
@@ -38,7 +32,7 @@ impl Pace {
     #[must_use]
     pub fn budget(self) -> Option<Duration> {
         match self {
-            Self::Live { budget } | Self::Backdrop { budget } => Some(budget),
+            Self::Live { budget } => Some(budget),
             Self::Whole | Self::Rehearsal => None,
         }
     }
@@ -46,7 +40,7 @@ impl Pace {
     /// Whether nobody sees the frames.
     #[must_use]
     pub fn is_unseen(self) -> bool {
-        matches!(self, Self::Rehearsal | Self::Backdrop { .. })
+        matches!(self, Self::Rehearsal)
     }
 }
 

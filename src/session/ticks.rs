@@ -8,15 +8,15 @@ use super::core::{SessionCore, State};
 use super::feed::Tick;
 use super::picture::Picture;
 use super::reader::{Step, Taken};
-use super::silent_loop;
 use crate::batch::work::WorkKind;
 
-/// How often a session looks for a silent picture that is being drawn for it.
+/// How often a session looks for a silent picture that is being drawn for another.
 const LOOK: Duration = Duration::from_millis(4);
 
 impl SessionCore {
     /// The frame at the next tick, or what to wait for.
     pub(super) fn step_tick(self: &Arc<Self>, state: &mut State, now: Instant) -> Step {
+        self.want_silence(state, now);
         let known = state.utterance.next_is_known();
         let Some(feed) = &mut state.feed else { return Step::Wait };
         let (tick, due) = (feed.next_tick(), feed.due(feed.next_tick()));
@@ -41,7 +41,6 @@ impl SessionCore {
             Tick::Silent => {
                 let pose = self.pose_at(tick);
                 if !self.keeps(pose) {
-                    silent_loop::want(self, tick);
                     return Step::WaitUntil(now + LOOK);
                 }
                 Picture::Silent { pose }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lipsyncd::avatar::LoadedAvatar;
+use lipsyncd::avatar::{Bundle, LoadedAvatar};
+use lipsyncd::backend::Backend;
 use lipsyncd::batch::Engine;
 use lipsyncd::session::{Cut, Event, FrameReader, IdleFrames, Intake, OutFrame, Pace, SessionOptions};
 
@@ -44,13 +45,20 @@ pub struct Call {
 
 impl Stage {
     pub fn new(slots: usize) -> Self {
-        let backend = cpu_backend();
-        let avatar = load(&backend, &bundle());
-        Self { engine: engine(&backend, slots, 8, 1), avatar }
+        Self::of(&cpu_backend(), &bundle(), slots)
+    }
+
+    pub fn of(backend: &Arc<dyn Backend>, bundle: &Bundle, slots: usize) -> Self {
+        let avatar = load(backend, bundle);
+        Self { engine: engine(backend, slots, 8, 1), avatar }
     }
 
     pub fn call(&self) -> Call {
-        let (intake, reader) = open(&self.engine, &self.avatar, options(START));
+        self.call_with(options(START))
+    }
+
+    pub fn call_with(&self, options: SessionOptions) -> Call {
+        let (intake, reader) = open(&self.engine, &self.avatar, options);
         Call { intake, reader, seen: Vec::new() }
     }
 

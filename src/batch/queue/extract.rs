@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::State;
-use crate::batch::policy::{self, BatchPlan, Waiting};
+use crate::batch::policy::{self, BatchPlan, Class, Waiting};
 use crate::batch::work::Work;
 
 /// Moves the planned items out in order of their rank; the rest keeps its order. In one pass over what waits: on a GPU with many
@@ -29,8 +29,12 @@ pub(super) fn extract(state: &mut State, plan: BatchPlan, now: Instant, batch: &
         ranked.truncate(plan.len);
     }
     ranked.sort_unstable_by(by_rank);
-    if ranked.iter().any(|(_, waiting)| waiting.due.is_none()) {
+    let holds = |class| ranked.iter().any(|(_, waiting)| waiting.class() == class);
+    if holds(Class::Whole) {
         state.last_whole = now;
+    }
+    if holds(Class::Silence) {
+        state.last_silence = now;
     }
     take_out(work, ranked, batch);
     for work in &*batch {

@@ -20,11 +20,11 @@ impl Slot<Ready> {
         &self.body.work
     }
 
-    /// Items that somebody sees and that did not fail.
+    /// Items that are counted and that did not fail.
     pub(crate) fn seen(&self) -> usize {
         let failed = |index: usize| self.body.failed.iter().any(|(at, _)| *at == index);
         let seen = self.body.work.iter().enumerate();
-        seen.filter(|(index, work)| !work.session.is_unseen() && !failed(*index)).count()
+        seen.filter(|(index, work)| !work.is_unseen() && !failed(*index)).count()
     }
 
     /// Gives each item of a batch of windows its feature.

@@ -10,6 +10,8 @@ pub struct Viewer {
     pub period: Option<Duration>,
     /// Frames whose sound comes at a time.
     pub burst: u32,
+    /// Whether nothing is said.
+    pub silent: bool,
     /// Whose frames it shows; its own avatar's otherwise.
     pub avatar: Option<u64>,
     pub queued: u32,
@@ -21,7 +23,11 @@ pub struct Viewer {
 impl Viewer {
     pub fn live(period_ms: u32) -> Self {
         let period = Some(period_ms * MS);
-        Self { period, burst: 1, avatar: None, queued: 0, done: 0, misses: 0, served: 0 }
+        Self { period, burst: 1, silent: false, avatar: None, queued: 0, done: 0, misses: 0, served: 0 }
+    }
+
+    pub fn silent(period_ms: u32) -> Self {
+        Self { silent: true, ..Self::live(period_ms) }
     }
 
     pub fn whole() -> Self {
@@ -58,7 +64,7 @@ impl Device {
     /// Serves `viewers` for `length`; gives the number of batches.
     pub fn run(&self, viewers: &mut [Viewer], length: Duration) -> u32 {
         let start = Instant::now();
-        let (mut now, mut batches, mut last_whole) = (start, 0, start);
+        let (mut now, mut batches, mut last_whole, mut last_silence) = (start, 0, start, start);
         let mut free_at = vec![start; self.lanes];
         while now - start < length {
             viewers.iter_mut().for_each(|viewer| viewer.hear(start, now));
@@ -66,7 +72,7 @@ impl Device {
             let standing = (start + self.stall.start..start + self.stall.end).contains(&now);
             let in_flight = free_at.iter().filter(|&&at| at > now).count();
             let lane = free_at.iter().position(|&at| at <= now).filter(|_| !standing);
-            let situation = Situation { now, in_flight, live_open: true, last_whole };
+            let situation = Situation { now, in_flight, live_open: true, last_whole, last_silence };
             let cost = |_, len| (self.cost)(u32::try_from(len).unwrap());
             let decision = decide(waiting.iter().map(|(_, item)| *item), &situation, &self.limits, cost);
             let (Some(lane), Decision::Run(plan)) = (lane, decision) else {
@@ -88,8 +94,10 @@ impl Device {
                 let viewer = &mut viewers[id];
                 (viewer.done, viewer.served) = (viewer.done + 1, batches.into());
                 viewer.misses += u32::from(item.due.is_some_and(|due| done_at > due));
-                if item.due.is_none() {
-                    last_whole = now;
+                match item.class() {
+                    Class::Live => {}
+                    Class::Silence => last_silence = now,
+                    Class::Whole => last_whole = now,
                 }
             }
             free_at[lane] = done_at;
@@ -105,7 +113,7 @@ fn waiting(viewers: &[Viewer], start: Instant) -> Vec<(usize, Waiting)> {
         for frame in viewer.done..viewer.queued.min(viewer.done + 8) {
             let due = viewer.period.map(|period| start + period * frame + 150 * MS);
             let key = render(viewer.avatar.unwrap_or(id as u64));
-            waiting.push((id, Waiting { key, due, served: viewer.served }));
+            waiting.push((id, Waiting { key, due, gives_way: viewer.silent, served: viewer.served }));
         }
     }
     waiting
