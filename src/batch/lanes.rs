@@ -104,7 +104,7 @@ fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
     match (key, avatar) {
         (BatchKey::Render(_), Some(avatar)) => slot.fill_frames(avatar, |work, context| match &work.kind {
             WorkKind::Frame(index) => work.session.stage_frame(work, *index, context),
-            WorkKind::Closing(frame) => work.session.stage_closing(work, *frame, context),
+            WorkKind::Closing { round, frame } => work.session.stage_closing(work, (*round, *frame), context),
             WorkKind::Silence(claim) => work.session.stage_silent_picture(work, claim, context),
             WorkKind::Window(_) => None,
         }),
@@ -113,7 +113,7 @@ fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
             slot.fill_windows(model, mels * WINDOW_MEL_FRAMES, |work, window| match &work.kind {
                 WorkKind::Window(index) => work.session.stage_window(work, *index, scratch, window),
                 WorkKind::Silence(_) => work.session.stage_silent_window(work, window),
-                WorkKind::Frame(_) | WorkKind::Closing(_) => false,
+                WorkKind::Frame(_) | WorkKind::Closing { .. } => false,
             })
         }
     }
@@ -148,7 +148,7 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
                 match &work.kind {
                     WorkKind::Window(index) => work.session.put_feature(work, *index, feature, times),
                     WorkKind::Silence(_) => work.session.put_silent_feature(feature),
-                    WorkKind::Frame(_) | WorkKind::Closing(_) => {}
+                    WorkKind::Frame(_) | WorkKind::Closing { .. } => {}
                 }
             });
             let (now, recorder) = (Instant::now(), whole.queue.recorder());
@@ -166,7 +166,7 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
                 }
                 match &work.kind {
                     WorkKind::Frame(index) => work.session.put_frame(work, *index, picture, times),
-                    WorkKind::Closing(frame) => work.session.put_closing(work, *frame, picture),
+                    WorkKind::Closing { round, frame } => work.session.put_closing(work, (*round, *frame), picture),
                     WorkKind::Silence(claim) => work.session.put_silent_picture(claim, &picture),
                     WorkKind::Window(_) => {}
                 }

@@ -10,7 +10,7 @@ use super::costs::Costs;
 use super::health::Health;
 use super::policy::{self, BatchKey, Decision, Limits, Situation, Waiting};
 use super::turns::Turns;
-use super::work::Work;
+use super::work::{Work, WorkKind};
 use crate::avatar::LoadedAvatar;
 use crate::session::{Pace, SessionCore};
 use crate::telemetry::{DeviceRecorder, Recorder};
@@ -177,7 +177,12 @@ impl WorkQueue {
 
     /// Drops everything `session` has waiting.
     pub(crate) fn forget(&self, session: &SessionCore) {
-        self.lock().work.retain(|work| !std::ptr::eq(Arc::as_ptr(&work.session), session));
+        self.lock().work.retain(|work| !work.is_of(session));
+    }
+
+    /// Drops the frames of `session` in which its mouth would have closed.
+    pub(crate) fn forget_closing(&self, session: &SessionCore) {
+        self.lock().work.retain(|work| !(work.is_of(session) && matches!(work.kind, WorkKind::Closing { .. })));
     }
 
     /// Has every lane let go of what was unloaded, and waits for that: until those at work have come to the end of their batch, for a

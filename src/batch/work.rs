@@ -13,8 +13,13 @@ pub enum WorkKind {
     Window(usize),
     /// This frame of the session's utterance.
     Frame(usize),
-    /// This one of the frames in which the mouth closes after a cut.
-    Closing(usize),
+    /// This one of the frames in which the mouth closes beyond a cut, or where the sound has run dry.
+    Closing {
+        /// Number of the time that it does: an earlier one's are no longer wanted.
+        round: u32,
+        /// Number of the frame.
+        frame: usize,
+    },
     /// A silent picture of the avatar that the session is about to show, or the silent feature that such pictures are drawn with.
     Silence(Claim),
 }
@@ -35,6 +40,10 @@ pub struct Work {
 }
 
 impl Work {
+    pub(super) fn is_of(&self, session: &SessionCore) -> bool {
+        std::ptr::eq(Arc::as_ptr(&self.session), session)
+    }
+
     /// What it can share a batch with.
     #[must_use]
     pub fn key(&self) -> BatchKey {
@@ -47,7 +56,7 @@ impl Work {
     pub fn is_window(&self) -> bool {
         match &self.kind {
             WorkKind::Window(_) => true,
-            WorkKind::Frame(_) | WorkKind::Closing(_) => false,
+            WorkKind::Frame(_) | WorkKind::Closing { .. } => false,
             WorkKind::Silence(claim) => claim.pose().is_none(),
         }
     }

@@ -29,6 +29,8 @@ pub fn weight(before: usize, after: usize) -> f32 {
 /// The frames beyond a cut: what they hear, and the pictures once they are drawn.
 pub(super) struct Closing {
     contexts: Zeroed<f32>,
+    /// How many times it has begun: what was queued for an earlier time is of another pose.
+    round: u32,
     /// Place in the loop of the first of them.
     position: u64,
     pictures: [Option<PooledBuf>; FADE_FRAMES],
@@ -37,11 +39,12 @@ pub(super) struct Closing {
 impl Closing {
     /// With room for contexts of `context_len` floats.
     pub(super) fn new(context_len: usize) -> Self {
-        Self { contexts: Zeroed::new(FADE_FRAMES * context_len), position: 0, pictures: Default::default() }
+        Self { contexts: Zeroed::new(FADE_FRAMES * context_len), round: 0, position: 0, pictures: Default::default() }
     }
 
     /// Begins anew: the first frame stands at `position` of the loop, and `hear` writes the context of each.
     pub(super) fn begin(&mut self, position: u64, mut hear: impl FnMut(usize, &mut [f32])) {
+        self.round = self.round.wrapping_add(1);
         self.position = position;
         self.pictures = Default::default();
         let len = self.contexts.len() / FADE_FRAMES;
@@ -50,11 +53,19 @@ impl Closing {
         }
     }
 
-    /// Writes the context of frame `frame`, faded towards `silent`; gives its place in the loop.
-    pub(super) fn stage(&self, frame: usize, silent: &[f32], context: &mut [f32]) -> u64 {
+    /// The round that frames are queued for now.
+    pub(super) fn round(&self) -> u32 {
+        self.round
+    }
+
+    /// Writes the context of frame `frame`, faded towards `silent`; gives its place in the loop. `None` when it has begun anew since `round`.
+    pub(super) fn stage(&self, round: u32, frame: usize, silent: &[f32], context: &mut [f32]) -> Option<u64> {
+        if round != self.round {
+            return None;
+        }
         context.copy_from_slice(&self.contexts[frame * context.len()..][..context.len()]);
         fade(context, silent, weight(usize::MAX - 1, FADE_FRAMES - 1 - frame));
-        self.position.wrapping_add(frame as u64)
+        Some(self.position.wrapping_add(frame as u64))
     }
 
     /// Whether the picture of frame `frame` is there.
@@ -62,9 +73,13 @@ impl Closing {
         self.pictures[frame].is_some()
     }
 
-    /// Takes the picture of frame `frame`.
-    pub(super) fn put(&mut self, frame: usize, picture: PooledBuf) {
-        self.pictures[frame] = Some(picture);
+    /// Takes the picture of frame `frame`; false when it has begun anew since `round`, and that is of another pose.
+    pub(super) fn put(&mut self, round: u32, frame: usize, picture: PooledBuf) -> bool {
+        let is_wanted = round == self.round;
+        if is_wanted {
+            self.pictures[frame] = Some(picture);
+        }
+        is_wanted
     }
 
     /// Hands out the picture of the frame with so many `left`, itself included, once it is there.
@@ -77,6 +92,7 @@ impl Closing {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::BufferPool;
 
     #[test]
     fn an_utterance_opens_and_closes_and_a_short_one_only_half() {
@@ -105,9 +121,26 @@ mod tests {
         let mut closing = Closing::new(2);
         closing.begin(40, |frame, context| context.fill(frame as f32 + 1.0));
         let mut context = [0.0; 2];
-        let staged: Vec<(u64, f32)> =
-            (0..FADE_FRAMES).map(|frame| (closing.stage(frame, &[0.0], &mut context), context[1])).collect();
+        let staged: Vec<(u64, f32)> = (0..FADE_FRAMES)
+            .map(|frame| (closing.stage(1, frame, &[0.0], &mut context).unwrap(), context[1]))
+            .collect();
         assert_eq!(staged, [(40, 0.75), (41, 1.0), (42, 0.75)]);
         assert!(closing.take(3).is_none() && closing.take(0).is_none() && closing.take(9).is_none());
+    }
+
+    #[test]
+    fn what_was_queued_before_it_began_anew_is_neither_drawn_nor_shown() {
+        let pool = BufferPool::new(1);
+        let mut closing = Closing::new(1);
+        closing.begin(40, |_, context| context.fill(1.0));
+        let first = closing.round();
+        assert!(closing.put(first, 0, pool.take()) && closing.is_drawn(0));
+        closing.begin(50, |_, context| context.fill(2.0));
+        assert!(!closing.is_drawn(0), "that was another pose");
+        assert!(closing.stage(first, 1, &[0.0], &mut [0.0]).is_none());
+        assert!(!closing.put(first, 1, pool.take()) && closing.take(2).is_none());
+        let second = closing.round();
+        assert_eq!(closing.stage(second, 1, &[0.0], &mut [0.0]), Some(51));
+        assert!(closing.put(second, 1, pool.take()) && closing.take(2).is_some());
     }
 }

@@ -123,6 +123,12 @@ impl Feed {
         }
     }
 
+    /// Whether ticks are left in which the mouth was to close.
+    #[must_use]
+    pub fn is_closing(&self) -> bool {
+        self.closing > 0
+    }
+
     fn span(&self, ticks: u64) -> Duration {
         // Whole nanoseconds from the beginning, so that no rounding adds up.
         let ns = u128::from(ticks) * 1_000_000_000 / u128::from(self.fps);

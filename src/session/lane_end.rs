@@ -50,28 +50,29 @@ impl SessionCore {
         Some((job, self.pool.take()))
     }
 
-    /// As [`Self::stage_frame`], of a frame in which the mouth closes.
+    /// As [`Self::stage_frame`], of a round's frame in which the mouth closes.
     pub(crate) fn stage_closing(
         &self,
         work: &Work,
-        frame: usize,
+        (round, frame): (u32, usize),
         context: &mut [f32],
     ) -> Option<(FrameJob, PooledBuf)> {
         let state = self.lock();
         let silent = self.avatar.silence().feature()?;
         let closing = state.closing.as_ref().filter(|_| state.generation == work.generation)?;
-        let position = closing.stage(frame, silent, context);
+        let position = closing.stage(round, frame, silent, context)?;
         drop(state);
         let (avatar_frame, format) = (self.avatar.frame_at(position), self.options.format);
         Some((FrameJob { avatar_frame, format, picture: None }, self.pool.take()))
     }
 
     /// Takes the picture of such a frame.
-    pub(crate) fn put_closing(&self, work: &Work, frame: usize, picture: PooledBuf) {
+    pub(crate) fn put_closing(&self, work: &Work, (round, frame): (u32, usize), picture: PooledBuf) {
         let mut state = self.lock();
         let wanted = state.generation == work.generation;
-        if let Some(closing) = state.closing.as_mut().filter(|_| wanted) {
-            closing.put(frame, picture);
+        if let Some(closing) = state.closing.as_mut().filter(|_| wanted)
+            && closing.put(round, frame, picture)
+        {
             self.drawn.fetch_add(1, Ordering::Relaxed);
             self.event.notify_one();
         }

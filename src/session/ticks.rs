@@ -58,6 +58,10 @@ impl SessionCore {
     fn take_spoken(self: &Arc<Self>, state: &mut State, taken: (u64, usize, Picture), now: Instant) -> Step {
         let (tick, index, picture) = taken;
         if let Some(feed) = &mut state.feed {
+            if feed.is_closing() {
+                // The sound goes on, and the mouth will not close now.
+                self.queue.forget_closing(self);
+            }
             feed.take(Tick::Spoken, now);
         }
         self.note_taken(state, index);
@@ -94,7 +98,7 @@ impl SessionCore {
         let (now, next) = (Instant::now(), feed.next_tick());
         for (frame, tick) in (FADE_FRAMES - left as usize..FADE_FRAMES).zip(next..) {
             if !closing.is_drawn(frame) {
-                self.push(state, WorkKind::Closing(frame), Some(feed.due(tick)), now);
+                self.push(state, WorkKind::Closing { round: closing.round(), frame }, Some(feed.due(tick)), now);
             }
         }
     }
