@@ -47,6 +47,15 @@ impl LoadedAvatar {
         }
     }
 
+    /// Whether pictures at `quality` are kept as files, so that none has to be encoded.
+    #[must_use]
+    pub fn keeps_backgrounds(&self, quality: Quality) -> bool {
+        match self.pictures() {
+            Pictures::Templates { set, .. } => quality == set.settings().quality,
+            Pictures::Pixels(_) => false,
+        }
+    }
+
     /// Picture `index` as a JPEG file, as patches at `quality` expect it.
     ///
     /// # Errors

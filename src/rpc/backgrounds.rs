@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tonic::Status;
 
-use super::activity::Bounds;
 use super::daemon::Daemon;
+use super::doors::FetchPlace;
 use super::frames::number;
 use super::lease::Leased;
 use super::lipsync::blocking;
@@ -17,16 +17,17 @@ use super::proto::lipsync::{AvatarFrame, Backgrounds, GetAvatarFramesRequest, Ge
 use super::status::RpcError;
 use crate::avatar::{FrameOrder, LoadedAvatar};
 use crate::picture::Quality;
-use crate::telemetry::Overdue;
+use crate::telemetry::{CallInfo, Overdue};
 
 pub(super) type BackgroundStream = Pin<Box<dyn Stream<Item = Result<GetAvatarFramesResponse, Status>> + Send>>;
 
 pub(super) async fn get_avatar_frames(
     daemon: &Arc<Daemon>,
-    bounds: Bounds,
+    info: &CallInfo,
     request: GetAvatarFramesRequest,
 ) -> Result<BackgroundStream, RpcError> {
     let quality = daemon.quality(request.jpeg_quality)?;
+    let place = daemon.fetch(info)?;
     let avatar = daemon.load(&request.avatar_id, None).await?.avatar;
     let version = avatar.backgrounds_version(quality);
     let not_modified = request.known_version[..] == version;
@@ -43,22 +44,33 @@ pub(super) async fn get_avatar_frames(
     let first = GetAvatarFramesResponse { item: Some(Item::Backgrounds(backgrounds)) };
     let count = if not_modified { 0 } else { avatar.frame_count() };
     // Made one by one, as the client takes them: a thousand frames never lie in memory at once.
-    let frames = stream::iter(0..count).then(move |index| frame(Arc::clone(&avatar), index, quality));
+    let fetch = Arc::new(Fetch { daemon: Arc::clone(daemon), avatar, quality, _place: place });
+    let frames = stream::iter(0..count).then(move |index| frame(Arc::clone(&fetch), index));
     let answers = stream::once(async { Ok(first) }).chain(frames);
     // It has no session, and so no record that would be told.
-    Ok(Box::pin(Leased::new(answers, bounds, Overdue::default())))
+    Ok(Box::pin(Leased::new(answers, daemon.bounds(info), Overdue::default())))
 }
 
-async fn frame(avatar: Arc<LoadedAvatar>, index: usize, quality: Quality) -> Result<GetAvatarFramesResponse, Status> {
-    let area = avatar.face_box(index);
-    let jpeg = blocking(move || avatar.background_jpeg(index, quality)).await?.map_err(RpcError::Background)?;
+struct Fetch {
+    daemon: Arc<Daemon>,
+    avatar: Arc<LoadedAvatar>,
+    quality: Quality,
+    _place: FetchPlace,
+}
+
+async fn frame(fetch: Arc<Fetch>, index: usize) -> Result<GetAvatarFramesResponse, Status> {
+    let area = fetch.avatar.face_box(index);
+    // What is only to be copied does not wait behind what is encoded.
+    let turn = if fetch.avatar.keeps_backgrounds(fetch.quality) { None } else { Some(fetch.daemon.encoder().await?) };
+    // An encoding goes on when its call is given up, and so has its turn until then.
+    let (jpeg, _turn) = blocking(move || (fetch.avatar.background_jpeg(index, fetch.quality), turn)).await?;
     let frame = AvatarFrame {
         avatar_frame: number(index),
         x0: number(area.x0),
         y0: number(area.y0),
         x1: number(area.x1),
         y1: number(area.y1),
-        jpeg: jpeg.into(),
+        jpeg: jpeg.map_err(RpcError::Background)?.into(),
     };
     Ok(GetAvatarFramesResponse { item: Some(Item::Frame(frame)) })
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::activity::Bounds;
-use super::doors::{DoorOptions, Doors, Place};
+use super::doors::{DoorOptions, Doors, FetchPlace, Place};
 use super::status::RpcError;
 use crate::avatar::{LoadedAvatar, Registry};
 use crate::batch::{AdmissionLimits, Engine, Fleet, Want};
@@ -119,6 +119,16 @@ impl Daemon {
             }
         }
         Ok(place)
+    }
+
+    /// A place for a call that fetches an avatar's own frames.
+    pub(super) fn fetch(&self, info: &CallInfo) -> Result<FetchPlace, RpcError> {
+        self.doors.fetch(info, &self.stopping())
+    }
+
+    /// A turn to encode one of them.
+    pub(super) async fn encoder(&self) -> Result<OwnedSemaphorePermit, RpcError> {
+        self.doors.encoder().await
     }
 
     /// A session in `place`, if a device that has the avatar has room for it: its own first.

@@ -1,58 +1,67 @@
-//! The places in front of the engine: so many sessions, so many of one client, so many whole files at a time.
+//! The places in front of the engine: so many sessions, so many of one client, so many whole files at a time. And those of clients
+//! that fetch the avatars' own frames, which the engine has no part in.
 
-use std::collections::HashMap;
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use self::crowd::{Crowd, InCrowd};
 use super::status::RpcError;
 use crate::telemetry::{CallInfo, CallKind};
+
+mod crowd;
 
 /// How many may come in.
 #[derive(Debug, Clone, Copy)]
 pub struct DoorOptions {
-    /// Sessions open at once.
+    /// Sessions open at once; and as many calls that fetch backgrounds.
     pub max_sessions: usize,
-    /// Of them, sessions of one client, known by its IP address; `None` for as many as it likes.
+    /// Of either, those of one client, known by its IP address; `None` for as many as it likes.
     pub max_sessions_per_client: Option<usize>,
-    /// Of them, whole files being drawn.
+    /// Of the sessions, whole files being drawn.
     pub max_synth: usize,
-    /// Of them, whole files waiting to be drawn.
+    /// Of the sessions, whole files waiting to be drawn.
     pub max_queued_synth: usize,
+    /// Backgrounds being encoded at a time. The lanes draw on the same cores.
+    pub background_encoders: usize,
 }
 
 pub(super) struct Doors {
     options: DoorOptions,
-    places: Arc<Semaphore>,
+    sessions: Crowd,
+    fetches: Crowd,
     drawing: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
-    clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    encoders: Arc<Semaphore>,
 }
 
 /// What a call holds for as long as it lasts.
 pub(super) struct Place {
-    _place: OwnedSemaphorePermit,
-    _client: Option<ClientPlace>,
+    _session: InCrowd,
     _drawing: Option<OwnedSemaphorePermit>,
 }
+
+/// What a call that fetches backgrounds holds for as long as it lasts.
+pub(super) type FetchPlace = InCrowd;
 
 impl Doors {
     pub fn new(options: DoorOptions) -> Self {
         let semaphore = |places: usize| Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
+        let crowd = |what| Crowd::new(what, options.max_sessions, options.max_sessions_per_client);
         Self {
             options,
-            places: semaphore(options.max_sessions),
+            sessions: crowd("sessions"),
+            fetches: crowd("places for GetAvatarFrames"),
             drawing: semaphore(options.max_synth),
             queued: Arc::default(),
-            clients: Arc::default(),
+            encoders: semaphore(options.background_encoders),
         }
     }
 
     /// Sessions open now, those that wait to be drawn included.
     pub fn taken(&self) -> usize {
-        self.options.max_sessions - self.places.available_permits()
+        self.sessions.taken()
     }
 
     /// A place, at once for a live call; a whole file may wait for one that is being drawn, in turn.
@@ -60,27 +69,22 @@ impl Doors {
         if *stopping.borrow() {
             return Err(RpcError::Stopping);
         }
-        let full = RpcError::Full { max_sessions: self.options.max_sessions };
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| full)?;
-        let client = match (self.options.max_sessions_per_client, info.peer) {
-            (Some(most), Some(peer)) => Some(self.client_place(peer, most)?),
-            _ => None,
-        };
+        let session = self.sessions.enter(info.peer)?;
         let drawing = if info.kind == CallKind::Live { None } else { Some(self.turn(stopping).await?) };
-        Ok(Place { _place: place, _client: client, _drawing: drawing })
+        Ok(Place { _session: session, _drawing: drawing })
     }
 
-    fn client_place(&self, peer: IpAddr, most: usize) -> Result<ClientPlace, RpcError> {
-        // A client that reaches us by IPv4 through an IPv6 socket is one client.
-        let peer = peer.to_canonical();
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = clients.entry(peer).or_default();
-        if *open >= most {
-            return Err(RpcError::ClientFull { max_sessions_per_client: most });
+    /// A place for a call that fetches backgrounds, at once. Whoever takes patches has a session beside it, so these are counted apart.
+    pub fn fetch(&self, info: &CallInfo, stopping: &watch::Receiver<bool>) -> Result<FetchPlace, RpcError> {
+        if *stopping.borrow() {
+            return Err(RpcError::Stopping);
         }
-        *open += 1;
-        drop(clients);
-        Ok(ClientPlace { peer, clients: Arc::clone(&self.clients) })
+        self.fetches.enter(info.peer)
+    }
+
+    /// A turn to encode one background, in the order of asking.
+    pub async fn encoder(&self) -> Result<OwnedSemaphorePermit, RpcError> {
+        Arc::clone(&self.encoders).acquire_owned().await.map_err(|_| RpcError::Stopping)
     }
 
     async fn turn(&self, mut stopping: watch::Receiver<bool>) -> Result<OwnedSemaphorePermit, RpcError> {
@@ -93,24 +97,6 @@ impl Doors {
         tokio::select! {
             turn = drawing.acquire_owned() => turn.map_err(|_| RpcError::Stopping),
             _ = stopping.wait_for(|stopping| *stopping) => Err(RpcError::Stopping),
-        }
-    }
-}
-
-/// One of a client's places; given back when dropped.
-struct ClientPlace {
-    peer: IpAddr,
-    clients: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-impl Drop for ClientPlace {
-    fn drop(&mut self) {
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = clients.get_mut(&self.peer) {
-            *open -= 1;
-            if *open == 0 {
-                clients.remove(&self.peer);
-            }
         }
     }
 }
@@ -138,8 +124,13 @@ mod tests {
     use super::*;
     use std::net::Ipv4Addr;
 
-    const OPTIONS: DoorOptions =
-        DoorOptions { max_sessions: 6, max_sessions_per_client: Some(2), max_synth: 1, max_queued_synth: 1 };
+    const OPTIONS: DoorOptions = DoorOptions {
+        max_sessions: 6,
+        max_sessions_per_client: Some(2),
+        max_synth: 1,
+        max_queued_synth: 1,
+        background_encoders: 1,
+    };
 
     fn call(kind: CallKind, peer: [u8; 4]) -> CallInfo {
         CallInfo { kind, request_id: None, peer: Some(Ipv4Addr::from(peer).into()), deadline: None }
@@ -154,7 +145,7 @@ mod tests {
         let first = doors.enter(&info, stop.subscribe()).await.ok().unwrap();
         let _second = doors.enter(&mapped, stop.subscribe()).await.ok().unwrap();
         let refused = doors.enter(&info, stop.subscribe()).await.err().unwrap();
-        assert!(matches!(refused, RpcError::ClientFull { max_sessions_per_client: 2 }), "{refused}");
+        assert!(matches!(refused, RpcError::ClientFull { max_sessions_per_client: 2, .. }), "{refused}");
         assert!(doors.enter(&call(CallKind::Live, [10, 0, 0, 2]), stop.subscribe()).await.is_ok(), "another client");
         assert_eq!(doors.taken(), 2, "a refused call holds nothing");
         drop(first);

@@ -53,8 +53,9 @@ impl LipSync for LipSyncService {
         &self,
         request: Request<GetAvatarFramesRequest>,
     ) -> Result<Response<BackgroundStream>, Status> {
-        let bounds = self.daemon.bounds(&call_info(CallKind::Whole, &request));
-        Ok(Response::new(get_avatar_frames(&self.daemon, bounds, request.into_inner()).await?))
+        let info = call_info(CallKind::Whole, &request);
+        let stream = get_avatar_frames(&self.daemon, &info, request.into_inner()).await;
+        Ok(Response::new(stream.inspect_err(|error| self.daemon.refused(error))?))
     }
 
     async fn list_avatars(

@@ -64,17 +64,21 @@ pub enum RpcError {
     #[error("{0}")]
     Order(&'static str),
     /// Every place is taken.
-    #[error("all {max_sessions} sessions are taken; retry in a few seconds, or raise max_sessions")]
+    #[error("all {max_sessions} {what} are taken; retry in a few seconds, or raise max_sessions")]
     Full {
+        /// The places.
+        what: &'static str,
         /// The bound.
         max_sessions: usize,
     },
     /// Every place of this client is taken.
     #[error(
-        "this client has {max_sessions_per_client} sessions, as many as one may; retry when one has ended, or raise \
+        "this client has {max_sessions_per_client} {what}, as many as one may; retry when one is free, or raise \
          max_sessions_per_client"
     )]
     ClientFull {
+        /// The places.
+        what: &'static str,
         /// The bound.
         max_sessions_per_client: usize,
     },
