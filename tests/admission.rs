@@ -14,6 +14,7 @@ use lipsyncd::rpc::client::{Client, ClientError, ClientOptions, ConversationOpti
 use lipsyncd::rpc::{self, Daemon, DaemonOptions, DoorOptions, ServerOptions};
 use lipsyncd::session::{Pace, SessionOptions};
 use tokio::net::TcpListener;
+use tonic::Code;
 use tonic_types::StatusExt as _;
 
 struct TestServer {
@@ -171,6 +172,22 @@ async fn whole_files_beyond_those_drawn_and_waiting_are_refused() {
         count += 1;
     }
     assert_eq!(count, 25);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sound_is_read_only_where_there_is_a_place_to_draw_it_in() {
+    let server = TestServer::start(daemon_options(1)).await;
+    let mut client = server.client().await;
+    let live = talk(&mut client).await.unwrap();
+    let no_sound = b"RIFF".to_vec();
+    let sentence = refusal(client.synthesize(TINY, no_sound.clone(), 0, 0).await.map(|_| ()));
+    assert!(sentence.contains("max_sessions"), "{sentence}");
+    drop(live);
+    eventually("its place is free", || server.daemon.sessions() == 0).await;
+    let Err(ClientError::Refused(status)) = client.synthesize(TINY, no_sound, 0, 0).await else { panic!("let in") };
+    assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    assert!(status.message().starts_with("audio: "), "{status}");
+    eventually("it holds no place", || server.daemon.sessions() == 0).await;
 }
 
 /// A WAV file of 32-bit float speech at 16 kHz.

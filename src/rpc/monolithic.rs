@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tonic::{Request, Response, Status};
 
+use self::inputs::{Inputs, Shape};
 use super::daemon::{Admitted, Daemon};
 use super::deadline::passed;
 use super::lipsync::{blocking, call_info};
@@ -16,16 +17,15 @@ use super::proto::monolithic::{
     UnloadModelRequest, UnloadModelResponse,
 };
 use super::status::RpcError;
-use super::synthesize::{AbortOnDrop, rate_hz, speak};
-use crate::audio::{Pcm, PcmFormat, decode_pcm};
+use super::synthesize::{AbortOnDrop, speak};
+use crate::audio::Pcm;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar};
 use crate::backend::{DeviceMemory, FrameFormat};
 use crate::batch::{Engine, Want};
 use crate::session::{Event, SessionOptions};
 use crate::telemetry::{CallEnd, CallInfo, CallKind};
 
-/// What the protocol has always allowed.
-const MAX_BATCH: i32 = 32;
+mod inputs;
 
 /// `gpu_id` of what is on no GPU.
 const NO_GPU: i32 = -1;
@@ -158,15 +158,15 @@ async fn infer(
     info: &CallInfo,
     request: CompositeBatchRequest,
 ) -> Result<CompositeBatchResponse, RpcError> {
-    let batch = in_range("batch_size", request.batch_size, 1, MAX_BATCH)?.unsigned_abs() as usize;
-    let start_position = in_range("start_frame_idx", request.start_frame_idx, 0, i32::MAX)?;
-    let rate = rate_hz("sample_rate", in_range("sample_rate", request.sample_rate, 0, i32::MAX)?.unsigned_abs())?;
+    let Shape { batch, start_position, rate } = Shape::of(&request)?;
     let place = daemon.enter(info, &request.model_id, Want::Whole).await?;
     let Acquired { avatar, loading } = daemon.acquire(&request.model_id, Want::Whole).await?;
-    let pictures = read_pictures(&request.visual_frames, batch, &avatar)?;
-    let speech = read_speech(&request, batch, rate, &avatar)?;
+    let reading = Arc::clone(&avatar);
+    // Its place lasts as long as the reading, also when the call is given up.
+    let read = blocking(move || Ok::<_, RpcError>((place, Inputs::read(&request, batch, rate, &reading)?)));
+    let (place, Inputs { pictures, speech }) = read.await??;
     let options = SessionOptions {
-        start_position: u64::from(start_position.unsigned_abs()),
+        start_position,
         outbox_frames: batch,
         max_frames: Some(batch),
         pictures,
@@ -208,73 +208,6 @@ async fn infer(
         success: true,
         ..CompositeBatchResponse::default()
     })
-}
-
-/// What drives the mouth: samples, or one context for all frames.
-struct Speech {
-    samples: Vec<f32>,
-    context: Option<Arc<[f32]>>,
-}
-
-fn read_speech(
-    request: &CompositeBatchRequest,
-    batch: usize,
-    rate: u32,
-    avatar: &LoadedAvatar,
-) -> Result<Speech, RpcError> {
-    if request.raw_audio.is_empty() {
-        if request.audio_features.is_empty() {
-            return Err(field("raw_audio", "nothing", "send the batch's audio as little-endian float32 PCM"));
-        }
-        let context = floats("audio_features", &request.audio_features, avatar.context_len())?;
-        return Ok(Speech { samples: Vec::new(), context: Some(context.into()) });
-    }
-    let mut samples = Vec::with_capacity(request.raw_audio.len() / size_of::<f32>());
-    decode_pcm(PcmFormat::F32Le, &request.raw_audio, &mut samples)
-        .map_err(|source| RpcError::Pcm { field: "raw_audio", source })?;
-    let needed = avatar.clock().first_sample(batch, rate);
-    if samples.len() < needed {
-        let got = format!("{} samples", samples.len());
-        return Err(field("raw_audio", &got, &format!("{batch} frames at {rate} Hz need at least {needed}")));
-    }
-    Ok(Speech { samples, context: None })
-}
-
-fn read_pictures(bytes: &Bytes, batch: usize, avatar: &LoadedAvatar) -> Result<Option<Arc<[f32]>>, RpcError> {
-    if bytes.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(floats("visual_frames", bytes, batch * avatar.picture_len())?.into()))
-}
-
-/// `expected` finite little-endian float32.
-fn floats(name: &'static str, bytes: &Bytes, expected: usize) -> Result<Vec<f32>, RpcError> {
-    if bytes.len() != expected * size_of::<f32>() {
-        let got = format!("{} bytes", bytes.len());
-        let needed = expected * size_of::<f32>();
-        return Err(field(name, &got, &format!("this batch and avatar need {needed} ({expected} float32)")));
-    }
-    let mut values = Vec::with_capacity(expected);
-    for value in bytes.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)) {
-        if !value.is_finite() {
-            let got = format!("{value} at float32 {}", values.len());
-            return Err(field(name, &got, "every value must be a finite number"));
-        }
-        values.push(value);
-    }
-    Ok(values)
-}
-
-fn in_range(name: &'static str, value: i32, least: i32, most: i32) -> Result<i32, RpcError> {
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(field(name, &value.to_string(), &format!("it must be from {least} to {most}")))
-    }
-}
-
-fn field(name: &'static str, got: &str, expected: &str) -> RpcError {
-    RpcError::Field { field: name, got: got.to_owned(), expected: expected.to_owned() }
 }
 
 /// The GPU that `avatar` is on.

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::task::JoinHandle;
@@ -10,8 +11,10 @@ use tonic::Status;
 
 use super::activity::{Activity, Bounds};
 use super::daemon::{Admitted, Call, Daemon};
+use super::doors::Place;
 use super::frames::{FrameMessages, format_of};
 use super::lease::Leased;
+use super::lipsync::blocking;
 use super::proto::lipsync::{AudioFormat, SynthesizeRequest, SynthesizeResponse};
 use super::status::RpcError;
 use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
@@ -43,9 +46,10 @@ pub(super) async fn synthesize(
     info: &CallInfo,
     request: SynthesizeRequest,
 ) -> Result<FrameStream, RpcError> {
-    let pcm = read_audio(&request)?;
+    let encoding = Encoding::of(&request)?;
     let quality = daemon.quality(request.jpeg_quality)?;
     let place = daemon.enter(info, &request.avatar_id, Want::Whole).await?;
+    let (place, pcm) = read_audio(place, encoding, request.audio).await?;
     let avatar = daemon.acquire(&request.avatar_id, Want::Whole).await?.avatar;
     let format = format_of("output", request.output, quality, &avatar)?;
     let options = SessionOptions {
@@ -117,15 +121,42 @@ impl Drop for AbortOnDrop {
     }
 }
 
-fn read_audio(request: &SynthesizeRequest) -> Result<Pcm, RpcError> {
-    let pcm = match AudioFormat::try_from(request.audio_format) {
-        Ok(AudioFormat::Unspecified | AudioFormat::Wav) => parse_wav(&request.audio).map_err(RpcError::Wav)?,
-        Ok(AudioFormat::F32le) => raw(request, PcmFormat::F32Le)?,
-        Ok(AudioFormat::S16le) => raw(request, PcmFormat::S16Le)?,
-        Err(_) => {
-            let got = request.audio_format.to_string();
-            let expected = "AUDIO_FORMAT_WAV, AUDIO_FORMAT_F32LE and AUDIO_FORMAT_S16LE exist".to_owned();
-            return Err(RpcError::Field { field: "audio_format", got, expected });
+/// How a request's sound is written.
+#[derive(Clone, Copy)]
+enum Encoding {
+    Wav,
+    Raw(PcmFormat, u32),
+}
+
+impl Encoding {
+    fn of(request: &SynthesizeRequest) -> Result<Self, RpcError> {
+        let raw = |format| Ok(Self::Raw(format, rate_hz("sample_rate_hz", request.sample_rate_hz)?));
+        match AudioFormat::try_from(request.audio_format) {
+            Ok(AudioFormat::Unspecified | AudioFormat::Wav) => Ok(Self::Wav),
+            Ok(AudioFormat::F32le) => raw(PcmFormat::F32Le),
+            Ok(AudioFormat::S16le) => raw(PcmFormat::S16Le),
+            Err(_) => Err(RpcError::Field {
+                field: "audio_format",
+                got: request.audio_format.to_string(),
+                expected: "AUDIO_FORMAT_WAV, AUDIO_FORMAT_F32LE and AUDIO_FORMAT_S16LE exist".to_owned(),
+            }),
+        }
+    }
+}
+
+/// The sound in `audio`, once there is a `place` to draw it in: it can take four times the memory of its bytes, which are let go of here. Many
+/// minutes of it take a while; not on a thread that serves others. A reading goes on when its call is given up, and so does its place until then.
+async fn read_audio(place: Place, encoding: Encoding, audio: Bytes) -> Result<(Place, Pcm), RpcError> {
+    blocking(move || Ok((place, decode(encoding, &audio)?))).await?
+}
+
+fn decode(encoding: Encoding, audio: &[u8]) -> Result<Pcm, RpcError> {
+    let pcm = match encoding {
+        Encoding::Wav => parse_wav(audio).map_err(RpcError::Wav)?,
+        Encoding::Raw(format, sample_rate_hz) => {
+            let mut samples = Vec::with_capacity(audio.len() / format.sample_bytes());
+            decode_pcm(format, audio, &mut samples).map_err(|source| RpcError::Pcm { field: "audio", source })?;
+            Pcm { sample_rate_hz, samples }
         }
     };
     if pcm.samples.is_empty() {
@@ -133,10 +164,4 @@ fn read_audio(request: &SynthesizeRequest) -> Result<Pcm, RpcError> {
         return Err(RpcError::Field { field: "audio", got: "no sound".to_owned(), expected });
     }
     Ok(pcm)
-}
-
-fn raw(request: &SynthesizeRequest, format: PcmFormat) -> Result<Pcm, RpcError> {
-    let mut samples = Vec::with_capacity(request.audio.len() / format.sample_bytes());
-    decode_pcm(format, &request.audio, &mut samples).map_err(|source| RpcError::Pcm { field: "audio", source })?;
-    Ok(Pcm { sample_rate_hz: rate_hz("sample_rate_hz", request.sample_rate_hz)?, samples })
 }
