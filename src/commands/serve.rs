@@ -164,6 +164,8 @@ fn doors(config: &Config, slots: usize) -> DoorOptions {
         max_sessions_per_client: (config.max_sessions_per_client > 0).then_some(config.max_sessions_per_client),
         max_synth: config.max_synth.unwrap_or(4 * slots),
         max_queued_synth: config.max_queued_synth,
+        // Any one message has room.
+        max_upload_bytes: config.max_upload_bytes.max(config.max_message_bytes),
         background_encoders: std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1)),
     }
 }

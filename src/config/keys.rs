@@ -33,6 +33,7 @@ pub const KEYS: &[&str] = &[
     "metrics",
     "otlp",
     "max_message_bytes",
+    "max_upload_bytes",
     "drain_seconds",
     "idle_seconds",
     "keepalive_seconds",
@@ -48,6 +49,9 @@ pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Add
 
 /// A batch of 32 pictures of `6 * 320 * 320` floats is 75 MiB.
 pub(super) const DEFAULT_MESSAGE_BYTES: usize = 128 << 20;
+
+/// Eight of the largest messages.
+pub(super) const DEFAULT_UPLOAD_BYTES: usize = 1 << 30;
 
 /// The known key most like `key`, if any is like it at all.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {

@@ -89,6 +89,8 @@ pub struct Config {
     pub otlp: Option<OtlpEndpoint>,
     /// Largest gRPC message taken or sent.
     pub max_message_bytes: usize,
+    /// Most bytes of requests that are coming in, wait or are being read.
+    pub max_upload_bytes: usize,
     /// Seconds that running calls are given to end when the daemon stops.
     pub drain_seconds: u64,
     /// Seconds that nothing may happen in a call, or an answer wait to be read; 0 for as long as it takes.
@@ -151,6 +153,9 @@ impl Config {
             max_message_bytes: values
                 .number("max_message_bytes", 1024..=u64::from(u32::MAX))?
                 .map_or(keys::DEFAULT_MESSAGE_BYTES, |n| n as usize),
+            max_upload_bytes: values
+                .number("max_upload_bytes", 1024..=i64::MAX as u64)?
+                .map_or(keys::DEFAULT_UPLOAD_BYTES, |n| n as usize),
             latency_budget_ms: values.number("latency_budget_ms", 1..=10_000)?.unwrap_or(150),
             idle_seconds: values.number("idle_seconds", 0..=86_400)?.unwrap_or(600),
             keepalive_seconds: values.number("keepalive_seconds", 0..=3600)?.unwrap_or(20),

@@ -13,7 +13,7 @@ fn an_empty_configuration_is_the_default() {
     let config = from("", &[]).unwrap();
     assert_eq!(config.listen.to_string(), "[::]:50053");
     assert_eq!(config.jpeg_quality.get(), 75);
-    assert_eq!(config.max_message_bytes, 128 << 20);
+    assert_eq!((config.max_message_bytes, config.max_upload_bytes), (128 << 20, 1 << 30));
     assert_eq!((config.slots, config.max_batch, config.max_synth), (None, None, None));
     assert_eq!(config.metrics, None);
 }
@@ -50,6 +50,7 @@ fn every_key_is_taken_from_the_file_and_from_the_environment() {
         ("metrics", "\"127.0.0.1:2\""),
         ("otlp", "\"http://127.0.0.1:3\""),
         ("max_message_bytes", "4096"),
+        ("max_upload_bytes", "8192"),
         ("drain_seconds", "9"),
         ("idle_seconds", "40"),
         ("keepalive_seconds", "11"),

@@ -121,6 +121,11 @@ impl Daemon {
         Ok(place)
     }
 
+    /// Room for so many `bytes` of a request.
+    pub(super) fn upload_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, RpcError> {
+        self.doors.upload_room(bytes)
+    }
+
     /// A place for a call that fetches an avatar's own frames.
     pub(super) fn fetch(&self, info: &CallInfo) -> Result<FetchPlace, RpcError> {
         self.doors.fetch(info, &self.stopping())
@@ -186,6 +191,11 @@ impl Daemon {
     /// How live sessions are paced.
     pub(super) fn live(&self) -> Pace {
         Pace::Live { budget: self.options.latency_budget }
+    }
+
+    /// Time that nothing may happen in a call.
+    pub(super) fn idle(&self) -> Option<Duration> {
+        self.options.idle
     }
 
     /// How long a call may last.

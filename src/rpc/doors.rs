@@ -23,6 +23,8 @@ pub struct DoorOptions {
     pub max_synth: usize,
     /// Of the sessions, whole files waiting to be drawn.
     pub max_queued_synth: usize,
+    /// Bytes of requests that are coming in, wait or are being read; the largest message has to fit.
+    pub max_upload_bytes: usize,
     /// Backgrounds being encoded at a time. The lanes draw on the same cores.
     pub background_encoders: usize,
 }
@@ -33,6 +35,7 @@ pub(super) struct Doors {
     fetches: Crowd,
     drawing: Arc<Semaphore>,
     queued: Arc<AtomicUsize>,
+    uploads: Arc<Semaphore>,
     encoders: Arc<Semaphore>,
 }
 
@@ -55,6 +58,7 @@ impl Doors {
             fetches: crowd("places for GetAvatarFrames"),
             drawing: semaphore(options.max_synth),
             queued: Arc::default(),
+            uploads: semaphore(options.max_upload_bytes),
             encoders: semaphore(options.background_encoders),
         }
     }
@@ -80,6 +84,13 @@ impl Doors {
             return Err(RpcError::Stopping);
         }
         self.fetches.enter(info.peer)
+    }
+
+    /// Room for so many `bytes` of a request, at once.
+    pub fn upload_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, RpcError> {
+        let full = RpcError::UploadsFull { max_upload_bytes: self.options.max_upload_bytes };
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Arc::clone(&self.uploads).try_acquire_many_owned(bytes).map_err(|_| full)
     }
 
     /// A turn to encode one background, in the order of asking.
@@ -129,6 +140,7 @@ mod tests {
         max_sessions_per_client: Some(2),
         max_synth: 1,
         max_queued_synth: 1,
+        max_upload_bytes: 1 << 20,
         background_encoders: 1,
     };
 

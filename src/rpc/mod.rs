@@ -13,6 +13,7 @@
 //! | `converse` | live audio in, live frames out |
 //! | `monolithic` | `monolithic.MonolithicService`, as existing clients know it |
 //! | `deadline`, `activity`, `lease` | how long a call may last, before its answer, within it, and unread |
+//! | `uploads` | requests as they come in, in bounded memory |
 //! | [`client`] | the other end, for `synth --server` and `bench` |
 //! | [`server`], `linger` | the listening server, from start to drained, and its connections to their end |
 //! | `lost` | when it ends after the loss of a device |
@@ -38,6 +39,7 @@ mod lost;
 mod monolithic;
 mod synthesize;
 mod uncopied;
+mod uploads;
 
 pub use daemon::{Daemon, DaemonOptions};
 pub use doors::DoorOptions;

@@ -24,6 +24,7 @@ use super::proto::DESCRIPTORS;
 use super::proto::lipsync::lip_sync_server::LipSyncServer;
 use super::proto::monolithic::monolithic_service_server::MonolithicServiceServer;
 use super::uncopied::Uncopied;
+use super::uploads::Uploads;
 
 /// Calls one connection may have open; more wait in the client.
 const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -91,12 +92,12 @@ pub async fn run(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .add_service(health_service)
-        .add_service(reflection().build_v1()?)
+        .add_service(Uploads::new(health_service, &daemon, most))
+        .add_service(Uploads::new(reflection().build_v1()?, &daemon, most))
         // Older clients, Python's among them, still ask by this name.
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(Timely(Uncopied::new(lipsync, most)))
-        .add_service(Timely(monolithic))
+        .add_service(Uploads::new(reflection().build_v1alpha()?, &daemon, most))
+        .add_service(Timely(Uploads::new(Uncopied::new(lipsync, most), &daemon, most)))
+        .add_service(Timely(Uploads::new(monolithic, &daemon, most)))
         .serve_with_incoming_shutdown(connections, async {
             // A dropped sender also means that it is time to end.
             let _ = stopped.await;

@@ -88,6 +88,15 @@ pub enum RpcError {
         /// The bound.
         max_queued_synth: usize,
     },
+    /// Requests hold as many bytes as they may.
+    #[error(
+        "requests that come in and wait hold {max_upload_bytes} bytes, or would with this one; retry in a few seconds, or raise \
+         max_upload_bytes"
+    )]
+    UploadsFull {
+        /// The bound.
+        max_upload_bytes: usize,
+    },
     /// The device has no room for one more live stream.
     #[error(transparent)]
     Overload(#[from] Overload),
@@ -99,6 +108,12 @@ pub enum RpcError {
         "nothing has happened in this call for {seconds} s; open another, or send an empty `audio` now and then to keep it"
     )]
     Idle {
+        /// The bound.
+        seconds: u64,
+    },
+    /// The rest of a request did not come.
+    #[error("nothing of this request has come for {seconds} s; send it in one go")]
+    Stalled {
         /// The bound.
         seconds: u64,
     },
@@ -130,6 +145,7 @@ impl RpcError {
             | Self::Full { .. }
             | Self::ClientFull { .. }
             | Self::QueueFull { .. }
+            | Self::UploadsFull { .. }
             | Self::Overload(_) => Code::ResourceExhausted,
             Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
             Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
@@ -137,7 +153,7 @@ impl RpcError {
             }
             Self::Session(error) if error.is_passing() => Code::Unavailable,
             Self::Session(error) if error.is_device_full() => Code::ResourceExhausted,
-            Self::Deadline | Self::Idle { .. } | Self::Unread { .. } => Code::DeadlineExceeded,
+            Self::Deadline | Self::Idle { .. } | Self::Stalled { .. } | Self::Unread { .. } => Code::DeadlineExceeded,
             Self::Session(_) | Self::Background(_) => Code::Internal,
         }
     }
@@ -155,8 +171,11 @@ impl RpcError {
             Self::Full { .. } => Refusal::Full,
             Self::ClientFull { .. } => Refusal::ClientLimit,
             Self::QueueFull { .. } => Refusal::Queue,
+            Self::UploadsFull { .. } => Refusal::Uploads,
             Self::Overload(_) => Refusal::Capacity,
-            Self::Session(_) | Self::Deadline | Self::Idle { .. } | Self::Unread { .. } => return None,
+            Self::Session(_) | Self::Deadline | Self::Idle { .. } | Self::Stalled { .. } | Self::Unread { .. } => {
+                return None;
+            }
             _ => Refusal::BadRequest,
         })
     }
@@ -164,9 +183,11 @@ impl RpcError {
     /// When it may be worth trying again, for what time alone can mend.
     fn retry(&self) -> Option<Duration> {
         match self {
-            Self::Full { .. } | Self::ClientFull { .. } | Self::QueueFull { .. } | Self::Overload(_) => {
-                Some(RETRY_FULL)
-            }
+            Self::Full { .. }
+            | Self::ClientFull { .. }
+            | Self::QueueFull { .. }
+            | Self::UploadsFull { .. }
+            | Self::Overload(_) => Some(RETRY_FULL),
             Self::Registry(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => Some(RETRY_FULL),
             Self::Session(error) if error.is_device_full() => Some(RETRY_FULL),
             Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {

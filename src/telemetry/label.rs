@@ -125,6 +125,8 @@ labels! {
         ClientLimit = "client_limit",
         /// As many whole files wait as may.
         Queue = "queue",
+        /// Requests that come in and wait hold `max_upload_bytes`.
+        Uploads = "uploads",
         /// The daemon is stopping.
         Stopping = "stopping",
         /// `max_resident_bytes` has no room for the avatar.

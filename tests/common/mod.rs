@@ -83,6 +83,7 @@ pub fn daemon_options(max_sessions: usize) -> DaemonOptions {
             max_sessions_per_client: None,
             max_synth: max_sessions,
             max_queued_synth: 0,
+            max_upload_bytes: 1 << 30,
             background_encoders: 1,
         },
         admission: None,
