@@ -15,7 +15,8 @@
 //! | `deadline`, `activity`, `lease` | how long a call may last, before its answer, within it, and unread |
 //! | `uploads` | requests as they come in, in bounded memory |
 //! | [`client`] | the other end, for `synth --server` and `bench` |
-//! | [`server`], `linger` | the listening server, from start to drained, and its connections to their end |
+//! | [`server`] | the listening server, from start to drained |
+//! | `linger`, `heard_out` | its connections to their end, and what comes of calls that are over |
 //! | `lost` | when it ends after the loss of a device |
 //!
 //! The generated types stay inside this module.
@@ -32,6 +33,7 @@ mod converse;
 mod deadline;
 mod frame_codec;
 mod frames;
+mod heard_out;
 mod lease;
 mod linger;
 mod lipsync;

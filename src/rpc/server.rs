@@ -10,6 +10,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
@@ -17,6 +18,7 @@ use tonic_health::server::HealthReporter;
 
 use super::daemon::Daemon;
 use super::deadline::Timely;
+use super::heard_out::HeardOut;
 use super::linger::Lingering;
 use super::lipsync::LipSyncService;
 use super::monolithic::Monolithic;
@@ -84,6 +86,13 @@ pub async fn run(
     let monolithic = MonolithicServiceServer::new(Monolithic { daemon: Arc::clone(&daemon) })
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
+    let services = Routes::new(Uploads::new(health_service, &daemon, most))
+        .add_service(Uploads::new(reflection().build_v1()?, &daemon, most))
+        // Older clients, Python's among them, still ask by this name.
+        .add_service(Uploads::new(reflection().build_v1alpha()?, &daemon, most))
+        .add_service(Timely(Uploads::new(Uncopied::new(lipsync, most), &daemon, most)))
+        .add_service(Timely(Uploads::new(monolithic, &daemon, most)))
+        .prepare();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let connections = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Lingering::new);
     let serving = Server::builder()
@@ -92,13 +101,7 @@ pub async fn run(
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .add_service(Uploads::new(health_service, &daemon, most))
-        .add_service(Uploads::new(reflection().build_v1()?, &daemon, most))
-        // Older clients, Python's among them, still ask by this name.
-        .add_service(Uploads::new(reflection().build_v1alpha()?, &daemon, most))
-        .add_service(Timely(Uploads::new(Uncopied::new(lipsync, most), &daemon, most)))
-        .add_service(Timely(Uploads::new(monolithic, &daemon, most)))
-        .serve_with_incoming_shutdown(connections, async {
+        .serve_with_incoming_shutdown(HeardOut::new(services), connections, async {
             // A dropped sender also means that it is time to end.
             let _ = stopped.await;
         });
