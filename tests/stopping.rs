@@ -106,3 +106,14 @@ async fn asked_a_second_time_it_ends_at_once() {
     program.ask_to_end();
     eventually("it ends", || program.ended() == Some(Some(1))).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_never_spoke_do_not_hold_up_the_end() {
+    let mut program = Program::start(&avatars_dir(), &[("LIPSYNCD_DRAIN_SECONDS", "3600")]);
+    let before = program.holding().descriptors;
+    // What a probe of the port does, or a balancer that connects ahead of its clients.
+    let silent: Vec<_> = (0..3).map(|_| TcpStream::connect(program.address).unwrap()).collect();
+    eventually("they are accepted", || program.holding().descriptors >= before + silent.len()).await;
+    program.ask_to_end();
+    eventually("it ends", || program.ended() == Some(Some(0))).await;
+}

@@ -1,32 +1,64 @@
-//! Connections that end without losing what was said last.
+//! Connections that begin in time, and end without losing what was said last.
 
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::future::maybe_done;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 /// Time the other end gets to read the end of a connection and to end its own.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// A connection that is closed once the other end has closed it too.
+/// Time the other end gets to begin. Until it has, no keep-alive finds out whether it is there, and it cannot be told of a stop.
+const BEGIN: Duration = Duration::from_secs(10);
+
+/// Bytes that every client of HTTP/2 begins with (RFC 9113, 3.4).
+const PREFACE_BYTES: usize = 24;
+
+/// A connection that is closed unless the other end begins within [`BEGIN`], or before the daemon stops; and otherwise once the other end
+/// has closed it too.
 ///
 /// Closed at once, what still comes of the other end, flow control above all, is answered with a reset, which overtakes the last frames:
 /// they are lost where they have not been read yet (RFC 9112, 9.6, says why; a proxy that drops what a broken connection has brought loses
 /// them even then). So its sending side is shut, and what comes is read and dropped, for [`LINGER`] at most.
 pub(super) struct Lingering {
     stream: TcpStream,
+    /// Until the other end has begun.
+    beginning: Option<Beginning>,
     /// Once the sending side is shut.
     until: Option<Pin<Box<Sleep>>>,
 }
 
+/// What is missing of a connection's beginning, and when it is not waited for any more.
+struct Beginning {
+    bytes: usize,
+    over: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
 impl Lingering {
-    pub fn new(stream: TcpStream) -> Self {
-        Self { stream, until: None }
+    /// Is not waited for once `stopping` is true.
+    pub fn new(stream: TcpStream, stopping: watch::Receiver<bool>) -> Self {
+        Self::within(BEGIN, stream, stopping)
+    }
+
+    fn within(time: Duration, stream: TcpStream, mut stopping: watch::Receiver<bool>) -> Self {
+        let over = async move {
+            tokio::select! {
+                () = sleep(time) => {}
+                // A daemon that is gone has stopped as well.
+                _ = stopping.wait_for(|stop| *stop) => {}
+            }
+        };
+        // Whoever reads on is told again.
+        let over = Box::pin(maybe_done(over));
+        Self { stream, beginning: Some(Beginning { bytes: PREFACE_BYTES, over }), until: None }
     }
 
     /// Reads and drops until the other end closes.
@@ -56,7 +88,17 @@ impl AsyncRead for Lingering {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        let Some(beginning) = &mut self.beginning else { return polled };
+        if polled.is_pending() {
+            return beginning.over.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        beginning.bytes = beginning.bytes.saturating_sub(buffer.filled().len() - before);
+        if beginning.bytes == 0 {
+            self.beginning = None;
+        }
+        polled
     }
 }
 
@@ -90,5 +132,71 @@ impl AsyncWrite for Lingering {
             return Poll::Ready(Ok(()));
         }
         self.until.as_mut().map_or(Poll::Ready(()), |until| until.as_mut().poll(context)).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    /// Longer than anything here takes.
+    const STUCK: Duration = Duration::from_secs(60);
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+    /// A client, and the connection it has.
+    async fn pair(time: Duration, stopping: watch::Receiver<bool>) -> (TcpStream, Lingering) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        (client, Lingering::within(time, stream, stopping))
+    }
+
+    async fn read(connection: &mut Lingering) -> io::Result<usize> {
+        timeout(STUCK, connection.read(&mut [0; 64])).await.expect("it is waited for")
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_begin_is_not_waited_for() {
+        let stopping = watch::Sender::new(false);
+        let (mut client, mut connection) = pair(Duration::from_millis(50), stopping.subscribe()).await;
+        client.write_all(&PREFACE[..23]).await.unwrap();
+        let mut bytes = 0;
+        let error = loop {
+            match read(&mut connection).await {
+                Ok(read) => bytes += read,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!((bytes, error.kind()), (23, io::ErrorKind::TimedOut));
+        assert!(read(&mut connection).await.is_err(), "asked again, it waits");
+    }
+
+    #[tokio::test]
+    async fn one_that_has_begun_may_be_silent() {
+        let stopping = watch::Sender::new(false);
+        let time = Duration::from_millis(500);
+        let (mut client, mut connection) = pair(time, stopping.subscribe()).await;
+        client.write_all(PREFACE).await.unwrap();
+        let mut preface = [0; PREFACE_BYTES];
+        timeout(STUCK, connection.read_exact(&mut preface)).await.unwrap().unwrap();
+        stopping.send_replace(true);
+        assert!(timeout(2 * time, connection.read(&mut [0])).await.is_err(), "its silence ended it");
+        client.write_all(b"more").await.unwrap();
+        assert_eq!(read(&mut connection).await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_one_that_has_not_begun() {
+        let stopping = watch::Sender::new(false);
+        let (_client, mut connection) = pair(Duration::MAX, stopping.subscribe()).await;
+        let reading = tokio::spawn(async move { read(&mut connection).await.map_err(|error| error.kind()) });
+        stopping.send_replace(true);
+        assert_eq!(reading.await.unwrap(), Err(io::ErrorKind::TimedOut));
     }
 }

@@ -94,7 +94,10 @@ pub async fn run(
         .add_service(Timely(Uploads::new(monolithic, &daemon, most)))
         .prepare();
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let connections = TcpIncoming::from(listener).with_nodelay(Some(true)).map_ok(Lingering::new);
+    let stopping = daemon.stopping();
+    let connections = TcpIncoming::from(listener)
+        .with_nodelay(Some(true))
+        .map_ok(move |stream| Lingering::new(stream, stopping.clone()));
     let serving = Server::builder()
         .http2_keepalive_interval(options.keepalive)
         .http2_keepalive_timeout(options.keepalive.map(|interval| interval / 2))
