@@ -16,7 +16,7 @@
 //! | `uploads` | requests as they come in, in bounded memory |
 //! | [`client`] | the other end, for `synth --server` and `bench` |
 //! | [`server`] | the listening server, from start to drained |
-//! | `linger`, `heard_out` | its connections from their beginning to their end, and what comes of calls that are over |
+//! | `accept`, `linger`, `heard_out` | its connections from their beginning to their end, and what comes of calls that are over |
 //! | `lost` | when it ends after the loss of a device |
 //!
 //! The generated types stay inside this module.
@@ -27,6 +27,7 @@ pub mod doors;
 pub mod server;
 pub mod status;
 
+mod accept;
 mod activity;
 mod backgrounds;
 mod converse;

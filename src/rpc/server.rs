@@ -7,19 +7,17 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
 use tokio::net::TcpListener;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
+use super::accept::connections;
 use super::daemon::Daemon;
 use super::deadline::Timely;
 use super::heard_out::HeardOut;
-use super::linger::Lingering;
 use super::lipsync::LipSyncService;
 use super::monolithic::Monolithic;
 use super::proto::DESCRIPTORS;
@@ -94,17 +92,13 @@ pub async fn run(
         .add_service(Timely(Uploads::new(monolithic, &daemon, most)))
         .prepare();
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let stopping = daemon.stopping();
-    let connections = TcpIncoming::from(listener)
-        .with_nodelay(Some(true))
-        .map_ok(move |stream| Lingering::new(stream, stopping.clone()));
     let serving = Server::builder()
         .http2_keepalive_interval(options.keepalive)
         .http2_keepalive_timeout(options.keepalive.map(|interval| interval / 2))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .serve_with_incoming_shutdown(HeardOut::new(services), connections, async {
+        .serve_with_incoming_shutdown(HeardOut::new(services), connections(listener, daemon.stopping()), async {
             // A dropped sender also means that it is time to end.
             let _ = stopped.await;
         });
