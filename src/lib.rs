@@ -34,6 +34,7 @@ pub mod batch;
 pub mod picture;
 
 pub mod avatar;
+mod bounded;
 pub mod chain;
 pub mod commands;
 pub mod config;

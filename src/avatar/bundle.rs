@@ -31,12 +31,21 @@ pub struct Bundle {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network<S> {
     pub path: PathBuf,
-    /// Files beside it that hold weights of it.
-    pub weights: Vec<PathBuf>,
+    /// Files that hold weights of it.
+    pub weights: Vec<WeightsFile>,
     /// Which input is what.
     pub shape: S,
     /// Version of the standard operator set, when the file says it.
     pub opset: Option<i64>,
+}
+
+/// A file with weights of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WeightsFile {
+    /// As the network names it.
+    pub location: String,
+    /// Where that leads, links followed.
+    pub path: PathBuf,
 }
 
 /// The bundle cannot be used; the report says everything that is wrong.

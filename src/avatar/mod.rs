@@ -42,7 +42,7 @@ mod usage;
 
 pub use backgrounds::BackgroundsVersion;
 pub use boxes::{FaceBox, MIN_BOX_SIDE_PX};
-pub use bundle::{Bundle, BundleError, Network};
+pub use bundle::{Bundle, BundleError, Network, WeightsFile};
 pub use check::{Report, Summary, check};
 pub use eviction::EvictPolicy;
 pub use fault::{Fault, Warning};

@@ -1,12 +1,16 @@
 //! A network file of a bundle: found, read, and given its role.
 
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use super::bundle::Network;
+use super::bundle::{Network, WeightsFile};
 use super::check::Report;
 use super::fault::{Fault, Warning, excerpt};
-use super::onnx::{ExternalData, GraphInfo, RoleError, read_graph};
+use super::onnx::{ExternalData, GraphInfo, MAX_MODEL_BYTES, OnnxError, Outside, RoleError, with_weights};
 use super::path::{BundlePath, Kind, PathError};
+use crate::bounded;
 
 /// Reads the network at `name` in the bundle `root` (canonical) and recognises its role; what is wrong with it goes to `report`.
 pub(super) fn load_network<S>(
@@ -22,12 +26,19 @@ pub(super) fn load_network<S>(
         .resolve(root, root, Kind::File)
         .map_err(|error| faults.push(Fault::new(file, "", error.to_string(), error.fix())))
         .ok()?;
-    let graph =
-        read_graph(&path).map_err(|error| faults.push(Fault::new(file, "", error.to_string(), error.fix()))).ok()?;
+    let content = match Content::read(&path) {
+        Ok(content) => content,
+        Err(error) => {
+            faults.push(Fault::new(file, "", error.to_string(), error.fix()));
+            return None;
+        }
+    };
+    faults.extend(content.faults(file));
+    let graph = content.graph;
     let mut weights = Vec::new();
     for data in &graph.external {
         match check_external(root, &path, file, data) {
-            Ok(file) => weights.push(file),
+            Ok(path) => weights.push(WeightsFile { location: data.location.clone(), path }),
             Err(fault) => faults.push(fault),
         }
     }
@@ -46,6 +57,70 @@ pub(super) fn load_network<S>(
         report.warnings.push(Warning::new(file, what));
     }
     (faults.len() == before).then_some(Network { path, weights, shape, opset: graph.opset })
+}
+
+/// Of a file with weights that the check of the bundle did not come upon.
+const UNCHECKED: &str = "it is none of those that were checked";
+
+/// What a network's file says of itself.
+struct Content {
+    graph: GraphInfo,
+    bytes: u64,
+}
+
+impl Content {
+    fn read(path: &Path) -> Result<Self, OnnxError> {
+        let content = read_content(path)?;
+        Ok(Self { graph: GraphInfo::parse(&content)?, bytes: content.len() as u64 })
+    }
+
+    /// What is wrong with any network that is so, called `file`.
+    fn faults(&self, file: &str) -> Option<Fault> {
+        let weights = self.graph.external.iter().map(|data| data.min_bytes);
+        let bytes = weights.fold(self.bytes, u64::saturating_add);
+        (bytes > MAX_MODEL_BYTES).then(|| {
+            let error = OnnxError::TooLarge { bytes };
+            Fault::new(file, "", error.to_string(), error.fix())
+        })
+    }
+}
+
+/// The content of a network's file, but no more than a network has.
+fn read_content(path: &Path) -> Result<Vec<u8>, OnnxError> {
+    bounded::read(path, MAX_MODEL_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => OnnxError::TooLarge { bytes: path.metadata().map_or(0, |data| data.len()) },
+        _ => OnnxError::Io(error),
+    })
+}
+
+impl<S> Network<S> {
+    /// The network's content, with everything inside that it has in other files.
+    ///
+    /// # Errors
+    /// [`OnnxError`]: a file cannot be read, or is not what it was when the bundle was checked.
+    pub fn read(&self) -> Result<Vec<u8>, OnnxError> {
+        let content = read_content(&self.path)?;
+        let mut open: Option<(&str, File)> = None;
+        let mut read = |outside: Outside<'_>, out: &mut Vec<u8>| {
+            let file = match &open {
+                Some((location, file)) if *location == outside.location => file,
+                _ => {
+                    let known = self.weights.iter().find(|file| file.location == outside.location);
+                    let known = known.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, UNCHECKED))?;
+                    &open.insert((&known.location, File::open(&known.path)?)).1
+                }
+            };
+            let start = out.len();
+            // Asked before there is memory for what is not there.
+            if outside.offset.saturating_add(outside.bytes as u64) > file.metadata()?.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            out.try_reserve(outside.bytes)?;
+            out.resize(start + outside.bytes, 0);
+            file.read_exact_at(&mut out[start..], outside.offset)
+        };
+        Ok(with_weights(&content, &mut read)?.unwrap_or(content))
+    }
 }
 
 /// The file with weights must be inside the bundle and as long as the network says.

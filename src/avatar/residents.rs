@@ -54,7 +54,7 @@ pub(super) type Stamps = Vec<Stamp>;
 
 pub(super) fn stamps(bundle: &Bundle) -> Stamps {
     let Bundle { generator, audio_encoder, .. } = bundle;
-    let weights = generator.weights.iter().chain(&audio_encoder.weights);
+    let weights = generator.weights.iter().chain(&audio_encoder.weights).map(|file| &file.path);
     [&generator.path, &audio_encoder.path].into_iter().chain(weights).map(|path| Stamp::of(path)).collect()
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::cuda;
+use crate::avatar::onnx;
 use crate::cuda::{CudaError, Severity};
 use crate::onnxruntime::OnnxError;
 use crate::picture::template::{BuildError, PatchError, SpliceError, StripError};
@@ -21,6 +22,14 @@ pub enum BackendError {
         path: PathBuf,
         /// The system's reason.
         source: std::io::Error,
+    },
+    /// A network file, or one with weights of it, cannot be read.
+    #[error("{path}: {source}; {}", source.fix())]
+    File {
+        /// The network's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: onnx::OnnxError,
     },
     /// The network does not give what the recipe needs.
     #[error("{path}: {what}")]

@@ -1,13 +1,11 @@
 //! The loaded networks of a backend, by id; an encoder is shared by all avatars that have the same file and as many mel bands.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use super::{BackendError, ModelId, Models};
-use crate::avatar::Bundle;
 
 /// Encoders as `E` and generators as `G`. Lanes look a network up when they first meet its id.
 pub(super) struct Table<E: ?Sized, G> {
@@ -29,23 +27,6 @@ struct SharedEncoder<E: ?Sized> {
     model: Arc<E>,
 }
 
-/// Where an encoder lies, and how it is used.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct EncoderFiles<'a> {
-    pub path: &'a Path,
-    /// Files beside it with weights of it.
-    pub weights: &'a [PathBuf],
-    /// Bands of the windows it is to take.
-    pub mels: usize,
-}
-
-impl<'a> EncoderFiles<'a> {
-    pub(super) fn of(bundle: &'a Bundle) -> Self {
-        let network = &bundle.audio_encoder;
-        Self { path: &network.path, weights: &network.weights, mels: bundle.manifest.audio.mels }
-    }
-}
-
 /// What makes two encoders one. A network whose bands are symbolic is bound to as many as its bundle says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct EncoderFile {
@@ -60,24 +41,19 @@ impl<E: ?Sized, G> Table<E, G> {
         Self { next_id: AtomicU64::new(1), epoch: AtomicU64::new(0), loaded }
     }
 
-    /// Takes in a generator and an encoder: the one that is there when another avatar has the same, or else what `load_encoder` makes of its
-    /// file's content.
+    /// Takes in a generator and an encoder: the one that is there when another avatar has the same `content`, and windows of as many `mels`, or
+    /// else what `load_encoder` makes of it.
     pub(super) fn insert(
         &self,
         generator: G,
-        encoder: EncoderFiles<'_>,
+        (content, mels): (&[u8], usize),
         load_encoder: impl FnOnce(&[u8]) -> Result<Arc<E>, BackendError>,
     ) -> Result<Models, BackendError> {
-        let content = read_network(encoder.path)?;
-        let mut hash = Sha256::new_with_prefix(&content);
-        for weights in encoder.weights {
-            hash.update(read_network(weights)?);
-        }
-        let file = EncoderFile { hash: hash.finalize().into(), mels: encoder.mels };
+        let file = EncoderFile { hash: Sha256::digest(content).into(), mels };
         let encoder = match self.share_encoder(file) {
             Some(id) => id,
             None => {
-                let model = load_encoder(&content)?;
+                let model = load_encoder(content)?;
                 // Another avatar may have loaded the same file meanwhile; then its copy serves both.
                 self.share_encoder(file).unwrap_or_else(|| self.keep_encoder(file, model))
             }
@@ -140,36 +116,20 @@ impl<E: ?Sized, G> Table<E, G> {
     }
 }
 
-/// The content of a network's file.
-pub(super) fn read_network(path: &Path) -> Result<Vec<u8>, BackendError> {
-    std::fs::read(path).map_err(|source| BackendError::Read { path: path.to_owned(), source })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn avatars_with_the_same_encoder_and_bands_share_it_until_the_last_goes() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name);
-        for (name, content) in [("same", "same"), ("other", "other"), ("some weights", "1"), ("other weights", "2")] {
-            std::fs::write(path(name), content).unwrap();
-        }
         let table = Table::<String, u32>::new();
         let load = |content: &[u8]| Ok(Arc::new(String::from_utf8(content.to_vec()).unwrap()));
-        let try_insert = |name: &str, weights: &[&str], mels| {
-            let weights: Vec<_> = weights.iter().map(|name| path(name)).collect();
-            table.insert(0, EncoderFiles { path: &path(name), weights: &weights, mels }, load)
-        };
-        let insert = |name, weights: &[&str], mels| try_insert(name, weights, mels).unwrap();
-        let [a, b] = [(); 2].map(|()| insert("same", &[], 80));
-        let (c, d) = (insert("other", &[], 80), insert("same", &[], 64));
-        let (e, f) = (insert("same", &["some weights"], 80), insert("same", &["other weights"], 80));
+        let insert = |content: &str, mels| table.insert(0, (content.as_bytes(), mels), load).unwrap();
+        let [a, b] = [(); 2].map(|()| insert("same", 80));
+        let (c, d) = (insert("other", 80), insert("same", 64));
         assert_eq!(a.encoder, b.encoder);
         assert_ne!(a.encoder, c.encoder);
         assert_ne!(a.encoder, d.encoder, "its windows have fewer bands");
-        assert!(e.encoder != a.encoder && e.encoder != f.encoder, "its weights are others");
         assert_eq!(*table.find_encoder(c.encoder).unwrap(), "other");
         assert!(table.find_generator(b.generator).is_some());
         let before = table.epoch();
@@ -179,7 +139,5 @@ mod tests {
         assert!(table.find_encoder(b.encoder).is_some());
         table.remove(b);
         assert!(table.find_encoder(b.encoder).is_none());
-        let missing = try_insert("missing", &[], 80).unwrap_err();
-        assert!(missing.to_string().contains("missing"), "{missing}");
     }
 }

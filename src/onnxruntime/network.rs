@@ -1,4 +1,4 @@
-//! An ONNX file as a session that many threads may run at once.
+//! An ONNX network as a session that many threads may run at once.
 
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -63,20 +63,12 @@ impl Drop for Trim {
 }
 
 impl Network {
-    /// Loads `path` with every optimisation of the CPU provider. With `threads` = 1 a run stays on the
+    /// Loads `content`, the network at `path`, with every optimisation of the CPU provider. With `threads` = 1 a run stays on the
     /// calling thread, so that N callers use N cores: the fastest arrangement measured (decision 0004).
     ///
     /// # Errors
-    /// [`OnnxError::Load`] with ONNX Runtime's own words.
-    pub fn load(runtime: &OnnxRuntime, path: &Path, threads: usize) -> Result<Self, OnnxError> {
-        Self::commit(runtime, path, threads, |mut builder| builder.commit_from_file(path))
-    }
-
-    /// As [`Self::load`], from `content`, which was made of the file at `path`.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn load_content(runtime: &OnnxRuntime, path: &Path, content: &[u8], threads: usize) -> Result<Self, OnnxError> {
+    /// [`OnnxError::Load`] with ONNX Runtime's own words; weights in other files are not found.
+    pub fn load(runtime: &OnnxRuntime, path: &Path, content: &[u8], threads: usize) -> Result<Self, OnnxError> {
         Self::commit(runtime, path, threads, |mut builder| builder.commit_from_memory(content))
     }
 

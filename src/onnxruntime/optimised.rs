@@ -36,7 +36,7 @@ impl Network {
         Ok(optimised)
     }
 
-    /// As [`Self::load_content`], of what was made of [`Self::optimised`]: it is run as it is.
+    /// As [`Self::load`], of what was made of [`Self::optimised`]: it is run as it is.
     ///
     /// # Errors
     /// As [`Self::load`].

@@ -5,3 +5,4 @@ mod bundle;
 mod common;
 mod half;
 mod onnx;
+mod weights;

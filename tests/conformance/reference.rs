@@ -17,7 +17,7 @@ impl Reference {
         let bundle = bundle();
         let library = std::env::var_os("LIPSYNCD_ONNXRUNTIME").map(std::path::PathBuf::from);
         let runtime = OnnxRuntime::load(library.as_deref()).unwrap_or_else(|error| panic!("{error}"));
-        let network = Network::load(&runtime, &bundle.generator.path, 1).unwrap();
+        let network = Network::load(&runtime, &bundle.generator.path, &bundle.generator.read().unwrap(), 1).unwrap();
         let shape = &bundle.generator.shape;
         let inputs = [
             TensorSpec::new(&shape.picture.name, &[1, 6, 320, 320]),

@@ -42,7 +42,7 @@ fn input(item: [usize; 3], random: &mut Random) -> Vec<f32> {
 fn judge(path: &Path, program: &Program, inputs: &[Vec<f32>]) -> Vec<f32> {
     let library = std::env::var_os("LIPSYNCD_ONNXRUNTIME").map(PathBuf::from);
     let runtime = OnnxRuntime::load(library.as_deref()).unwrap_or_else(|error| panic!("{error}"));
-    let network = Network::load(&runtime, path, 2).unwrap();
+    let network = Network::load(&runtime, path, &std::fs::read(path).unwrap(), 2).unwrap();
     let info = GraphInfo::parse(&std::fs::read(path).unwrap()).unwrap();
     let rank = info.outputs[0].dims.as_ref().unwrap().len();
     let shape = |item: [usize; 3]| [1].into_iter().chain(item).collect::<Vec<_>>();

@@ -13,7 +13,7 @@ pub enum OnnxError {
     LfsPointer,
     #[error("this is text, not an ONNX file")]
     Text,
-    #[error("it has {bytes} bytes; an ONNX file has at most 2 GiB")]
+    #[error("it has {bytes} bytes; a network has at most 2 GiB, its weights included")]
     TooLarge { bytes: u64 },
     #[error("it is cut short or damaged: a field is longer than what holds it")]
     Truncated,
@@ -31,8 +31,10 @@ pub enum OnnxError {
     ManyGraphs,
     #[error("it has graphs within graphs, more than 40 deep")]
     Depth,
+    #[error("its weights in {location:?} cannot be read ({source})")]
+    Weights { location: String, source: io::Error },
     #[error("it cannot be read ({0})")]
-    Io(io::Error),
+    Io(#[source] io::Error),
 }
 
 impl OnnxError {
@@ -40,7 +42,8 @@ impl OnnxError {
     pub fn fix(&self) -> &'static str {
         match self {
             Self::LfsPointer => "run `git lfs pull` where it came from, and copy the file again",
-            Self::TooLarge { .. } => "export it with its weights in an external data file",
+            Self::TooLarge { .. } => "export a smaller one: weights in files of their own count, too",
+            Self::Weights { .. } => "copy the network and its weights' files again",
             Self::Truncated => "copy it again, and compare sizes",
             Self::NoGraph | Self::ManyGraphs | Self::Depth => "export the network to ONNX again",
             Self::Io(_) => "check the file's owner and permissions",

@@ -10,6 +10,8 @@ mod external;
 mod half;
 mod network;
 mod ops;
+mod outside;
+mod parts;
 mod patch;
 mod quicker;
 mod rebatch;
@@ -25,6 +27,7 @@ mod wire;
 pub use error::OnnxError;
 pub use half::{Edges, HalfError, HalfReport, to_half};
 pub(crate) use network::Network;
+pub use outside::{Outside, with_weights};
 pub use quicker::quicker;
 pub use rebatch::{Refusal, rebatch};
 pub(crate) use role::picture_size;
@@ -37,7 +40,7 @@ pub use split::{Halves, split};
 pub(crate) use tensor::Constant;
 pub(crate) use trace::Node;
 pub use value_info::{Dim, TensorInfo};
-pub use view::{ExternalData, GraphInfo, read_graph};
+pub use view::{ExternalData, GraphInfo, MAX_MODEL_BYTES, read_graph};
 
 #[cfg(test)]
 mod build;

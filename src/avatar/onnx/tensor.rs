@@ -66,6 +66,24 @@ impl<'a> Constant<'a> {
         sizes.into_iter().try_fold(1_usize, |product, size| product.checked_mul(size?))
     }
 
+    /// Bytes of its values as `raw_data`; `None` for absurd dimensions, and for elements that are not whole bytes of a fixed number.
+    pub fn raw_len(&self) -> Option<usize> {
+        let element = match self.element {
+            // UINT8, INT8, BOOL and the four FLOAT8s.
+            2 | 3 | 9 | 17..=20 => 1,
+            // UINT16, INT16, FLOAT16, BFLOAT16.
+            4 | 5 | F16 | 16 => 2,
+            // FLOAT, INT32, UINT32.
+            F32 | 6 | 12 => 4,
+            // INT64, DOUBLE, UINT64, COMPLEX64.
+            I64 | 11 | 13 | 14 => 8,
+            // COMPLEX128.
+            15 => 16,
+            _ => return None,
+        };
+        self.len()?.checked_mul(element)
+    }
+
     /// The values of a short int64 tensor held in the file.
     pub fn ints(&self) -> Option<Vec<i64>> {
         let len = self.len().filter(|&len| len <= MAX_SHAPE_LEN)?;

@@ -10,7 +10,7 @@ use super::value_info::{TensorInfo, last_field, read_value_info};
 use super::wire::fields;
 
 /// Protobuf's own limit for a message.
-const MAX_MODEL_BYTES: u64 = 2 << 30;
+pub const MAX_MODEL_BYTES: u64 = 2 << 30;
 
 /// What is known of a network without running it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

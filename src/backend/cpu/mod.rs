@@ -16,7 +16,6 @@ pub use models::{EncoderModel, GeneratorModel};
 use self::lane::CpuLane;
 use self::models::{Loader, Table};
 use self::still::{Allowance, StillPart};
-use super::table::EncoderFiles;
 use super::{Backend, BackendError, BackendInfo, Lane, Models};
 use crate::avatar::Bundle;
 use crate::batch::slot::SlotShape;
@@ -74,8 +73,9 @@ impl Backend for CpuBackend {
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         let generator = self.loader.generator(bundle)?;
+        let encoder = models::read(&bundle.audio_encoder)?;
         let load = |content: &[u8]| Ok(Arc::new(self.loader.encoder(bundle, content)?));
-        self.table.insert(generator, EncoderFiles::of(bundle), load)
+        self.table.insert(generator, (&encoder, bundle.manifest.audio.mels), load)
     }
 
     fn unload(&self, models: Models) {

@@ -3,10 +3,9 @@
 use std::path::Path;
 
 use super::still::{Allowance, StillPart};
-use crate::avatar::Bundle;
 use crate::avatar::onnx::quicker;
+use crate::avatar::{self, Bundle};
 use crate::backend::BackendError;
-use crate::backend::table::read_network;
 use crate::onnxruntime::{BoundNetwork, Halved, Network, OnnxError, OnnxRuntime, TensorSpec};
 
 /// An audio encoder: mel window `[1, 1, mels, 16]` to feature `[1, 512]`.
@@ -75,15 +74,11 @@ impl Loader {
         let size = bundle.manifest.generator.size_px as usize;
         let [channels, height, width] = shape.audio_dims;
         let path = &bundle.generator.path;
-        let content = read_network(path)?;
+        let content = read(&bundle.generator)?;
         // One that cannot be read is for ONNX Runtime to refuse.
-        let quicker = quicker(&content).ok().flatten();
-        let network = match &quicker {
-            Some(quicker) => Network::load_content(&self.runtime, path, quicker, self.threads)?,
-            None => Network::load(&self.runtime, path, self.threads)?,
-        };
+        let content = quicker(&content).ok().flatten().unwrap_or(content);
         let mut model = GeneratorModel {
-            network,
+            network: Network::load(&self.runtime, path, &content, self.threads)?,
             inputs: [
                 TensorSpec::new(&shape.picture.name, &[1, 6, size, size]),
                 TensorSpec::new(&shape.audio.name, &[1, channels, height, width]),
@@ -92,33 +87,32 @@ impl Loader {
             still: None,
         };
         try_run(path, model.bind()?)?;
-        model.still =
-            StillPart::of(self, bundle, (&model, quicker.as_deref().unwrap_or(&content))).unwrap_or_else(|error| {
-                tracing::warn!("{error}; the generator is run whole");
-                None
-            });
+        model.still = StillPart::of(self, bundle, (&model, &content)).unwrap_or_else(|error| {
+            tracing::warn!("{error}; the generator is run whole");
+            None
+        });
         Ok(model)
     }
 
-    /// The encoder of `bundle`, whose file has this `content`.
+    /// The encoder of `bundle`, which has this `content`.
     pub(super) fn encoder(&self, bundle: &Bundle, content: &[u8]) -> Result<EncoderModel, BackendError> {
         let path = &bundle.audio_encoder.path;
-        let network = if bundle.audio_encoder.weights.is_empty() {
-            Network::load_content(&self.runtime, path, content, self.threads)?
-        } else {
-            // Its weights are found beside the file.
-            Network::load(&self.runtime, path, self.threads)?
-        };
         let shape = &bundle.audio_encoder.shape;
         let mels = bundle.manifest.audio.mels;
         let model = EncoderModel {
-            network,
+            network: Network::load(&self.runtime, path, content, self.threads)?,
             window: TensorSpec::new(&shape.mel.name, &[1, 1, mels, crate::audio::WINDOW_MEL_FRAMES]),
             feature: TensorSpec::new(&shape.feature.name, &[1, shape.feature_len]),
         };
         try_run(path, model.bind()?)?;
         Ok(model)
     }
+}
+
+/// The content of a bundle's network. ONNX Runtime gets all of it at once: it would map the files with weights, and a mapped file that is written to is
+/// another network, or, cut short, the end of the process.
+pub(super) fn read<S>(network: &avatar::Network<S>) -> Result<Vec<u8>, BackendError> {
+    network.read().map_err(|source| BackendError::File { path: network.path.clone(), source })
 }
 
 /// Runs the network once on zeros, so that a graph that loads but cannot run is found now, not by the

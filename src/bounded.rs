@@ -1,0 +1,46 @@
+//! Files that are read whole, up to a bound: what a folder from elsewhere holds may be of any length.
+
+use std::fs::File;
+use std::io::{Error, ErrorKind, Read as _, Result};
+use std::path::Path;
+
+/// The content of the file at `path`.
+///
+/// # Errors
+/// [`ErrorKind::FileTooLarge`] when it has more than `most` bytes, [`ErrorKind::OutOfMemory`] when there is no memory for it, and
+/// those of reading.
+pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let too_large = || Error::new(ErrorKind::FileTooLarge, format!("longer than {most} bytes"));
+    let bytes = file.metadata()?.len();
+    if bytes > most {
+        return Err(too_large());
+    }
+    let mut content = Vec::new();
+    // Those of a file are at most as many as an address counts, or there is no memory for them.
+    content.try_reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX))?;
+    // It may grow while it is read.
+    file.take(most.saturating_add(1)).read_to_end(&mut content)?;
+    if content.len() as u64 > most { Err(too_large()) } else { Ok(content) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_beyond_the_bound_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, b"four").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"four");
+        assert_eq!(read(&path, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(read(&path, 1 << 20).unwrap_err().kind(), ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn what_has_no_length_is_bounded_all_the_same() {
+        assert_eq!(read(Path::new("/dev/zero"), 1000).unwrap_err().kind(), ErrorKind::FileTooLarge);
+    }
+}
