@@ -24,6 +24,31 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Vec<u8>> {
     if content.len() as u64 > most { Err(too_large()) } else { Ok(content) }
 }
 
+/// What to do about a file that could not be read.
+pub(crate) fn fix(error: &Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::OutOfMemory => "free memory, and try again",
+        _ if is_passing(error) => "try again, and look to the disk and to the process's limits",
+        _ => "check the file and its permissions",
+    }
+}
+
+/// Whether the system failed, so that the same file may be read at the next try.
+pub(crate) fn is_passing(error: &Error) -> bool {
+    use ErrorKind as Kind;
+    !matches!(
+        error.kind(),
+        Kind::NotFound
+            | Kind::PermissionDenied
+            | Kind::NotADirectory
+            | Kind::IsADirectory
+            | Kind::InvalidData
+            | Kind::InvalidInput
+            | Kind::UnexpectedEof
+            | Kind::FileTooLarge
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

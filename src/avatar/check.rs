@@ -17,6 +17,8 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// What works, but is probably not meant.
     pub warnings: Vec<Warning>,
+    /// Whether the system failed, so that a fault may be gone at the next try.
+    pub passing: bool,
     /// What the bundle is; only without faults.
     pub summary: Option<Summary>,
 }

@@ -1,6 +1,5 @@
 //! The one walk through a bundle behind both checking and opening it.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,8 @@ use super::manifest::{Draft, MANIFEST_FILE, read_manifest};
 use super::network::load_network;
 use super::onnx::{recognise_encoder, recognise_generator};
 use super::path::{BundlePath, Kind, PathError, resolve_inside};
-use super::probe::{PictureSize, probe_file};
+use super::probe::{PictureSize, ProbeError, probe_file};
+use crate::bounded;
 
 /// Longest manifest or boxes file that is read: a million boxes fit.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
@@ -134,6 +134,10 @@ impl Walk {
                 (Ok(size), Some((first, first_file))) => {
                     (format!("it is {size}, but {first_file} is {first}"), "give all frames one size")
                 }
+                (Err(ProbeError::Io(error)), _) => {
+                    self.report.passing |= bounded::is_passing(&error);
+                    (ProbeError::Io(error).to_string(), "check the file and its permissions")
+                }
                 (Err(error), _) => (error.to_string(), "write it again as an 8-bit JPEG or PNG picture"),
             };
             wrong += 1;
@@ -171,6 +175,7 @@ impl Walk {
         match read_text(path) {
             Ok(text) => Some(text),
             Err(error) => {
+                self.report.passing |= bounded::is_passing(&error);
                 self.fault(label, format!("it cannot be read ({error})"), "give a UTF-8 text file");
                 None
             }
@@ -180,9 +185,6 @@ impl Walk {
 
 /// A text file of bounded length.
 pub(super) fn read_text(path: &Path) -> io::Result<String> {
-    if fs::metadata(path)?.len() > MAX_TEXT_BYTES {
-        let message = format!("longer than {MAX_TEXT_BYTES} bytes");
-        return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
-    }
-    fs::read_to_string(path)
+    let text = bounded::read(path, MAX_TEXT_BYTES)?;
+    String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
 }

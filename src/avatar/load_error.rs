@@ -1,11 +1,14 @@
 //! Why an avatar cannot be loaded.
 
+use std::error::Error;
+use std::io;
 use std::path::PathBuf;
 
 use super::BundleError;
 use super::frame_store::FrameStoreError;
 use crate::audio::{ClockError, MelError};
 use crate::backend::BackendError;
+use crate::bounded;
 use crate::picture::{CompositeError, GeometryError};
 use crate::session::SessionError;
 
@@ -74,4 +77,65 @@ pub enum LoadError {
         /// The bundle's folder.
         dir: PathBuf,
     },
+}
+
+impl LoadError {
+    /// Whether the bundle is at fault, so that the next try meets the same: not where memory, a device or a disk failed.
+    #[must_use]
+    pub fn is_faulty(&self) -> bool {
+        let failed = match self {
+            Self::Bundle(error) => error.report.passing,
+            Self::Backend(error) => error.is_device_full() || matches!(error, BackendError::DeviceLost { .. }),
+            Self::Undrawable { source } => source.is_device_full() || source.is_passing(),
+            _ => false,
+        };
+        !failed && !is_of_the_system(self)
+    }
+}
+
+/// Whether the system refused to read a file, and not for what the file is.
+fn is_of_the_system(error: &(dyn Error + 'static)) -> bool {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(bounded::is_passing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Report;
+    use super::*;
+    use crate::onnxruntime::OnnxError;
+    use crate::picture::DecodeError;
+
+    #[test]
+    fn a_system_that_failed_is_told_from_a_bundle_that_is_faulty() {
+        let refused = |reason: &str| {
+            let error = OnnxError::Load { path: "generator.onnx".into(), reason: reason.to_owned() };
+            LoadError::from(BackendError::from(error))
+        };
+        let (faulty, full) = (refused("This is an invalid model."), refused("std::bad_alloc"));
+        assert!(faulty.is_faulty() && faulty.to_string().ends_with("export it again as float32 ONNX"), "{faulty}");
+        assert!(!full.is_faulty() && full.to_string().ends_with("free memory, and try again"), "{full}");
+        let frame = |kind: io::ErrorKind| {
+            let error = DecodeError::Read { path: "000000.jpg".into(), source: kind.into() };
+            LoadError::from(FrameStoreError::from(error))
+        };
+        let network = |kind: io::ErrorKind| {
+            LoadError::from(BackendError::Read { path: "generator.onnx".into(), source: kind.into() })
+        };
+        for error in [frame, network] {
+            for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied, io::ErrorKind::FileTooLarge] {
+                assert!(error(kind).is_faulty(), "{kind}");
+            }
+            for kind in [io::ErrorKind::OutOfMemory, io::ErrorKind::Other, io::ErrorKind::StaleNetworkFileHandle] {
+                assert!(!error(kind).is_faulty(), "{kind}");
+            }
+        }
+        assert!(!LoadError::from(BackendError::DeviceLost { reason: "it has not answered".to_owned() }).is_faulty());
+        let mut report = Report::default();
+        let mut bundle = |passing| {
+            report.passing = passing;
+            LoadError::from(BundleError { dir: "mira".into(), report: Box::new(report.clone()) })
+        };
+        assert!(bundle(false).is_faulty() && !bundle(true).is_faulty());
+    }
 }

@@ -1,11 +1,13 @@
 //! What backends fail with.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::cuda;
 use crate::avatar::onnx;
+use crate::bounded;
 use crate::cuda::{CudaError, Severity};
-use crate::onnxruntime::OnnxError;
+use crate::onnxruntime::{OnnxError, says_full};
 use crate::picture::template::{BuildError, PatchError, SpliceError, StripError};
 use crate::picture::{CompositeError, DecodeError, GeometryError, ImageError, JpegError, PackError};
 
@@ -16,7 +18,7 @@ pub enum BackendError {
     #[error(transparent)]
     Onnx(#[from] OnnxError),
     /// A network file cannot be read.
-    #[error("{path}: {source}; check the file and its permissions")]
+    #[error("{path}: {source}; {}", bounded::fix(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -143,7 +145,12 @@ impl BackendError {
     pub fn is_device_full(&self) -> bool {
         match self {
             Self::DeviceFull { needed, most, .. } => needed <= most,
+            Self::Onnx(OnnxError::Memory { .. }) => true,
             Self::Onnx(error) => says_full(&error.to_string()),
+            Self::Read { source, .. }
+            | Self::File { source: onnx::OnnxError::Io(source) | onnx::OnnxError::Weights { source, .. }, .. } => {
+                source.kind() == ErrorKind::OutOfMemory
+            }
             Self::Engine { reason, .. } => says_full(reason),
             Self::NvJpeg(error) if error.is_allocation() => true,
             _ => self.driver_error().is_some_and(|error| error.severity() == Severity::OutOfMemory),
@@ -162,21 +169,6 @@ impl BackendError {
             _ => None,
         }
     }
-}
-
-/// Whether an engine of others, which speaks in words, says that there was no memory: ONNX Runtime's arena and its calls of CUDA, cuDNN and
-/// cuBLAS, TensorRT's allocator and contexts.
-fn says_full(words: &str) -> bool {
-    const FULL: [&str; 6] = [
-        "out of memory",
-        "outofmemory",
-        "failed to allocate memory",
-        "is smaller than requested bytes",
-        "alloc_failed",
-        "allocation_failed",
-    ];
-    let words = words.to_ascii_lowercase();
-    FULL.iter().any(|full| words.contains(full))
 }
 
 #[cfg(test)]
@@ -206,6 +198,7 @@ mod tests {
             "CUDA failure 2: out of memory ; GPU=0 ; hostname=a ; file=cuda_allocator.cc ; line=48 ; expr=cudaMalloc((void**)&p, size);",
             "CUDNN failure 4002: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED ; GPU=0",
             "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0 ; expr=cublasCreate(&cublas_handle_);",
+            "Exception during initialization: std::bad_alloc",
         ] {
             assert!(run(full).is_device_full(), "{full}");
         }

@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::stdout::say;
 use super::{CommandError, progress};
 use crate::avatar::import::{ImportError, ImportOptions, ImportSource, import};
-use crate::avatar::{Bundle, check, trial};
+use crate::avatar::{Bundle, LoadError, check, trial};
 use crate::backend::{Backend, CpuBackend};
 use crate::chain::sentence;
 
@@ -90,7 +90,7 @@ fn run_check(args: &CheckArgs) -> Result<(), CommandError> {
     say(report.to_string().trim_end())?;
     if !report.is_usable() {
         let faults = report.faults.len();
-        return Err(CommandError::input(format!("{}: faults found: {faults}", args.dir.display())));
+        return Err(found(&args.dir, faults, !report.passing));
     }
     if args.quick { Ok(()) } else { try_it(&args.dir, args.onnxruntime.as_deref()) }
 }
@@ -104,19 +104,25 @@ fn try_it(dir: &Path, onnxruntime: Option<&Path>) -> Result<(), CommandError> {
             None
         }
     };
-    let bundle = Bundle::open(dir).map_err(CommandError::input)?;
+    let bundle = Bundle::open(dir).map_err(|error| CommandError::of_load(error.into()))?;
     let bar = progress::bar("checking", bundle.frames.len());
     let mut faults = trial(&bundle, backend, &|done| bar.set_position(done as u64));
     bar.finish_and_clear();
     let Some(last) = faults.pop() else { return Ok(()) };
     if faults.is_empty() {
-        return Err(CommandError::input(last));
+        return Err(CommandError::of_load(last));
     }
     faults.push(last);
     for fault in &faults {
         say(sentence(fault))?;
     }
-    Err(CommandError::input(format!("{}: faults found: {}", dir.display(), faults.len())))
+    Err(found(dir, faults.len(), faults.iter().any(LoadError::is_faulty)))
+}
+
+/// How many faults there are; bad input where one `is_faulty`, rather than the system that read it.
+fn found(dir: &Path, faults: usize, is_faulty: bool) -> CommandError {
+    let message = format!("{}: faults found: {faults}", dir.display());
+    if is_faulty { CommandError::input(message) } else { CommandError::failed(message) }
 }
 
 fn run_import(command: &ImportCommand) -> Result<(), CommandError> {

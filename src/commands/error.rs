@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use crate::avatar::LoadError;
 use crate::chain::sentence;
 use crate::rpc::client::ClientError;
 
@@ -25,6 +26,11 @@ impl CommandError {
     /// Failed work.
     pub fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Failed(error.into())
+    }
+
+    /// An avatar that could not be loaded: bad input where its bundle is at fault.
+    pub(super) fn of_load(error: LoadError) -> Self {
+        if error.is_faulty() { Self::input(error) } else { Self::failed(error) }
     }
 
     /// What a daemon answered: bad input where it says that asking again is of no use.

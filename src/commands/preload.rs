@@ -27,16 +27,20 @@ pub(super) async fn preload(
 /// Bad input is what the next start would meet again, and so what the unit does not restart on.
 fn command_error(error: &RpcError) -> CommandError {
     match error {
-        RpcError::Id(_)
-        | RpcError::Registry(
-            RegistryError::NotFound { .. } | RegistryError::Load { .. } | RegistryError::NoRoom { .. },
-        ) => CommandError::input(error.sentence()),
+        RpcError::Id(_) | RpcError::Registry(RegistryError::NotFound { .. } | RegistryError::NoRoom { .. }) => {
+            CommandError::input(error.sentence())
+        }
+        RpcError::Registry(RegistryError::Load { source, .. }) if source.is_faulty() => {
+            CommandError::input(error.sentence())
+        }
         _ => CommandError::failed(error.sentence()),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
     use crate::backend::BackendError;
 
@@ -51,6 +55,10 @@ mod tests {
         assert!(!is_input(RegistryError::DeviceFull { id: id.clone(), source: Arc::new(full.into()) }));
         assert!(!is_input(RegistryError::DeviceLost { id: id.clone(), source: Arc::new(lost().into()) }));
         assert!(!is_input(RegistryError::Stopping { id: id.clone() }));
-        assert!(is_input(RegistryError::Load { id, source: Arc::new(lost().into()) }));
+        let load = |error: BackendError| RegistryError::Load { id: id.clone(), source: Arc::new(error.into()) };
+        assert!(is_input(load(BackendError::Network { path: "generator.onnx".into(), what: "it gives NaN" })));
+        let unread = |kind: ErrorKind| BackendError::Read { path: "generator.onnx".into(), source: kind.into() };
+        assert!(is_input(load(unread(ErrorKind::PermissionDenied))));
+        assert!(!is_input(load(unread(ErrorKind::Other))));
     }
 }

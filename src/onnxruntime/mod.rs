@@ -68,7 +68,7 @@ pub enum OnnxError {
         reason: String,
     },
     /// The network file was refused by ONNX Runtime.
-    #[error("{path}: ONNX Runtime cannot load this network: {reason}; export it again as float32 ONNX")]
+    #[error("{path}: ONNX Runtime cannot load this network: {reason}; {}", load_fix(reason))]
     Load {
         /// The network file.
         path: PathBuf,
@@ -101,4 +101,25 @@ pub enum OnnxError {
         /// ONNX Runtime's own words.
         reason: String,
     },
+}
+
+/// What to do about a network that ONNX Runtime did not load for this `reason`.
+fn load_fix(reason: &str) -> &'static str {
+    if says_full(reason) { "free memory, and try again" } else { "export it again as float32 ONNX" }
+}
+
+/// Whether an engine of others, which speaks in words, says that there was no memory: C++'s own exception, ONNX Runtime's arena and its calls of CUDA, cuDNN and
+/// cuBLAS, TensorRT's allocator and contexts.
+pub(crate) fn says_full(words: &str) -> bool {
+    const FULL: [&str; 7] = [
+        "bad_alloc",
+        "out of memory",
+        "outofmemory",
+        "failed to allocate memory",
+        "is smaller than requested bytes",
+        "alloc_failed",
+        "allocation_failed",
+    ];
+    let words = words.to_ascii_lowercase();
+    FULL.iter().any(|full| words.contains(full))
 }

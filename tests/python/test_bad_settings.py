@@ -1,5 +1,8 @@
 """Settings that cannot be: `serve` does not start, and says in a sentence which one and why."""
 
+import resource
+import subprocess
+
 import daemon
 import pytest
 import sounds
@@ -70,3 +73,17 @@ def test_a_runtime_that_is_not_there(avatars, tmp_path):
                       expect=None, env={"LIPSYNCD_ONNXRUNTIME": str(tmp_path / "no.so")})
     assert done.returncode in (1, 2)
     assert "no.so" in done.output and "panicked" not in done.output
+
+
+def test_too_little_memory_is_no_fault_of_the_avatar():
+    """The unit starts a daemon again that ends with anything but 2."""
+    env = daemon.environment(LIPSYNCD_AVATARS=str(daemon.ROOT / "avatars"), LIPSYNCD_LISTEN="127.0.0.1:0",
+                             LIPSYNCD_PRELOAD="demo")
+    for mib in (220, 240, 260, 280):
+        def limit(most=mib << 20):
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        done = subprocess.run([daemon.binary(), "serve"], env=env, preexec_fn=limit, capture_output=True, text=True,
+                              timeout=120)
+        assert done.returncode not in (0, 2), f"{mib} MiB: {done.stderr}"
+        assert "export it again" not in done.stderr, f"{mib} MiB: {done.stderr}"

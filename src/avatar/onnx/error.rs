@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::bounded;
+
 /// Why a file cannot be read as an ONNX network.
 #[derive(Debug, Error)]
 pub enum OnnxError {
@@ -43,10 +45,11 @@ impl OnnxError {
         match self {
             Self::LfsPointer => "run `git lfs pull` where it came from, and copy the file again",
             Self::TooLarge { .. } => "export a smaller one: weights in files of their own count, too",
+            Self::Weights { source, .. } if bounded::is_passing(source) => bounded::fix(source),
             Self::Weights { .. } => "copy the network and its weights' files again",
             Self::Truncated => "copy it again, and compare sizes",
             Self::NoGraph | Self::ManyGraphs | Self::Depth => "export the network to ONNX again",
-            Self::Io(_) => "check the file's owner and permissions",
+            Self::Io(error) => bounded::fix(error),
             Self::Empty
             | Self::Text
             | Self::Varint

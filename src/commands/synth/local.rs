@@ -14,7 +14,7 @@ use crate::session::{Event, FrameReader, Intake, SessionOptions};
 
 pub(super) fn run(args: &Args, speech: &Speech, place: &Place, format: FrameFormat) -> Result<(), CommandError> {
     let pcm = &speech.pcm;
-    let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
+    let bundle = Bundle::open(&args.avatar).map_err(|error| CommandError::of_load(error.into()))?;
     let Some((backend, options)) = args.devices.wanted().open()?.pop() else {
         return Err(CommandError::failed("there is no device to draw on"));
     };
@@ -56,7 +56,7 @@ fn load(bundle: &Bundle, backend: &Arc<dyn Backend>, keep: &Keep) -> Result<Arc<
     let id = name.parse().or_else(|_| "avatar".parse()).map_err(CommandError::input)?;
     let bar = progress::bar("loading", bundle.frames.len());
     let avatar = LoadedAvatar::load(id, bundle, Arc::clone(backend), keep, &|done| bar.set_position(done as u64))
-        .map_err(CommandError::input)?;
+        .map_err(CommandError::of_load)?;
     bar.finish_and_clear();
     Ok(Arc::new(avatar))
 }
