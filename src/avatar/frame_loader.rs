@@ -10,7 +10,9 @@ use super::frame_store::{FrameStoreError, Pictures, TemplateOptions};
 use crate::picture::template::{
     ContentDigest, Job, Loaded, Source, TemplatePlan, content_digest, is_cached, load_or_build,
 };
-use crate::picture::{DecodeError, GeneratorGeometry, Image, Rect, cut_crop, decode_bytes, decode_file, pack};
+use crate::picture::{
+    DecodeError, GeneratorGeometry, Image, Rect, cut_crop, decode_bytes, decode_file, pack, read_file,
+};
 
 /// Frames whose bytes decide on the restart interval.
 const SAMPLES: usize = 3;
@@ -126,9 +128,7 @@ impl Loader<'_> {
     }
 
     fn digest(&self, index: usize) -> Result<ContentDigest, FrameStoreError> {
-        let path: &Path = &self.bundle.frames[index];
-        let file = std::fs::read(path).map_err(|source| FrameStoreError::Read { path: path.to_owned(), source })?;
-        Ok(content_digest(&file))
+        Ok(content_digest(&read_file(&self.bundle.frames[index])?))
     }
 
     /// The crop lies beside the template, so what shapes it is content, too.
@@ -165,7 +165,7 @@ impl Loader<'_> {
 /// # Errors
 /// [`DecodeError::Changed`] if it has not, and those of [`decode_file`].
 pub(super) fn decode_unchanged(path: &Path, content: &ContentDigest) -> Result<Image, DecodeError> {
-    let file = std::fs::read(path).map_err(|source| DecodeError::Read { path: path.into(), source })?;
+    let file = read_file(path)?;
     if content_digest(&file) != *content {
         return Err(DecodeError::Changed { path: path.into() });
     }

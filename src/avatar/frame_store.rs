@@ -14,15 +14,7 @@ use crate::picture::{
 /// Why a frame cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameStoreError {
-    /// The file cannot be read.
-    #[error("{path}: {source}; check the file and its permissions")]
-    Read {
-        /// The frame.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// The picture is damaged.
+    /// The file cannot be read, or the picture is damaged.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// The picture is not of the size its header said.

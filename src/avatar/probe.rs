@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek};
 use std::path::Path;
 
 use thiserror::Error;
+
+use crate::picture::MAX_FILE_BYTES;
 
 /// Longest side of a frame, in pixels: beyond it one decoded frame takes 200 MB.
 pub const MAX_FRAME_SIDE_PX: u32 = 8192;
@@ -38,6 +40,8 @@ pub enum ProbeError {
     Components { components: u8 },
     #[error("it is {size}; sides go from 1 to {MAX_FRAME_SIDE_PX} px")]
     Size { size: PictureSize },
+    #[error("it has {bytes} bytes; frames have at most {MAX_FILE_BYTES}")]
+    Bytes { bytes: u64 },
     #[error("it cannot be read ({0})")]
     Io(io::Error),
 }
@@ -45,9 +49,13 @@ pub enum ProbeError {
 /// The size of the JPEG or PNG picture at `path`; the name's ending plays no part.
 ///
 /// # Errors
-/// Unreadable, another format, damaged or cut header, or a kind of picture frames cannot be.
+/// Unreadable, too long, another format, damaged or cut header, or a kind of picture frames cannot be.
 pub fn probe_file(path: &Path) -> Result<PictureSize, ProbeError> {
     let file = File::open(path).map_err(ProbeError::Io)?;
+    let bytes = file.metadata().map_err(ProbeError::Io)?.len();
+    if bytes > MAX_FILE_BYTES {
+        return Err(ProbeError::Bytes { bytes });
+    }
     probe(BufReader::with_capacity(1024, file))
 }
 
@@ -98,7 +106,8 @@ fn probe_jpeg(reader: &mut (impl Read + Seek)) -> Result<PictureSize, ProbeError
                 _ => Err(ProbeError::Depth { bits }),
             };
         }
-        reader.seek(SeekFrom::Current(body as i64)).map_err(ProbeError::Io)?;
+        // Plain `seek` drops what is buffered: a call to the system for each segment.
+        reader.seek_relative(body as i64).map_err(ProbeError::Io)?;
     }
 }
 

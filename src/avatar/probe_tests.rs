@@ -58,6 +58,47 @@ fn refuses_what_a_frame_cannot_be() {
 }
 
 #[test]
+fn a_file_of_a_length_that_no_frame_has_is_refused_by_its_length() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("000002.jpg");
+    std::fs::write(&path, jpeg(64, 64, 8, 3)).unwrap();
+    let file = File::options().write(true).open(&path).unwrap();
+    file.set_len(MAX_FILE_BYTES).unwrap();
+    assert!(probe_file(&path).is_ok());
+    file.set_len(3 << 30).unwrap();
+    let error = probe_file(&path).unwrap_err().to_string();
+    assert_eq!(error, "it has 3221225472 bytes; frames have at most 268435456");
+}
+
+/// Counts the calls of what it reads from.
+struct Counted<'a>(Cursor<&'a [u8]>, &'a std::cell::Cell<usize>);
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.1.set(self.1.get() + 1);
+        self.0.read(buffer)
+    }
+}
+
+impl Seek for Counted<'_> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.1.set(self.1.get() + 1);
+        self.0.seek(to)
+    }
+}
+
+#[test]
+fn many_small_segments_are_read_a_block_at_a_time() {
+    let mut bytes = vec![0xFF, 0xD8];
+    bytes.extend([0xFF, 0xFE, 0, 2].repeat(100_000));
+    bytes.extend_from_slice(&jpeg(64, 48, 8, 3)[2..]);
+    let calls = std::cell::Cell::new(0);
+    let size = probe(BufReader::with_capacity(1024, Counted(Cursor::new(&bytes), &calls))).unwrap();
+    assert_eq!(size, PictureSize { width: 64, height: 48 });
+    assert!(calls.get() <= bytes.len() / 1024 + 8, "{} calls", calls.get());
+}
+
+#[test]
 fn every_cut_is_noticed() {
     let jpeg = jpeg(64, 64, 8, 3);
     let sof_fields_end = jpeg.len() - 2 - 9;

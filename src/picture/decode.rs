@@ -9,9 +9,13 @@ use std::path::{Path, PathBuf};
 
 use super::image::{CHANNELS, Image, ImageError};
 use super::jpeg::{Handle, JpegFault, Param};
+use crate::bounded;
 
 /// Widest and tallest picture that is decoded.
 pub const MAX_SIDE_PX: usize = 16_384;
+
+/// Longest file of a picture that is read: it holds one of 8192x8192 pixels that nothing compressed.
+pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
 /// Progressive scans a JPEG may have: real ones have about ten; a crafted one can ask for hours of work.
 const MAX_SCANS: i32 = 100;
@@ -71,8 +75,15 @@ pub enum DecodeError {
 /// # Errors
 /// [`DecodeError::Read`] or [`DecodeError::File`], both naming the file.
 pub fn decode_file(path: &Path) -> Result<Image, DecodeError> {
-    let bytes = std::fs::read(path).map_err(|source| DecodeError::Read { path: path.into(), source })?;
-    decode_bytes(&bytes).map_err(|source| DecodeError::File { path: path.into(), source: Box::new(source) })
+    decode_bytes(&read_file(path)?).map_err(|source| DecodeError::File { path: path.into(), source: Box::new(source) })
+}
+
+/// The content of a picture's file.
+///
+/// # Errors
+/// [`DecodeError::Read`], for a file of more than [`MAX_FILE_BYTES`] too.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, DecodeError> {
+    bounded::read(path, MAX_FILE_BYTES).map_err(|source| DecodeError::Read { path: path.into(), source })
 }
 
 /// Decodes one JPEG or PNG.

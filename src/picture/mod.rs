@@ -30,7 +30,7 @@ mod view;
 
 pub use composite::{CompositeError, CompositeScratch, Compositor};
 pub use crop::{CropError, cut_crop};
-pub use decode::{DecodeError, MAX_SIDE_PX, decode_bytes, decode_file};
+pub use decode::{DecodeError, MAX_FILE_BYTES, MAX_SIDE_PX, decode_bytes, decode_file, read_file};
 pub use geometry::{ChannelOrder, GeneratorGeometry, GeometryError};
 pub use image::{CHANNELS, Image, ImageError};
 pub use input::PictureInput;

@@ -108,7 +108,7 @@ fn only_fault(spoil: impl FnOnce(&Path)) -> String {
 
 #[test]
 fn single_faults() {
-    let table: [(&str, Spoil); 9] = [
+    let table: [(&str, Spoil); 10] = [
         ("avatar.toml: there is no such file", |dir| fs::remove_file(dir.join("avatar.toml")).unwrap()),
         ("avatar.toml: it cannot be read", |dir| fs::write(dir.join("avatar.toml"), b"\xFF").unwrap()),
         ("boxes.json: there is no such file", |dir| fs::remove_file(dir.join("boxes.json")).unwrap()),
@@ -132,6 +132,10 @@ fn single_faults() {
         ("audio_encoder.onnx: external data \"encoder_external.data\": it has 5 bytes, the network needs", |dir| {
             fs::copy(golden("onnx/encoder_external.onnx"), dir.join("audio_encoder.onnx")).unwrap();
             fs::write(dir.join("encoder_external.data"), b"short").unwrap();
+        }),
+        ("frames/009.jpeg: it has 3221225472 bytes; frames have at most 268435456; write it again", |dir| {
+            let frame = fs::File::options().write(true).open(dir.join("frames/009.jpeg")).unwrap();
+            frame.set_len(3 << 30).unwrap();
         }),
     ];
     for (expected, spoil) in table {

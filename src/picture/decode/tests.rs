@@ -61,6 +61,17 @@ fn absurd_sizes_are_refused_before_memory_is_taken() {
 }
 
 #[test]
+fn a_file_beyond_the_bound_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("000002.jpg");
+    std::fs::write(&path, jpeg()).unwrap();
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(MAX_FILE_BYTES + 1).unwrap();
+    let error = decode_file(&path).unwrap_err();
+    assert!(matches!(error, DecodeError::Read { .. }), "{error}");
+    assert!(error.to_string().ends_with("000002.jpg could not be read: longer than 268435456 bytes"), "{error}");
+}
+
+#[test]
 fn errors_name_the_file() {
     let dir = std::env::temp_dir().join(format!("lipsyncd-decode-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();
