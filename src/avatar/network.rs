@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::bundle::{Network, WeightsFile};
 use super::check::Report;
 use super::fault::{Fault, Warning, excerpt};
-use super::onnx::{ExternalData, GraphInfo, MAX_MODEL_BYTES, OnnxError, Outside, RoleError, with_weights};
+use super::onnx::{ExternalData, GraphInfo, MAX_MODEL_BYTES, OnnxError, Outside, RoleError, repeated, with_weights};
 use super::path::{BundlePath, Kind, PathError};
 use crate::bounded;
 
@@ -66,23 +66,30 @@ const UNCHECKED: &str = "it is none of those that were checked";
 /// What a network's file says of itself.
 struct Content {
     graph: GraphInfo,
+    /// An operator that may go on for ever.
+    repeats: Option<String>,
     bytes: u64,
 }
 
 impl Content {
     fn read(path: &Path) -> Result<Self, OnnxError> {
         let content = read_content(path)?;
-        Ok(Self { graph: GraphInfo::parse(&content)?, bytes: content.len() as u64 })
+        Ok(Self { graph: GraphInfo::parse(&content)?, repeats: repeated(&content)?, bytes: content.len() as u64 })
     }
 
     /// What is wrong with any network that is so, called `file`.
-    fn faults(&self, file: &str) -> Option<Fault> {
+    fn faults(&self, file: &str) -> impl Iterator<Item = Fault> {
         let weights = self.graph.external.iter().map(|data| data.min_bytes);
         let bytes = weights.fold(self.bytes, u64::saturating_add);
-        (bytes > MAX_MODEL_BYTES).then(|| {
+        let too_large = (bytes > MAX_MODEL_BYTES).then(|| {
             let error = OnnxError::TooLarge { bytes };
             Fault::new(file, "", error.to_string(), error.fix())
-        })
+        });
+        let repeats = self.repeats.as_ref().map(|op| {
+            let what = format!("it has a {}, of which nobody can tell whether it ends", excerpt(op));
+            Fault::new(file, "", what, "export the network of the published recipe")
+        });
+        too_large.into_iter().chain(repeats)
     }
 }
 

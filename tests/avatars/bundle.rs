@@ -108,7 +108,7 @@ fn only_fault(spoil: impl FnOnce(&Path)) -> String {
 
 #[test]
 fn single_faults() {
-    let table: [(&str, Spoil); 10] = [
+    let table: [(&str, Spoil); 11] = [
         ("avatar.toml: there is no such file", |dir| fs::remove_file(dir.join("avatar.toml")).unwrap()),
         ("avatar.toml: it cannot be read", |dir| fs::write(dir.join("avatar.toml"), b"\xFF").unwrap()),
         ("boxes.json: there is no such file", |dir| fs::remove_file(dir.join("boxes.json")).unwrap()),
@@ -132,6 +132,12 @@ fn single_faults() {
         ("audio_encoder.onnx: external data \"encoder_external.data\": it has 5 bytes, the network needs", |dir| {
             fs::copy(golden("onnx/encoder_external.onnx"), dir.join("audio_encoder.onnx")).unwrap();
             fs::write(dir.join("encoder_external.data"), b"short").unwrap();
+        }),
+        ("generator.onnx: it has a Loop, of which nobody can tell whether it ends; export the network", |dir| {
+            let mut model = fs::read(dir.join("generator.onnx")).unwrap();
+            // functions = 25 { node = 7 { op_type = 4: "Loop", attribute = 5 { g = 6 {} } } }
+            model.extend(b"\xCA\x01\x0C\x3A\x0A\x22\x04Loop\x2A\x02\x32\x00");
+            fs::write(dir.join("generator.onnx"), model).unwrap();
         }),
         ("frames/009.jpeg: it has 3221225472 bytes; frames have at most 268435456; write it again", |dir| {
             let frame = fs::File::options().write(true).open(dir.join("frames/009.jpeg")).unwrap();

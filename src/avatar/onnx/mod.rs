@@ -28,6 +28,7 @@ pub use error::OnnxError;
 pub use half::{Edges, HalfError, HalfReport, to_half};
 pub(crate) use network::Network;
 pub use outside::{Outside, with_weights};
+pub use parts::repeated;
 pub use quicker::quicker;
 pub use rebatch::{Refusal, rebatch};
 pub(crate) use role::picture_size;
