@@ -3,88 +3,35 @@
 use std::collections::BTreeMap;
 
 use super::error::OnnxError;
+use super::parts::{MAX_DEPTH, Part};
 use super::value_info::last_field;
 use super::view::ExternalData;
 use super::wire::fields;
 
-/// Graphs within graphs that are looked into. ONNX Runtime's reader goes down 100 messages, of which each graph takes three.
-const MAX_DEPTH: usize = 40;
-
 /// Files by their location, each with the bytes that it must have at least. A message that stands twice is merged by protobuf, and so each
 /// of them is read.
 #[derive(Default)]
-pub(super) struct Files(BTreeMap<String, u64>);
+struct Files(BTreeMap<String, u64>);
+
+/// The files that tensors of the serialised network `model` lie in, in order of location.
+pub(super) fn external_data(model: &[u8]) -> Result<Vec<ExternalData>, OnnxError> {
+    let mut files = Files::default();
+    files.read(Part::Model, model, 0)?;
+    Ok(files.0.into_iter().map(|(location, min_bytes)| ExternalData { location, min_bytes }).collect())
+}
 
 impl Files {
-    /// In order of location.
-    pub(super) fn into_list(self) -> Vec<ExternalData> {
-        self.0.into_iter().map(|(location, min_bytes)| ExternalData { location, min_bytes }).collect()
-    }
-
-    /// Reads a `GraphProto`.
-    pub(super) fn read_graph(&mut self, graph: &[u8]) -> Result<(), OnnxError> {
-        self.read_graph_at(graph, 0)
-    }
-
-    /// Reads a `FunctionProto` { node = 7 }.
-    pub(super) fn read_function(&mut self, function: &[u8]) -> Result<(), OnnxError> {
-        for field in fields(function) {
-            let field = field?;
-            if field.number == 7 {
-                self.read_node(field.bytes()?, 0)?;
-            }
+    fn read(&mut self, part: Part, message: &[u8], depth: usize) -> Result<(), OnnxError> {
+        if part == Part::Tensor {
+            return self.read_tensor(message);
         }
-        Ok(())
-    }
-
-    /// { node = 1, initializer = 5, sparse_initializer = 15 }
-    fn read_graph_at(&mut self, graph: &[u8], depth: usize) -> Result<(), OnnxError> {
         if depth > MAX_DEPTH {
             return Err(OnnxError::Depth);
         }
-        for field in fields(graph) {
+        for field in fields(message) {
             let field = field?;
-            match field.number {
-                1 => self.read_node(field.bytes()?, depth)?,
-                5 => self.read_tensor(field.bytes()?)?,
-                15 => self.read_sparse(field.bytes()?)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// A `NodeProto` { attribute = 5 }.
-    fn read_node(&mut self, node: &[u8], depth: usize) -> Result<(), OnnxError> {
-        for field in fields(node) {
-            let field = field?;
-            if field.number == 5 {
-                self.read_attribute(field.bytes()?, depth)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// { t = 5, g = 6, tensors = 10, graphs = 11, sparse_tensor = 22, sparse_tensors = 23 }
-    fn read_attribute(&mut self, attribute: &[u8], depth: usize) -> Result<(), OnnxError> {
-        for field in fields(attribute) {
-            let field = field?;
-            match field.number {
-                5 | 10 => self.read_tensor(field.bytes()?)?,
-                6 | 11 => self.read_graph_at(field.bytes()?, depth + 1)?,
-                22 | 23 => self.read_sparse(field.bytes()?)?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// A `SparseTensorProto` { values = 1, indices = 2 }.
-    fn read_sparse(&mut self, tensor: &[u8]) -> Result<(), OnnxError> {
-        for field in fields(tensor) {
-            let field = field?;
-            if matches!(field.number, 1 | 2) {
-                self.read_tensor(field.bytes()?)?;
+            if let Some(inner) = part.inside(field.number) {
+                self.read(inner, field.bytes()?, depth + 1)?;
             }
         }
         Ok(())

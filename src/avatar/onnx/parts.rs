@@ -5,7 +5,7 @@ use super::value_info::last_field;
 use super::wire::fields;
 
 /// Messages within messages that are looked into: forty graphs, of which each takes three. ONNX Runtime's reader goes down 100.
-pub(super) const MAX_DEPTH: usize = 3 * 40 + 4;
+pub(super) const MAX_DEPTH: usize = 3 * 40 + 3;
 
 /// A message that holds tensors or nodes, or is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

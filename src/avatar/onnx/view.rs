@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::error::OnnxError;
-use super::external::Files;
+use super::external::external_data;
 use super::value_info::{TensorInfo, last_field, read_value_info};
 use super::wire::fields;
 
@@ -63,13 +63,8 @@ impl GraphInfo {
     fn parse_model(model: &[u8]) -> Result<Self, OnnxError> {
         let graph = find_graph(model)?;
         let mut info = Self::default();
-        let mut files = Files::default();
         for field in fields(model) {
             let field = field?;
-            // functions = 25, whose nodes may hold tensors too.
-            if field.number == 25 {
-                files.read_function(field.bytes()?)?;
-            }
             // opset_import { domain = 1, version = 2 }; the standard domain is "" or "ai.onnx".
             if field.number == 8 {
                 let import = field.bytes()?;
@@ -80,7 +75,6 @@ impl GraphInfo {
             }
         }
         let mut initializers = HashSet::new();
-        files.read_graph(graph)?;
         for field in fields(graph) {
             let field = field?;
             match field.number {
@@ -96,7 +90,7 @@ impl GraphInfo {
             }
         }
         info.inputs.retain(|input| !initializers.contains(input.name.as_bytes()));
-        info.external = files.into_list();
+        info.external = external_data(model)?;
         Ok(info)
     }
 }
