@@ -1,7 +1,7 @@
 //! The memory that networks work in, in large pages.
 //!
 //! A run goes through tens of megabytes from one operator to the next, in pages of 4 KiB unless somebody asks for larger ones, and ONNX
-//! Runtime asks for none. This is an allocator for its environment: large blocks begin on the borders of large pages, are advised to be
+//! Runtime asks for none. This is for an allocator of its environment: large blocks begin on the borders of large pages, are advised to be
 //! such, and are kept for the next run, whichever network's. Never more is kept than was in use at once since a network came or went.
 #![allow(unsafe_code)] // This is the project's binding to ONNX Runtime's C interface.
 
@@ -10,10 +10,6 @@ use std::ptr::{self, NonNull};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memmap2::{Advice, MmapMut};
-use ort::environment::Environment;
-use ort::{AsPointer as _, sys};
-
-use super::binding::{MemoryInfo, check};
 
 /// Bytes of a large page of x86-64, and of aarch64 with pages of 4 KiB.
 const LARGE_PAGE: usize = 2 << 20;
@@ -21,9 +17,9 @@ const LARGE_PAGE: usize = 2 << 20;
 const ALIGNMENT: usize = 64;
 
 /// ONNX Runtime has one environment per process.
-static MEMORY: Memory = Memory::new();
+pub(super) static MEMORY: Memory = Memory::new();
 
-struct Memory(Mutex<Blocks>);
+pub(super) struct Memory(Mutex<Blocks>);
 
 /// The large blocks.
 struct Blocks {
@@ -52,25 +48,6 @@ struct Block(NonNull<Header>);
 // SAFETY: memory is no thread's own.
 unsafe impl Send for Block {}
 
-/// Has the sessions of `environment` that ask for its allocators work in such memory.
-///
-/// # Errors
-/// ONNX Runtime's own.
-pub(super) fn register(environment: &Environment) -> ort::Result<()> {
-    let calls = sys::OrtAllocator {
-        // SAFETY: the same function; its caller is C++ and knows exceptions.
-        Alloc: Some(unsafe { std::mem::transmute::<ThrowingCall, AllocCall>(alloc) }),
-        Free: Some(free),
-        Info: Some(info),
-        // SAFETY: a plain value.
-        ..unsafe { sys::OrtAllocator::default() }
-    };
-    // Never released: the environment frees by it until the process ends.
-    let allocator = ptr::from_mut(Box::leak(Box::new(Allocator { calls, info: MemoryInfo::cpu()? })));
-    // SAFETY: the environment is live, and the allocator from now on for ever.
-    unsafe { check((ort::api().RegisterAllocator)(environment.ptr().cast_mut(), allocator.cast())) }
-}
-
 /// Gives back what nobody uses: a network has been loaded, which took more than its runs will, or has gone.
 pub(super) fn trim() {
     MEMORY.trim();
@@ -86,7 +63,7 @@ impl Memory {
     }
 
     /// Memory for `bytes` bytes; null for none, and when there is none.
-    fn alloc(&self, bytes: usize) -> *mut c_void {
+    pub(super) fn alloc(&self, bytes: usize) -> *mut c_void {
         let is_large = bytes.saturating_add(ALIGNMENT) >= LARGE_PAGE;
         let spare = is_large.then(|| self.blocks().take(bytes)).flatten();
         let block = spare.or_else(|| {
@@ -103,7 +80,7 @@ impl Memory {
     ///
     /// # Safety
     /// It did give `data`, and nobody uses that any more.
-    unsafe fn free(&self, data: *mut c_void) {
+    pub(super) unsafe fn free(&self, data: *mut c_void) {
         let Some(data) = NonNull::new(data) else { return };
         // SAFETY: promised by the caller.
         let block = unsafe { Block::of(data) };
@@ -213,48 +190,6 @@ fn large(bytes: usize) -> Option<(*mut u8, Option<MmapMut>)> {
     let start = map.as_mut_ptr();
     let start = start.wrapping_add(start.align_offset(LARGE_PAGE));
     Some((start, Some(map)))
-}
-
-/// Begins with what ONNX Runtime knows of it.
-#[repr(C)]
-struct Allocator {
-    calls: sys::OrtAllocator,
-    info: MemoryInfo,
-}
-
-/// `OrtAllocator::Alloc`. ONNX Runtime takes what this gives for memory and does not look: where there is none, it must be thrown at.
-unsafe extern "system-unwind" fn alloc(_this: *mut sys::OrtAllocator, bytes: usize) -> *mut c_void {
-    let data = MEMORY.alloc(bytes);
-    // SAFETY: nothing of ours is on the stack to be unwound.
-    if data.is_null() && bytes > 0 { unsafe { throw() } } else { data }
-}
-
-/// Throws C++'s `bad_alloc`, by asking ONNX Runtime's own allocator for more than there can be.
-unsafe fn throw() -> *mut c_void {
-    let mut own = ptr::null_mut();
-    // SAFETY: the call writes one pointer, to what lives as long as the library.
-    let found = unsafe { check((ort::api().GetAllocatorWithDefaultOptions)(&raw mut own)) };
-    // SAFETY: as above.
-    match found.ok().and_then(|()| unsafe { (*own).Alloc }) {
-        // SAFETY: the same function, of which it is known that it throws.
-        Some(alloc) => unsafe { std::mem::transmute::<AllocCall, ThrowingCall>(alloc)(own, isize::MAX as usize) },
-        None => ptr::null_mut(),
-    }
-}
-
-type AllocCall = unsafe extern "system" fn(*mut sys::OrtAllocator, usize) -> *mut c_void;
-type ThrowingCall = unsafe extern "system-unwind" fn(*mut sys::OrtAllocator, usize) -> *mut c_void;
-
-/// `OrtAllocator::Free`.
-unsafe extern "system" fn free(_this: *mut sys::OrtAllocator, data: *mut c_void) {
-    // SAFETY: ONNX Runtime frees what it got of `alloc`, once.
-    unsafe { MEMORY.free(data) }
-}
-
-/// `OrtAllocator::Info`.
-unsafe extern "system" fn info(this: *const sys::OrtAllocator) -> *const sys::OrtMemoryInfo {
-    // SAFETY: ONNX Runtime hands back what was registered, an `Allocator`.
-    unsafe { (*this.cast::<Allocator>()).info.0 }
 }
 
 #[cfg(test)]

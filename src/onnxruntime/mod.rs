@@ -7,12 +7,13 @@
 //! | [`network`] | an ONNX file as a session that many threads may run |
 //! | [`binding`] | one thread's input and output buffers, bound once to a network |
 //! | [`bank`], [`halves`] | a network in two halves, and what the first makes of each item, kept |
-//! | `memory` | what networks on the CPU work in: large pages, kept from run to run |
+//! | `memory`, `allocator` | what networks on the CPU work in: large pages, kept from run to run, and how ONNX Runtime gets at them |
 //! | [`device`] | a network on a GPU's stream, with buffers there |
 //!
 //! Sessions are built through the `ort` crate; the run itself goes through `ort-sys`, because `ort`
 //! collects the outputs of every run into fresh vectors.
 
+mod allocator;
 pub mod bank;
 pub mod binding;
 pub mod device;

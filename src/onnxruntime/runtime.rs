@@ -9,7 +9,7 @@ use ort::logging::LogLevel;
 use ort::session::Session;
 
 use super::network::one_line;
-use super::{OnnxError, locate, memory};
+use super::{OnnxError, allocator, locate};
 
 /// What was loaded, for `doctor` and the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl OnnxRuntime {
             .with_telemetry(false)
             .with_logger(Arc::new(|level, category, _id, _location, message| forward(level, category, message)))
             .build()
-            .and_then(|environment| memory::register(&environment).map(|()| environment))
+            .and_then(|environment| allocator::register(&environment).map(|()| environment))
             .map_err(|error| unusable(error.to_string()))?;
         let runtime =
             Self { environment, info: Arc::new(RuntimeInfo { path: path.clone(), build: ort::info().to_owned() }) };

@@ -270,18 +270,19 @@ impl BoundGenerator {
         let len = slot.len();
         for index in 0..len {
             let (picture, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
-            if let (FrameFormat::Jpeg(quality), Some(nvjpeg)) = (format, &mut self.nvjpeg) {
-                match nvjpeg.encode(index, quality, slot.output_mut(index)) {
-                    Ok(()) => {}
-                    // It may be that no frame can be made any more.
-                    Err(error) if error.driver_error().is_some() => return Err(error),
-                    Err(error) => slot.fail_frame(index, error),
-                }
+            let drawn = if let (FrameFormat::Jpeg(quality), Some(nvjpeg)) = (format, &mut self.nvjpeg) {
+                nvjpeg.encode(index, quality, slot.output_mut(index))
             } else if !self.has_planes(&avatar, picture, format) {
                 let (generated, to) = (self.readback.generated(index), (format, slot.output_mut(index)));
-                if let Err(error) = easel.draw_generated(&avatar, &mut self.patchers, picture, generated, to) {
-                    slot.fail_frame(index, error);
-                }
+                easel.draw_generated(&avatar, &mut self.patchers, picture, generated, to)
+            } else {
+                continue;
+            };
+            match drawn {
+                Ok(()) => {}
+                // It may be that no frame can be made any more.
+                Err(error) if error.driver_error().is_some() => return Err(error),
+                Err(error) => slot.fail_frame(index, error),
             }
         }
         let Some((planes, stride)) = self.readback.planes() else { return Ok(()) };
