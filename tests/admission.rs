@@ -118,6 +118,8 @@ async fn of_many_who_come_at_once_those_without_room_make_no_session() {
     let engine = engine(&backend, 2, 8, 1);
     let avatar = load(&backend, &bundle);
     rehearse(&engine, &avatar, JPEG).await.unwrap();
+    // Whatever of it was in flight has been measured, too.
+    engine.rest().await;
     let stream = f64::from(avatar.fps()) / engine.frames_per_second(&avatar).unwrap();
     let limits = AdmissionLimits { utilisation: 5.5 * stream, expected_speech: 1.0 };
     let pace = Pace::Live { budget: Duration::from_millis(150) };

@@ -63,8 +63,7 @@ def judge(avatars):
 
 @pytest.fixture(scope="session")
 def server(avatars):
-    # Without admission: what a busy machine measures is no reason to turn a test's calls away.
-    with daemon.Daemon(avatars, LIPSYNCD_UTILISATION_PERCENT="0") as running:
+    with daemon.Daemon(avatars) as running:
         yield running
 
 

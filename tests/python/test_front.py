@@ -17,8 +17,7 @@ CALLS = 20
 @pytest.fixture
 def fronted(avatars, tmp_path):
     """A daemon with one place, and a client of it through the front."""
-    environment = dict(LIPSYNCD_MAX_SESSIONS="1", LIPSYNCD_UTILISATION_PERCENT="0")
-    with daemon.Daemon(avatars, **environment) as server, front.Front([server.address] * 2, tmp_path) as proxy:
+    with daemon.Daemon(avatars, LIPSYNCD_MAX_SESSIONS="1") as server, front.Front([server.address] * 2, tmp_path) as proxy:
         with grpc.insecure_channel(proxy.address, daemon.CHANNEL) as channel:
             yield server, stubs.lipsync_grpc.LipSyncStub(channel)
 
