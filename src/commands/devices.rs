@@ -228,9 +228,9 @@ impl DeviceArgs {
 }
 
 impl GpuArgs {
-    /// Opens the GPU that is named.
-    pub(super) fn open(&self) -> Result<Arc<CudaBackend>, CommandError> {
-        CudaBackend::open(&self.wanted().cuda(self.gpu)).map(Arc::new).map_err(CommandError::failed)
+    /// Opens the GPU that is named, as it is `wanted`.
+    pub(super) fn open(&self, wanted: &Wanted) -> Result<Arc<CudaBackend>, CommandError> {
+        CudaBackend::open(&wanted.cuda(self.gpu)).map(Arc::new).map_err(CommandError::failed)
     }
 
     pub(super) fn wanted(&self) -> Wanted {

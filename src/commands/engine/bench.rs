@@ -99,8 +99,10 @@ struct Report {
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
-    let wanted = args.gpu.wanted();
-    let backend = args.gpu.open()?;
+    let mut wanted = args.gpu.wanted();
+    // Networks are loaded for as many frames as any row has.
+    wanted.max_batch = wanted.max_batch.max(args.batches.iter().copied().max().map(usize::from));
+    let backend = args.gpu.open(&wanted)?;
     let avatar = load(&bundle, &backend)?;
     say(backend.info())?;
     let bare = bare(args, &backend, &avatar)?;

@@ -29,7 +29,8 @@ pub(in crate::commands) struct Args {
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
-    match compare(&bundle, args.gpu.open()?, args.gpu.wanted().onnxruntime, args.min_psnr)? {
+    let wanted = args.gpu.wanted();
+    match compare(&bundle, args.gpu.open(&wanted)?, wanted.onnxruntime, args.min_psnr)? {
         Verdict::Close(line) => say(line),
         Verdict::Far(line) => Err(CommandError::failed(line)),
     }
