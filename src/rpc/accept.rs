@@ -1,16 +1,22 @@
-//! New connections, also after the system had none to give.
+//! New connections: as many as leave the daemon descriptors of its own, also after the system had none to give.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io::{self, ErrorKind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use super::linger::Lingering;
+use crate::machine::most_descriptors;
+
+/// Descriptors that connections leave for the figures' readers, and for avatars and plans that are loaded; of few, a quarter.
+const KEPT_DESCRIPTORS: usize = 256;
 
 /// Pause after the system refuses to accept, as when descriptors are short: it would refuse again at once.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -23,10 +29,37 @@ pub(super) fn connections(
     listener: TcpListener,
     stopping: watch::Receiver<bool>,
 ) -> impl Stream<Item = Result<Lingering, Infallible>> {
-    unfold((listener, stopping, None), |(listener, stopping, mut warned)| async move {
-        let stream = accept(&listener, &mut warned).await;
-        Some((Ok(Lingering::new(stream, stopping.clone())), (listener, stopping, warned)))
+    let places = Places::of(most_descriptors().unwrap_or(Semaphore::MAX_PERMITS));
+    unfold((listener, places, None), move |(listener, places, mut warned)| {
+        let stopping = stopping.clone();
+        async move {
+            let place = places.take(&mut warned).await;
+            let stream = accept(&listener, &mut warned).await;
+            Some((Ok(Lingering::new(stream, place, stopping)), (listener, places, warned)))
+        }
     })
+}
+
+/// How many connections may be open.
+struct Places {
+    most: usize,
+    free: Arc<Semaphore>,
+}
+
+impl Places {
+    /// As many as a process of so many `descriptors` has for connections.
+    fn of(descriptors: usize) -> Self {
+        let most = descriptors.saturating_sub(KEPT_DESCRIPTORS.min(descriptors / 4)).min(Semaphore::MAX_PERMITS);
+        Self { most, free: Arc::new(Semaphore::new(most)) }
+    }
+
+    /// Waits for one, which is free again when what is given is dropped; none is only given where there is no bound any more.
+    async fn take(&self, warned: &mut Option<Instant>) -> Option<OwnedSemaphorePermit> {
+        if self.free.available_permits() == 0 {
+            warn(warned, &format_args!("{} are open", self.most));
+        }
+        Arc::clone(&self.free).acquire_owned().await.ok()
+    }
 }
 
 async fn accept(listener: &TcpListener, warned: &mut Option<Instant>) -> TcpStream {
@@ -40,15 +73,19 @@ async fn accept(listener: &TcpListener, warned: &mut Option<Instant>) -> TcpStre
             }
             Err(error) if is_of_one(&error) => {}
             Err(error) => {
-                if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
-                    tracing::warn!(
-                        "no connection can be accepted: {error}; new ones wait. Each takes a descriptor (`ulimit -n`, LimitNOFILE)"
-                    );
-                    *warned = Some(Instant::now());
-                }
+                warn(warned, &error);
                 sleep(PAUSE).await;
             }
         }
+    }
+}
+
+fn warn(warned: &mut Option<Instant>, reason: &dyn Display) {
+    if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+        tracing::warn!(
+            "no connection can be accepted: {reason}; new ones wait. Each takes a descriptor (`ulimit -n`, LimitNOFILE)"
+        );
+        *warned = Some(Instant::now());
     }
 }
 

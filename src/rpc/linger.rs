@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::maybe_done;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
@@ -34,6 +34,8 @@ pub(super) struct Lingering {
     beginning: Option<Beginning>,
     /// Once the sending side is shut.
     until: Option<Pin<Box<Sleep>>>,
+    /// Given back once the stream is closed.
+    _place: Option<OwnedSemaphorePermit>,
 }
 
 /// What is missing of a connection's beginning, and when it is not waited for any more.
@@ -43,9 +45,9 @@ struct Beginning {
 }
 
 impl Lingering {
-    /// Is not waited for once `stopping` is true.
-    pub fn new(stream: TcpStream, stopping: watch::Receiver<bool>) -> Self {
-        Self::within(BEGIN, stream, stopping)
+    /// Is not waited for once `stopping` is true; holds `place`.
+    pub fn new(stream: TcpStream, place: Option<OwnedSemaphorePermit>, stopping: watch::Receiver<bool>) -> Self {
+        Self { _place: place, ..Self::within(BEGIN, stream, stopping) }
     }
 
     fn within(time: Duration, stream: TcpStream, mut stopping: watch::Receiver<bool>) -> Self {
@@ -58,7 +60,8 @@ impl Lingering {
         };
         // Whoever reads on is told again.
         let over = Box::pin(maybe_done(over));
-        Self { stream, beginning: Some(Beginning { bytes: PREFACE_BYTES, over }), until: None }
+        let beginning = Some(Beginning { bytes: PREFACE_BYTES, over });
+        Self { stream, beginning, until: None, _place: None }
     }
 
     /// Reads and drops until the other end closes.
