@@ -103,6 +103,7 @@ fn is_of_the_system(error: &(dyn Error + 'static)) -> bool {
 mod tests {
     use super::super::Report;
     use super::*;
+    use crate::avatar::onnx;
     use crate::onnxruntime::OnnxError;
     use crate::picture::DecodeError;
 
@@ -120,7 +121,8 @@ mod tests {
             LoadError::from(FrameStoreError::from(error))
         };
         let network = |kind: io::ErrorKind| {
-            LoadError::from(BackendError::Read { path: "generator.onnx".into(), source: kind.into() })
+            let source = onnx::OnnxError::Io(kind.into());
+            LoadError::from(BackendError::File { path: "generator.onnx".into(), source })
         };
         for error in [frame, network] {
             for kind in [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied, io::ErrorKind::FileTooLarge] {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::bundle::{Network, WeightsFile};
 use super::check::Report;
-use super::fault::{Fault, Warning, excerpt};
+use super::fault::{Fault, excerpt};
 use super::onnx::{ExternalData, GraphInfo, MAX_MODEL_BYTES, OnnxError, Outside, RoleError, repeated, with_weights};
 use super::path::{BundlePath, Kind, PathError};
 use crate::bounded;
@@ -50,13 +50,6 @@ pub(super) fn load_network<S>(
             return None;
         }
     };
-    if let Some(data) = graph.external.first() {
-        let location = excerpt(&data.location);
-        let what = format!(
-            "its weights are in \"{location}\": it runs on the CPU only; for a GPU, save it with its weights inside"
-        );
-        report.warnings.push(Warning::new(file, what));
-    }
     (faults.len() == before).then_some(Network { path, weights, shape, opset: graph.opset })
 }
 

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use super::cuda;
 use crate::avatar::onnx;
-use crate::bounded;
 use crate::cuda::{CudaError, Severity};
 use crate::onnxruntime::{OnnxError, says_full};
 use crate::picture::template::{BuildError, PatchError, SpliceError, StripError};
@@ -17,14 +16,6 @@ pub enum BackendError {
     /// ONNX Runtime refused or failed.
     #[error(transparent)]
     Onnx(#[from] OnnxError),
-    /// A network file cannot be read.
-    #[error("{path}: {source}; {}", bounded::fix(source))]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
     /// A network file, or one with weights of it, cannot be read.
     #[error("{path}: {source}; {}", source.fix())]
     File {
@@ -147,8 +138,7 @@ impl BackendError {
             Self::DeviceFull { needed, most, .. } => needed <= most,
             Self::Onnx(OnnxError::Memory { .. }) => true,
             Self::Onnx(error) => says_full(&error.to_string()),
-            Self::Read { source, .. }
-            | Self::File { source: onnx::OnnxError::Io(source) | onnx::OnnxError::Weights { source, .. }, .. } => {
+            Self::File { source: onnx::OnnxError::Io(source) | onnx::OnnxError::Weights { source, .. }, .. } => {
                 source.kind() == ErrorKind::OutOfMemory
             }
             Self::Engine { reason, .. } => says_full(reason),

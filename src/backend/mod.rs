@@ -20,7 +20,7 @@ pub use cpu::CpuBackend;
 pub use device::{Device, DeviceId, DeviceMemory};
 pub use error::BackendError;
 
-use crate::avatar::{Bundle, LoadedAvatar};
+use crate::avatar::{Bundle, LoadedAvatar, Network};
 use crate::batch::slot::{SlotShape, Staging};
 use crate::batch::{Filled, InFlight, Ready, Slot};
 use crate::picture::Quality;
@@ -36,6 +36,12 @@ pub struct Models {
     pub encoder: ModelId,
     /// Picture and context to picture.
     pub generator: ModelId,
+}
+
+/// The content of a bundle's network, with all its weights. Engines get all of it at once: ONNX Runtime would map the files with weights, and a
+/// mapped file that is written to is another network, or, cut short, the end of the process.
+pub(crate) fn read_network<S>(network: &Network<S>) -> Result<Vec<u8>, BackendError> {
+    network.read().map_err(|source| BackendError::File { path: network.path.clone(), source })
 }
 
 /// What is made of a composited frame.

@@ -42,6 +42,7 @@ mod tests {
     use std::io::ErrorKind;
 
     use super::*;
+    use crate::avatar::onnx::OnnxError;
     use crate::backend::BackendError;
 
     #[test]
@@ -57,7 +58,8 @@ mod tests {
         assert!(!is_input(RegistryError::Stopping { id: id.clone() }));
         let load = |error: BackendError| RegistryError::Load { id: id.clone(), source: Arc::new(error.into()) };
         assert!(is_input(load(BackendError::Network { path: "generator.onnx".into(), what: "it gives NaN" })));
-        let unread = |kind: ErrorKind| BackendError::Read { path: "generator.onnx".into(), source: kind.into() };
+        let unread =
+            |kind: ErrorKind| BackendError::File { path: "generator.onnx".into(), source: OnnxError::Io(kind.into()) };
         assert!(is_input(load(unread(ErrorKind::PermissionDenied))));
         assert!(!is_input(load(unread(ErrorKind::Other))));
     }

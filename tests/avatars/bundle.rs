@@ -3,8 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lipsyncd::avatar::onnx::Batch;
+use lipsyncd::avatar::onnx::{Batch, Edges, GraphInfo};
 use lipsyncd::avatar::{Bundle, FaceBox, PictureSize, check};
+use lipsyncd::backend::cuda::plan::Precision;
+use lipsyncd::backend::cuda::prepare::prepare;
 use tempfile::TempDir;
 
 const MANIFEST: &str = r#"
@@ -151,7 +153,7 @@ fn single_faults() {
 }
 
 #[test]
-fn external_weights_inside_the_bundle_are_fine_on_a_cpu() {
+fn external_weights_inside_the_bundle_are_fine_for_every_engine() {
     let dir = bundle();
     for (from, to) in
         [("onnx/encoder_external.onnx", "audio_encoder.onnx"), ("onnx/encoder_external.data", "encoder_external.data")]
@@ -159,9 +161,12 @@ fn external_weights_inside_the_bundle_are_fine_on_a_cpu() {
         fs::copy(golden(from), dir.path().join(to)).unwrap();
     }
     let report = check(dir.path());
-    assert!(report.is_usable());
-    let warning = "warning: audio_encoder.onnx: its weights are in \"encoder_external.data\": it runs on the CPU only; for a GPU, save it with its weights inside\n";
-    assert!(report.to_string().starts_with(warning), "{report}");
+    assert!(report.is_usable() && report.warnings.is_empty(), "{report}");
+    let content = Bundle::open(dir.path()).unwrap().audio_encoder.read().unwrap();
+    for precision in [Precision::Fp32, Precision::Fp16] {
+        let prepared = prepare(&content, precision, Edges::Single).unwrap();
+        assert!(GraphInfo::parse(&prepared.model).unwrap().external.is_empty(), "{precision:?}");
+    }
 }
 
 #[test]

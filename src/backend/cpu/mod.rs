@@ -16,7 +16,7 @@ pub use models::{EncoderModel, GeneratorModel};
 use self::lane::CpuLane;
 use self::models::{Loader, Table};
 use self::still::{Allowance, StillPart};
-use super::{Backend, BackendError, BackendInfo, Lane, Models};
+use super::{Backend, BackendError, BackendInfo, Lane, Models, read_network};
 use crate::avatar::Bundle;
 use crate::batch::slot::SlotShape;
 use crate::onnxruntime::{OnnxRuntime, RuntimeInfo};
@@ -73,7 +73,7 @@ impl Backend for CpuBackend {
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         let generator = self.loader.generator(bundle)?;
-        let encoder = models::read(&bundle.audio_encoder)?;
+        let encoder = read_network(&bundle.audio_encoder)?;
         let load = |content: &[u8]| Ok(Arc::new(self.loader.encoder(bundle, content)?));
         self.table.insert(generator, (&encoder, bundle.manifest.audio.mels), load)
     }

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use super::still::{Allowance, StillPart};
+use crate::avatar::Bundle;
 use crate::avatar::onnx::quicker;
-use crate::avatar::{self, Bundle};
-use crate::backend::BackendError;
+use crate::backend::{BackendError, read_network};
 use crate::onnxruntime::{BoundNetwork, Halved, Network, OnnxError, OnnxRuntime, TensorSpec};
 
 /// An audio encoder: mel window `[1, 1, mels, 16]` to feature `[1, 512]`.
@@ -74,7 +74,7 @@ impl Loader {
         let size = bundle.manifest.generator.size_px as usize;
         let [channels, height, width] = shape.audio_dims;
         let path = &bundle.generator.path;
-        let content = read(&bundle.generator)?;
+        let content = read_network(&bundle.generator)?;
         // One that cannot be read is for ONNX Runtime to refuse.
         let content = quicker(&content).ok().flatten().unwrap_or(content);
         let mut model = GeneratorModel {
@@ -107,12 +107,6 @@ impl Loader {
         try_run(path, model.bind()?)?;
         Ok(model)
     }
-}
-
-/// The content of a bundle's network. ONNX Runtime gets all of it at once: it would map the files with weights, and a mapped file that is written to is
-/// another network, or, cut short, the end of the process.
-pub(super) fn read<S>(network: &avatar::Network<S>) -> Result<Vec<u8>, BackendError> {
-    network.read().map_err(|source| BackendError::File { path: network.path.clone(), source })
 }
 
 /// Runs the network once on zeros, so that a graph that loads but cannot run is found now, not by the

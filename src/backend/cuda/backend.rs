@@ -1,6 +1,5 @@
 //! The backend itself: a GPU opened, networks loaded, avatars shown, lanes opened.
 
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::avatar::{Budget, DeviceAvatar};
@@ -15,12 +14,10 @@ use super::plan::Precision;
 use super::ports::{encoder_ports, generator_element, generator_ports};
 use super::shared::{Generator, Shared};
 use crate::avatar::frame_store::Pictures;
-use crate::avatar::onnx::MAX_MODEL_BYTES;
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::table::Table;
-use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models};
+use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models, read_network};
 use crate::batch::slot::SlotShape;
-use crate::bounded;
 use crate::cuda::{Context, Driver, Gpu, Priority, Stream};
 
 /// Memory that is left to networks and lanes when nothing is said of how much avatars may take.
@@ -94,7 +91,7 @@ impl CudaBackend {
     fn load_generator(&self, bundle: &Bundle) -> Result<Generator, BackendError> {
         let network = &bundle.generator;
         let ports = generator_ports(bundle, self.precision);
-        let content = read_network(&network.path)?;
+        let content = read_network(network)?;
         let file = NetworkFile { path: &network.path, content: &content, ports: &ports };
         Ok(Generator {
             network: self.engine.load(file)?,
@@ -109,7 +106,7 @@ impl CudaBackend {
         self.shared.context.bind()?;
         let generator = self.load_generator(bundle)?;
         let (path, ports) = (&bundle.audio_encoder.path, encoder_ports(bundle));
-        let encoder = read_network(path)?;
+        let encoder = read_network(&bundle.audio_encoder)?;
         let load = |content: &[u8]| self.engine.load(NetworkFile { path, content, ports: &ports });
         self.shared.table.insert(generator, (&encoder, bundle.manifest.audio.mels), load)
     }
@@ -177,9 +174,4 @@ impl Backend for CudaBackend {
         let lane = self.judged(lane.and_then(|()| CudaLane::new(Arc::clone(&self.shared), shape)))?;
         Ok(Box::new(lane))
     }
-}
-
-/// The content of a network's file.
-fn read_network(path: &Path) -> Result<Vec<u8>, BackendError> {
-    bounded::read(path, MAX_MODEL_BYTES).map_err(|source| BackendError::Read { path: path.to_owned(), source })
 }

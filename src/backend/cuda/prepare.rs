@@ -9,15 +9,6 @@ pub enum PrepareError {
     /// It cannot be read.
     #[error("it cannot be read: {0}")]
     Onnx(#[from] OnnxError),
-    /// The weights are elsewhere: engines are given a network's content, from which no other file is found.
-    #[error(
-        "its weights are in a file of their own, {location:?}, which only the CPU's engine reads; save the network with its weights \
-         inside, for instance with onnx.save(onnx.load(...), ...)"
-    )]
-    External {
-        /// The file that holds them.
-        location: String,
-    },
     /// It has no half-precision form.
     #[error(transparent)]
     Half(#[from] HalfError),
@@ -40,9 +31,6 @@ pub struct Prepared {
 /// [`PrepareError`].
 pub fn prepare(network: &[u8], precision: Precision, edges: Edges) -> Result<Prepared, PrepareError> {
     let info = GraphInfo::parse(network)?;
-    if let Some(file) = info.external.into_iter().next() {
-        return Err(PrepareError::External { location: file.location });
-    }
     let (batched, one_by_one) = if is_batch_fixed(&info.inputs) {
         match rebatch(network) {
             Ok(batched) => (Some(batched), None),
@@ -62,23 +50,4 @@ pub fn prepare(network: &[u8], precision: Precision, edges: Edges) -> Result<Pre
 /// Whether an input is declared with a batch of exactly one.
 fn is_batch_fixed(inputs: &[TensorInfo]) -> bool {
     inputs.iter().any(|input| input.dims.as_ref().is_some_and(|dims| dims.first() == Some(&Dim::Fixed(1))))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use super::*;
-
-    #[test]
-    fn weights_in_another_file_are_refused_in_either_precision_with_what_to_do() {
-        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/onnx");
-        let network = |name: &str| std::fs::read(golden.join(name)).unwrap();
-        for precision in [Precision::Fp32, Precision::Fp16] {
-            let refusal = prepare(&network("encoder_external.onnx"), precision, Edges::Single).unwrap_err().to_string();
-            let parts = ["\"encoder_external.data\"", "save the network with its weights inside"];
-            assert!(parts.iter().all(|part| refusal.contains(part)), "{precision:?}: {refusal}");
-            assert!(prepare(&network("encoder_one.onnx"), precision, Edges::Single).is_ok(), "{precision:?}");
-        }
-    }
 }

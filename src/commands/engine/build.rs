@@ -54,7 +54,7 @@ pub(super) use with_tensorrt::run;
 
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 mod with_tensorrt {
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
     use std::sync::Arc;
     use std::time::Duration;
 
@@ -66,8 +66,8 @@ mod with_tensorrt {
     use crate::backend::cuda::ports::{encoder_ports, generator_ports};
     use crate::backend::cuda::tensorrt::{Library, Order, OrderTarget, order, target_of, target_of_sm};
     use crate::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
+    use crate::backend::read_network;
     use crate::commands::devices::largest_gpu_batch;
-    use crate::commands::error::FileError;
     use crate::commands::stdout::say;
     use crate::commands::{CommandError, progress};
     use crate::cuda::Driver;
@@ -90,19 +90,20 @@ mod with_tensorrt {
         let wishes = library.plans(&options);
         let wishes = wishes.ok_or_else(|| CommandError::input("no cache folder: set HOME, or say --out"))?;
         let networks = [
-            (&bundle.generator.path, generator_ports(&bundle, args.precision)),
-            (&bundle.audio_encoder.path, encoder_ports(&bundle)),
+            (&bundle.generator.path, read_network(&bundle.generator), generator_ports(&bundle, args.precision)),
+            (&bundle.audio_encoder.path, read_network(&bundle.audio_encoder), encoder_ports(&bundle)),
         ];
         let targets = targets(&args.sm)?;
         let bar = progress::bar("plans", networks.len() * targets.len());
         let mut plans = Vec::new();
-        for (path, ports) in &networks {
-            let content = std::fs::read(path).map_err(FileError::at(*path)).map_err(CommandError::input)?;
-            let wanted = wishes.wanted(NetworkFile { path, content: &content, ports });
+        for (path, content, ports) in networks {
+            let content = content.map_err(CommandError::input)?;
+            let network = NetworkFile { path, content: &content, ports: &ports };
+            let wanted = wishes.wanted(network);
             let wanted = wanted.map_err(|error| CommandError::input(format!("{}: {error}", path.display())))?;
             for (target, name) in &targets {
                 let file = wanted.for_target(name.clone());
-                let (is_new, line) = make(args, &library, path, *target, &file)?;
+                let (is_new, line) = make(args, &library, network, *target, &file)?;
                 bar.suspend(|| say(format_args!("{}: {}, {line}", file.path.display(), file.key.options.batch)))?;
                 plans.push(Plan { path: file.path, is_new });
                 bar.inc(1);
@@ -144,7 +145,7 @@ mod with_tensorrt {
     fn make(
         args: &Args,
         library: &Library,
-        network: &Path,
+        network: NetworkFile<'_>,
         target: OrderTarget,
         PlanFile { key, path }: &PlanFile,
     ) -> Result<(bool, String), CommandError> {
@@ -156,7 +157,8 @@ mod with_tensorrt {
             eprintln!("{}: {error}; building it again", path.display());
         }
         let made = order(&Order {
-            network,
+            network: network.path,
+            content: network.content,
             plan: path,
             key,
             target,

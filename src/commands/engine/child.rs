@@ -1,5 +1,6 @@
-//! `lipsyncd engine build-one`: the process that builds one plan.
+//! `lipsyncd engine build-one`: the process that builds one plan, of the network that comes on stdin.
 
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -8,15 +9,12 @@ use clap::Args as ClapArgs;
 use crate::backend::cuda::plan::{PlanKey, write_plan};
 use crate::backend::cuda::tensorrt::{Library, Made, build_plan};
 use crate::commands::CommandError;
-use crate::commands::error::FileError;
 use crate::commands::stdout::say;
 use crate::cuda::{Context, Driver};
 
 /// What the hidden `lipsyncd engine build-one` takes.
 #[derive(Debug, ClapArgs)]
 pub(in crate::commands) struct Args {
-    #[arg(long)]
-    network: PathBuf,
     #[arg(long)]
     plan: PathBuf,
     /// The plan's key as JSON
@@ -34,14 +32,15 @@ pub(in crate::commands) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let start = Instant::now();
     let key: PlanKey = serde_json::from_str(&args.key).map_err(CommandError::input)?;
-    let network = std::fs::read(&args.network).map_err(FileError::at(&args.network)).map_err(CommandError::input)?;
+    let mut network = Vec::new();
+    std::io::stdin().read_to_end(&mut network).map_err(CommandError::failed)?;
     let library = Library::load(Some(&args.tensorrt)).map_err(CommandError::failed)?;
     if let Some(gpu) = args.gpu {
         let driver = Driver::load().map_err(CommandError::failed)?;
         // Current on this thread, it is the one that TensorRT builds on.
         Context::open(&driver, gpu).map_err(CommandError::failed)?;
     }
-    let (plan, half) = build_plan(&library, (&args.network, &network), &key, args.sm).map_err(CommandError::failed)?;
+    let (plan, half) = build_plan(&library, &network, &key, args.sm).map_err(CommandError::failed)?;
     write_plan(&args.plan, &key, &plan).map_err(CommandError::failed)?;
     let half = half.unwrap_or_default();
     let made = Made {

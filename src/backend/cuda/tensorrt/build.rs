@@ -1,8 +1,6 @@
 //! From a network's file to a plan. Runs in a process of its own: a crash or a lack of memory in TensorRT's builder ends
 //! that process, and what it allocated goes with it.
 
-use std::path::{Path, PathBuf};
-
 use trtx::builder::MemoryPoolType;
 use trtx::trtx_sys::nvinfer1::Dims64;
 use trtx::{Builder, LogHandler, Logger, OnnxParser, OptProfileSelector, Severity};
@@ -18,12 +16,9 @@ pub enum BuildError {
     /// The network cannot be read, or has no half-precision form.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
-    /// It is not the network that the plan was asked for of: what lies there now is another.
-    #[error("{network} changed while its plan was to be built; try again")]
-    Changed {
-        /// The network's file.
-        network: PathBuf,
-    },
+    /// Something else arrived than what the plan was asked for of.
+    #[error("the network is not the one that the plan was asked for of; try again")]
+    Changed,
     /// Its batch is fixed to 1 and larger ones were asked for.
     #[error("its batch is fixed and cannot be made dynamic: {reason}; export it with a dynamic batch")]
     Batch {
@@ -76,22 +71,21 @@ impl LogHandler for Stderr {
     }
 }
 
-/// Builds the plan `key` of a network, which is given by its file and the file's content, for the SM `sm`, or without one for the GPU that is
-/// current on this thread. Call it in a process of its own: TensorRT's builder objects are not taken down.
+/// Builds the plan `key` of `network`, an ONNX file's content, for the SM `sm`, or without one for the GPU that is current on this thread. Call it in a process of its own: TensorRT's builder objects are not taken down.
 ///
 /// # Errors
 /// [`BuildError`].
 pub fn build_plan(
     _loaded: &Library,
-    (file, network): (&Path, &[u8]),
+    network: &[u8],
     key: &PlanKey,
     sm: Option<u32>,
 ) -> Result<(Vec<u8>, Option<HalfReport>), BuildError> {
     let options = &key.options;
     let Prepared { model, one_by_one, half: report } = prepare(network, options.precision, options.edges.into())?;
-    // Whoever gave the order read the file before: another's plan under this key would be taken for good.
+    // A part of it may be a network, too, whose plan would be taken for good under this key.
     if !key.is_of(&model) {
-        return Err(BuildError::Changed { network: file.to_owned() });
+        return Err(BuildError::Changed);
     }
     if let Some(reason) = one_by_one
         && options.batch != BatchRange::only(1)

@@ -88,6 +88,7 @@ impl TensorRtEngine {
         tracing::info!(network = %network.path.display(), plan = %path.display(), "building a {FLAVOUR} plan; this takes a while");
         let made = order(&Order {
             network: network.path,
+            content: network.content,
             plan: path,
             key,
             target: OrderTarget::Gpu(self.gpu.ordinal),

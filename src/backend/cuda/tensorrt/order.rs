@@ -1,10 +1,11 @@
 //! The process that builds a plan, started and waited for: a crash or a lack of memory in TensorRT's builder ends that process.
 
 use std::fmt;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -49,8 +50,10 @@ pub enum OrderTarget {
 
 /// One plan to be built.
 pub struct Order<'a> {
-    /// The network's file.
+    /// The network's file, for messages.
     pub network: &'a Path,
+    /// Its content, with all its weights.
+    pub content: &'a [u8],
     /// Where the plan goes.
     pub plan: &'a Path,
     /// What it is made for.
@@ -120,7 +123,13 @@ pub fn order(order: &Order<'_>) -> Result<Made, OrderError> {
     let spawn = |source| OrderError::Spawn { network: network(), source };
     let mut child = start(order).map_err(spawn)?;
     let mut stderr = child.stderr.take().map(StderrTail::read);
-    let status = wait(&mut child, order.timeout).map_err(spawn)?;
+    let stdin = child.stdin.take();
+    let status = thread::scope(|scope| {
+        // A child that ends before it has read everything says why itself, and so does one that finds less than its key is of.
+        scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(order.content)));
+        wait(&mut child, order.timeout)
+    });
+    let status = status.map_err(spawn)?;
     let said = stderr.as_mut().map(StderrTail::join).unwrap_or_default().replace("lipsyncd: ", "");
     let Some(status) = status else {
         return Err(OrderError::Timeout { network: network(), seconds: order.timeout.as_secs() });
@@ -144,14 +153,14 @@ pub fn order(order: &Order<'_>) -> Result<Made, OrderError> {
 
 fn start(order: &Order<'_>) -> std::io::Result<Child> {
     // One short line comes back on stdout, which a pipe holds until the child has ended.
-    command(order)?.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
+    command(order)?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
 }
 
 /// The child numbers the GPUs as this process does: it has the same environment.
 fn command(order: &Order<'_>) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["engine", "build-one"]);
-    command.arg("--network").arg(order.network).arg("--plan").arg(order.plan);
+    command.arg("--plan").arg(order.plan);
     command.arg("--key").arg(serde_json::to_string(order.key)?);
     command.arg("--tensorrt").arg(order.tensorrt);
     match order.target {
@@ -173,7 +182,7 @@ fn wait(child: &mut Child, timeout: Duration) -> std::io::Result<Option<ExitStat
             child.wait()?;
             return Ok(None);
         }
-        std::thread::sleep(GLANCE);
+        thread::sleep(GLANCE);
     }
 }
 
@@ -189,7 +198,7 @@ mod tests {
         let key = PlanKey::new(b"network", "TensorRT 11.4".to_owned(), "H200".to_owned(), options);
         let arguments = |target| {
             let (path, timeout) = (Path::new("a"), Duration::ZERO);
-            let order = Order { network: path, plan: path, key: &key, target, tensorrt: path, timeout };
+            let order = Order { network: path, content: &[], plan: path, key: &key, target, tensorrt: path, timeout };
             command(&order).unwrap().get_args().map(|argument| argument.to_owned()).collect::<Vec<_>>()
         };
         assert!(arguments(OrderTarget::Gpu(3)).ends_with(&["--gpu".into(), "3".into()]));
