@@ -7,8 +7,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use common::{JPEG, TINY, avatars_dir, cpu_backend, daemon_options, engine, eventually, load, templates, within};
+use common::gpu::NamedGpu;
+use common::{
+    JPEG, TINY, avatars_dir, cpu_backend, daemon_options, engine, eventually, load, perform, templates, within,
+};
 use lipsyncd::avatar::{EvictPolicy, Registry, ResidencyLimits};
+use lipsyncd::backend::Backend;
 use lipsyncd::batch::{AdmissionLimits, rehearse};
 use lipsyncd::rpc::client::{Client, ClientError, ClientOptions, ConversationOptions, Listener, Speaker};
 use lipsyncd::rpc::{self, Daemon, DaemonOptions, DoorOptions, ServerOptions};
@@ -80,6 +84,33 @@ async fn a_rehearsal_measures_and_is_counted_nowhere() {
     assert_eq!((stats.frames(), stats.windows(), stats.batches(), stats.sessions()), (0, 0, 0, 0));
     let usage = avatar.usage();
     assert_eq!((usage.frames, usage.requests), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_long_in_beginning_is_waited_for() {
+    let device = NamedGpu::new(cpu_backend(), 0, 2, 1);
+    let backend: Arc<dyn Backend> = Arc::clone(&device) as _;
+    let engine = engine(&backend, 2, 8, 1);
+    let avatar = load(&backend, &common::bundle());
+    let held = device.hold();
+    let mut rehearsal = std::pin::pin!(rehearse(&engine, &avatar, JPEG));
+    tokio::time::timeout(Duration::from_secs(4), &mut rehearsal).await.expect_err("nothing has been drawn");
+    drop(held);
+    within(rehearsal).await.unwrap();
+    assert!(engine.frames_per_second(&avatar).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_first_batch_of_its_size_is_no_measure() {
+    let backend = cpu_backend();
+    let engine = engine(&backend, 1, 8, 1);
+    let avatar = load(&backend, &common::bundle());
+    let sound = common::speech::speech(5, 640, 16_000);
+    for is_measured in [false, true] {
+        perform(&engine, &avatar, SessionOptions::new(JPEG, 16_000), &sound).await;
+        engine.rest().await;
+        assert_eq!(engine.frames_per_second(&avatar).is_some(), is_measured);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

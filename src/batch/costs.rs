@@ -87,7 +87,8 @@ impl Costs {
     }
 }
 
-fn bucket(len: usize) -> usize {
+/// The estimate that batches of `len` share.
+pub(super) fn bucket(len: usize) -> usize {
     (len.max(1).next_power_of_two().trailing_zeros() as usize).min(BUCKETS - 1)
 }
 

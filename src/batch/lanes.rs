@@ -10,6 +10,7 @@ use super::policy::BatchKey;
 use super::queue::WorkQueue;
 use super::slot::{Filled, Free, Ready, Slot, StageTimes};
 use super::stats::EngineStats;
+use super::warm::Warm;
 use super::work::{Work, WorkKind};
 use crate::audio::WINDOW_MEL_FRAMES;
 use crate::backend::Lane;
@@ -23,7 +24,7 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
     let mut meter = device.open_lane();
     // Gathers a window's mel frames from the session's ring before they are transposed.
     let mut scratch = vec![0.0; slot.shape().window_len];
-    let mut rests = 0;
+    let (mut warm, mut rests) = (Warm::default(), 0);
     while let Some(key) = whole.queue.take(slot.work_mut(), &mut rests, || lane.rest()) {
         meter.begin();
         let _span = span_of(key, &mut slot).entered();
@@ -64,7 +65,7 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
         meter.end();
         let elapsed = taken.elapsed();
         let in_flight = in_flight.unwrap_or_else(|| whole.queue.done());
-        if ran > 0 {
+        if ran > 0 && warm.ran(key, ran) {
             whole.queue.costs().note(key, ran, elapsed);
             if in_flight >= whole.slots {
                 whole.queue.crowded_costs().note(key, ran, elapsed);

@@ -12,6 +12,7 @@
 //! | [`slot`] | the buffers of one batch in flight, moved by value through their states |
 //! | `live` | the places of live streams, taken and promised |
 //! | `lanes` | one thread per slot: stage, submit, complete, deliver |
+//! | `warm` | which batches a lane has run before |
 //! | [`rehearsal`] | a new avatar's first frames, for nobody |
 //! | [`engine`] | the whole of one device, started and stopped |
 //! | [`stats`] | what it has done |
@@ -35,6 +36,7 @@ pub mod slot;
 mod slot_shape;
 pub mod stats;
 pub mod turns;
+mod warm;
 pub mod work;
 
 pub use admission::{AdmissionLimits, Overload};

@@ -2,7 +2,9 @@
 //! first viewer comes, and what its frames cost is known to admission.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
 
 use super::engine::Engine;
 use crate::avatar::LoadedAvatar;
@@ -15,11 +17,14 @@ const SOUND_SECONDS: usize = 2;
 /// Rounds of all lanes that are run at least, the first of which warms up.
 const LEAST_ROUNDS: usize = 3;
 
-/// After this, `LEAST_ROUNDS` are enough.
+/// So long after the first frame, `LEAST_ROUNDS` are enough.
 const ENOUGH: Duration = Duration::from_millis(300);
 
-/// After this, whatever was measured has to do: others keep the device busy.
+/// So long after it, whatever was measured has to do: others keep the device busy.
 const LONGEST: Duration = Duration::from_secs(3);
+
+/// What the first frame may take. An engine that looks for the fastest way to run each layer takes seconds for every slot.
+const LONGEST_FIRST: Duration = Duration::from_secs(60);
 
 /// What drawing all pictures once may take.
 const LONGEST_LOOP: Duration = Duration::from_secs(20);
@@ -30,8 +35,7 @@ const LONGEST_LOOP: Duration = Duration::from_secs(20);
 /// [`SessionError`] when they cannot be drawn, as the device has no room for the lanes' buffers, say: no viewer's could be.
 pub async fn rehearse(engine: &Engine, avatar: &Arc<LoadedAvatar>, format: FrameFormat) -> Result<(), SessionError> {
     let least = LEAST_ROUNDS * engine.options().slots * engine.options().limits.max_frames;
-    let begun = Instant::now();
-    let enough = |frames| frames >= least && begun.elapsed() >= ENOUGH;
+    let enough = |frames, since_first| frames >= least && since_first >= ENOUGH;
     play(engine, avatar, (format, least), LONGEST, enough).await
 }
 
@@ -49,16 +53,16 @@ pub async fn rehearse_pictures(
     if all_kept() {
         return Ok(());
     }
-    play(engine, avatar, (format, avatar.frame_count()), LONGEST_LOOP, |_| all_kept()).await
+    play(engine, avatar, (format, avatar.frame_count()), LONGEST_LOOP, |_, _| all_kept()).await
 }
 
-/// Takes frames until there are `enough` or it has taken `longest`; there are `most` at least.
+/// Takes frames until there are `enough` for the time since the first, or `longest` has passed since; there are `most` at least.
 async fn play(
     engine: &Engine,
     avatar: &Arc<LoadedAvatar>,
     (format, most): (FrameFormat, usize),
     longest: Duration,
-    enough: impl Fn(usize) -> bool,
+    enough: impl Fn(usize, Duration) -> bool,
 ) -> Result<(), SessionError> {
     let rate = avatar.sample_rate_hz();
     let options = SessionOptions {
@@ -69,9 +73,8 @@ async fn play(
     let Ok((intake, reader)) = engine.open_session(Arc::clone(avatar), options) else { return Ok(()) };
     let seconds = SOUND_SECONDS + most / avatar.fps().max(1) as usize;
     let sound = noise(seconds * rate as usize);
-    let rehearsal = async { tokio::join!(watch(reader, enough), speak(intake, &sound)) };
-    // What it has not drawn by then is dropped with it.
-    tokio::time::timeout(longest, rehearsal).await.map_or(Ok(()), |(watched, _)| watched)
+    // What it has not drawn in time is dropped with its reader, and there is no more room for sound.
+    tokio::join!(watch(reader, longest, enough), speak(intake, &sound)).0
 }
 
 async fn speak(mut intake: Intake, sound: &[f32]) -> Result<(), SessionEnded> {
@@ -79,11 +82,18 @@ async fn speak(mut intake: Intake, sound: &[f32]) -> Result<(), SessionEnded> {
     intake.finish().await
 }
 
-async fn watch(mut reader: FrameReader, enough: impl Fn(usize) -> bool) -> Result<(), SessionError> {
-    let mut frames = 0;
-    while let Some(Event::Frame(_)) = reader.next().await.transpose()? {
-        frames += 1;
-        if enough(frames) {
+async fn watch(
+    mut reader: FrameReader,
+    longest: Duration,
+    enough: impl Fn(usize, Duration) -> bool,
+) -> Result<(), SessionError> {
+    let (mut frames, mut first, mut until) = (0, None, Instant::now() + LONGEST_FIRST);
+    while let Ok(event) = timeout_at(until, reader.next()).await
+        && let Some(Event::Frame(_)) = event.transpose()?
+    {
+        let first = *first.get_or_insert_with(Instant::now);
+        (frames, until) = (frames + 1, first + longest);
+        if enough(frames, first.elapsed()) {
             break;
         }
     }
