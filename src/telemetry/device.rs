@@ -74,6 +74,13 @@ impl DeviceRecorder {
         })
     }
 
+    /// Batches that every lane has done at least; 0 without lanes.
+    #[must_use]
+    pub fn least_batches(&self) -> u64 {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().map(|lane| lane.batches()).min().unwrap_or(0)
+    }
+
     /// An item that waited in the queue for `wait` is being staged.
     pub fn waited(&self, class: WorkClass, wait: Duration) {
         self.queue_wait.get(class).observe(wait);
@@ -112,7 +119,9 @@ mod tests {
         let lanes = recorder.lanes();
         assert_eq!(lanes.busy, 1);
         assert!(lanes.busy_total > Duration::ZERO && lanes.oldest > Duration::ZERO);
+        assert_eq!(recorder.least_batches(), 0, "the first lane has done none");
         first.end();
         assert_eq!(recorder.lanes().oldest, Duration::ZERO);
+        assert_eq!(recorder.least_batches(), 1);
     }
 }

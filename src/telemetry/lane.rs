@@ -18,6 +18,7 @@ pub(super) struct LaneClock {
     /// ns after `epoch` at which its batch began, plus one; 0 while it waits for work.
     busy_since: AtomicU64,
     busy_ns: AtomicU64,
+    batches: AtomicU64,
     warm_allocations: AtomicU64,
 }
 
@@ -37,6 +38,11 @@ impl LaneClock {
         Duration::from_nanos(self.busy_ns.load(Ordering::Relaxed))
     }
 
+    /// Batches that are over.
+    pub(super) fn batches(&self) -> u64 {
+        self.batches.load(Ordering::Relaxed)
+    }
+
     /// Allocations on its thread during batches, since its 50th.
     pub(super) fn warm_allocations(&self) -> u64 {
         self.warm_allocations.load(Ordering::Relaxed)
@@ -47,7 +53,6 @@ impl LaneClock {
 #[derive(Debug)]
 pub struct LaneMeter {
     clock: Arc<LaneClock>,
-    batches: u64,
     allocations_before: u64,
 }
 
@@ -57,9 +62,10 @@ impl LaneMeter {
             epoch,
             busy_since: AtomicU64::new(0),
             busy_ns: AtomicU64::new(0),
+            batches: AtomicU64::new(0),
             warm_allocations: AtomicU64::new(0),
         });
-        (Self { clock: Arc::clone(&clock), batches: 0, allocations_before: 0 }, clock)
+        (Self { clock: Arc::clone(&clock), allocations_before: 0 }, clock)
     }
 
     /// The lane has taken a batch.
@@ -72,8 +78,7 @@ impl LaneMeter {
     pub fn end(&mut self) {
         let since = self.clock.busy_since.swap(0, Ordering::AcqRel).saturating_sub(1);
         self.clock.busy_ns.fetch_add(self.clock.now_ns().saturating_sub(since), Ordering::Relaxed);
-        self.batches += 1;
-        if self.batches > WARM_BATCHES {
+        if self.clock.batches.fetch_add(1, Ordering::Relaxed) >= WARM_BATCHES {
             let allocations = heap::allocations_of_this_thread().wrapping_sub(self.allocations_before);
             self.clock.warm_allocations.fetch_add(allocations, Ordering::Relaxed);
         }

@@ -25,6 +25,12 @@ use crate::session::{Event, FrameReader, Intake, SessionOptions};
 /// Sound that each session is given at a time, seconds.
 const BLOCK_SECONDS: usize = 2;
 
+/// Batches of a lane after which it is warm: some of windows, and more than are run before a batch size is captured.
+const WARM_BATCHES: u64 = 16;
+
+/// What that may take: an engine may look for the fastest way to run each layer, for each lane.
+const LONGEST_WARM_UP: Duration = Duration::from_secs(120);
+
 /// What `lipsyncd engine bench` takes.
 #[derive(Debug, ClapArgs)]
 pub(in crate::commands) struct Args {
@@ -209,8 +215,7 @@ fn whole(
         runtime.spawn(speak(ends.0, Arc::clone(&sound)));
         runtime.spawn(watch(ends.1, Arc::clone(&frames)));
     }
-    let warm = Duration::from_secs_f64(args.seconds / 2.0);
-    std::thread::sleep(warm);
+    warm_up(&engine, Duration::from_secs_f64(args.seconds / 2.0));
     let (begun, before, batches) = (Instant::now(), frames.load(Ordering::Relaxed), engine.stats().batches());
     let windows = engine.stats().windows();
     std::thread::sleep(Duration::from_secs_f64(args.seconds));
@@ -234,6 +239,15 @@ fn whole(
         mean_batch: (drawn + windows) as f64 / batches.max(1) as f64,
         of_bare: bare.iter().filter(|row| row.batch == max_batch).map(share).collect(),
     })
+}
+
+/// Waits for so long, and for every lane to have bound its networks and begun in earnest.
+fn warm_up(engine: &Engine, least: Duration) {
+    let begun = Instant::now();
+    let is_cold = || engine.device_recorder().least_batches() < WARM_BATCHES && begun.elapsed() < LONGEST_WARM_UP;
+    while !engine.is_broken() && (begun.elapsed() < least || is_cold()) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
 
 async fn speak(mut intake: Intake, sound: Arc<[f32]>) {
