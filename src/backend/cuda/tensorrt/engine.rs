@@ -1,6 +1,6 @@
 //! TensorRT as an engine: plans read or built when a network is loaded, contexts of them in the lanes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::backend::BackendError;
 use crate::backend::cuda::engine::{BUCKETS, Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports};
 use crate::backend::cuda::plan::{PlanError, PlanFile, Plans, read_plan};
 use crate::backend::cuda::scratch::Scratch;
-use crate::cuda::{DeviceBuf, Gpu, Stream};
+use crate::cuda::{DeviceBuf, Driver, Gpu, Stream};
 
 /// How long a plan may take to build while an avatar is loaded.
 const LONGEST_BUILD: Duration = Duration::from_secs(1800);
@@ -40,9 +40,17 @@ pub struct Lookup {
 /// What a plan for `gpu` on this machine is made for: name, SM and driver.
 #[must_use]
 pub fn target_of(gpu: &Gpu) -> String {
-    let driver = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
-    let driver = driver.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-    format!("{}, sm_{}, {driver}", gpu.name, gpu.sm)
+    format!("{}, sm_{}, {}", gpu.name, gpu.sm, driver_name())
+}
+
+/// The kernel module's release or, where that is hidden, the CUDA of the driver's library, which few releases share.
+fn driver_name() -> String {
+    let module = std::fs::read_to_string("/proc/driver/nvidia/version").unwrap_or_default();
+    let words = module.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>();
+    match Driver::load() {
+        Ok(driver) if words.is_empty() => format!("CUDA {}", driver.version()),
+        _ => words.join(" "),
+    }
 }
 
 /// What a plan is made for ahead of time, for every GPU of one SM.
@@ -74,15 +82,20 @@ impl TensorRtEngine {
         })
     }
 
-    /// The plan of `network`: one that is kept, or a new one.
-    fn plan(&self, network: NetworkFile<'_>, Lookup { own, ahead, .. }: &Lookup) -> Result<Vec<u8>, BackendError> {
+    /// The engine of a plan of `network`: of one that is kept, or of a new one.
+    fn engine(&self, network: NetworkFile<'_>, Lookup { own, ahead, .. }: &Lookup) -> Result<Loaded, BackendError> {
         for PlanFile { key, path } in [own, ahead] {
-            match read_plan(path, key) {
-                Ok(plan) => return Ok(plan),
-                Err(PlanError::Missing) => {}
+            let why = match read_plan(path, key) {
+                Ok(plan) => match deserialize(path, &plan) {
+                    Ok(engine) => return Ok(engine),
+                    Err(full) if full.is_device_full() => return Err(full),
+                    Err(error) => error.to_string(),
+                },
+                Err(PlanError::Missing) => continue,
                 Err(error @ PlanError::Io(_)) => return Err(refused(path, &error)),
-                Err(error) => tracing::warn!(plan = %path.display(), "{error}; building it again"),
-            }
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(plan = %path.display(), "{why}; building it again");
         }
         let PlanFile { key, path } = own;
         tracing::info!(network = %network.path.display(), plan = %path.display(), "building a {FLAVOUR} plan; this takes a while");
@@ -97,11 +110,17 @@ impl TensorRtEngine {
         });
         let made = made.map_err(|error| refused(network.path, &error))?;
         tracing::info!(network = %network.path.display(), "{made}");
-        read_plan(path, key).map_err(|error| refused(path, &error))
+        let plan = read_plan(path, key).map_err(|error| refused(path, &error))?;
+        deserialize(path, &plan)
     }
 }
 
-fn refused(path: &std::path::Path, reason: &dyn std::fmt::Display) -> BackendError {
+/// What TensorRT makes of a plan, the content of the file at `path`.
+fn deserialize(path: &Path, plan: &[u8]) -> Result<Loaded, BackendError> {
+    Loaded::deserialize(plan).map_err(|said| refused(path, &said))
+}
+
+fn refused(path: &Path, reason: &dyn std::fmt::Display) -> BackendError {
     BackendError::Engine { path: path.to_owned(), reason: one_line(reason) }
 }
 
@@ -112,8 +131,7 @@ impl GpuEngine for TensorRtEngine {
 
     fn load(&self, network: NetworkFile<'_>) -> Result<Arc<dyn GpuModel>, BackendError> {
         let lookup = self.lookup(network)?;
-        let plan = self.plan(network, &lookup)?;
-        let engine = Loaded::deserialize(&plan).map_err(|said| refused(network.path, &said))?;
+        let engine = self.engine(network, &lookup)?;
         Ok(Arc::new(TensorRtModel {
             engine: Arc::new(engine),
             path: network.path.to_owned(),

@@ -91,7 +91,7 @@ pub enum OrderError {
         said: String,
     },
     /// It took too long.
-    #[error("{network}: no plan after {seconds} s; raise --timeout")]
+    #[error("{network}: no plan after {seconds} s; build it ahead of time: `lipsyncd engine build --timeout`")]
     Timeout {
         /// The network's file.
         network: PathBuf,
