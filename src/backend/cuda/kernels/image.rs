@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::cache;
-use super::nvrtc::{Nvrtc, NvrtcError};
+use super::nvrtc::{Nvrtc, NvrtcError, OPTIONS};
 use super::sources::{self, Unit};
 use crate::backend::cuda::shared_library::LibraryError;
 use crate::paths::cache_folder;
@@ -114,7 +114,7 @@ impl KernelImage {
     ) -> Result<Self, KernelError> {
         let nvrtc = Nvrtc::load(target.driver, nvrtc)?;
         let path = cache.map(|folder| {
-            let fingerprint = sources::fingerprint(unit, &format!("{} sm_{}", nvrtc.name(), target.sm));
+            let fingerprint = sources::fingerprint(unit, &format!("{} {OPTIONS:?} sm_{}", nvrtc.name(), target.sm));
             folder.join(format!("{}-sm_{}-{fingerprint}.kernels", unit.name(), target.sm))
         });
         if let Some(path) = &path

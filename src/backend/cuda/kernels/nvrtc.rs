@@ -20,7 +20,7 @@ static NVRTC: Wanted = Wanted {
 };
 
 /// Products and sums are rounded apart, as on the host.
-const OPTIONS: [&CStr; 2] = [c"--fmad=false", c"--std=c++17"];
+pub(super) const OPTIONS: [&CStr; 2] = [c"--fmad=false", c"--std=c++17"];
 
 /// Why NVRTC made nothing.
 #[derive(Debug, thiserror::Error)]
