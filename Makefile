@@ -124,7 +124,7 @@ tensorrt-test: gpu-packages $(TENSORRT) ## Build real TensorRT-RTX plans of the 
 	    --features tensorrt-rtx --test engine_build
 
 gpu-check: compilers build bench-avatar ## Check a GPU: packs programs and tests into out/gpu-check, and runs them where there is a GPU
-	scripts/gpu-pack.sh
+	PYTHON=$(CURDIR)/$(VENV)/bin/python scripts/gpu-pack.sh
 	@if nvidia-smi >/dev/null 2>&1; then REPORT=$(OUT)/gpu-check.txt scripts/gpu-check.sh; else \
 	    echo "no GPU here: copy this folder to a machine with one and run scripts/gpu-check.sh there"; fi
 

@@ -110,8 +110,14 @@ for name in $steps; do
         if [ -x "$bin/lipsyncd-rtx" ]; then
             export LIPSYNCD_TENSORRT="$bin/tensorrt-rtx"
             step tensorrt-doctor "$bin/lipsyncd-rtx" doctor
+            before=$failed
             step tensorrt-build "$bin/lipsyncd-rtx" engine build --force --avatar "$here/avatars/demo" --out "$here/out/plans"
             step tensorrt-bench "$bin/lipsyncd-rtx" engine bench --gpu-engine tensorrt --avatar "$full" ${BENCH:-}
+            # Of a GPU that it does not know, its answer is what is wanted.
+            if [ "$failed" != "$before" ] && "$bin/lipsyncd-rtx" doctor | grep -q "does not know sm_"; then
+                failed=$before
+                say "as expected: TensorRT-RTX does not know this GPU"
+            fi
         fi
         ;;
     *) say "no such step: $name" ;;
