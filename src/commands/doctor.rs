@@ -9,6 +9,7 @@ use super::stdout::say;
 use crate::backend::Backend as _;
 use crate::backend::cuda::kernels::{KernelImage, Origin, Target, Unit};
 use crate::backend::cuda::nvjpeg::Library;
+use crate::backend::cuda::onnx::find_cudnn;
 use crate::backend::cuda::{CudaBackend, CudaOptions};
 use crate::cuda::{Driver, DriverMissing};
 use crate::onnxruntime::OnnxRuntime;
@@ -36,10 +37,14 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let driver = Driver::load();
     gpus(&driver)?;
     if let Ok(runtime) = &runtime {
-        line(
-            "CUDA provider",
-            &runtime.check_cuda().map_or_else(|error| format!("missing: {error}"), |()| "usable".into()),
-        )?;
+        let provider = match runtime.check_cuda().map(|()| find_cudnn(runtime)) {
+            Ok(Ok(())) => "usable".to_owned(),
+            Ok(Err(error)) => {
+                format!("there, but no cuDNN, which it opens for its first network ({error}); install cuDNN 9")
+            }
+            Err(error) => format!("missing: {error}"),
+        };
+        line("CUDA provider", &provider)?;
     }
     line("TensorRT", &tensorrt())?;
     line("kernels", &kernels(&driver))?;
@@ -52,6 +57,9 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
                 Ok(backend) => {
                     usable = true;
                     line("backend", &backend.info().to_string())?;
+                    if !backend.why_not_another().is_empty() {
+                        line("", &format!("since {}", backend.why_not_another()))?;
+                    }
                 }
                 Err(error) => line("backend", &format!("not GPU {gpu}: {error}"))?,
             }

@@ -34,6 +34,8 @@ fn encoder_threads() -> usize {
 pub struct CudaBackend {
     shared: Arc<Shared>,
     engine: Box<dyn GpuEngine>,
+    /// Why that engine and not another, in words.
+    why: String,
     precision: Precision,
 }
 
@@ -69,13 +71,19 @@ impl CudaBackend {
             budget,
             context,
         };
-        Ok(Self { shared: Arc::new(shared), engine, precision: options.precision })
+        Ok(Self { shared: Arc::new(shared), engine, why, precision: options.precision })
     }
 
     /// The GPU.
     #[must_use]
     pub fn gpu(&self) -> &Gpu {
         self.shared.context.gpu()
+    }
+
+    /// Why its engine runs the networks and not a faster one; empty where there is none faster.
+    #[must_use]
+    pub fn why_not_another(&self) -> &str {
+        &self.why
     }
 
     /// Bytes of avatars' pictures on it now.

@@ -1,16 +1,29 @@
 //! ONNX Runtime's CUDA provider as an engine: for every network it can run, on every GPU that CUDA knows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::engine::{BUCKETS, Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports};
 use super::plan::Precision;
 use super::prepare::prepare;
 use super::scratch::Scratch;
+use super::shared_library::try_open;
 use crate::avatar::onnx::Edges;
 use crate::backend::BackendError;
 use crate::cuda::{DevicePtr, Stream};
 use crate::onnxruntime::{DeviceBinding, DeviceNetwork, DeviceTensor, OnnxRuntime};
+
+/// NVIDIA's library of convolutions, by the name that the provider opens it by when a network first needs it.
+const CUDNN: &str = "libcudnn.so.9";
+
+/// Whether cuDNN is there for the CUDA provider of `runtime`: where the system looks, or beside it.
+///
+/// # Errors
+/// The loader's own words.
+pub fn find_cudnn(runtime: &OnnxRuntime) -> Result<(), String> {
+    let beside = runtime.info().path.with_file_name(CUDNN);
+    try_open(Path::new(CUDNN)).or_else(|error| try_open(&beside).map_err(|_| error))
+}
 
 /// ONNX Runtime on one GPU.
 pub struct OnnxEngine {

@@ -71,6 +71,15 @@ pub enum LibraryError {
     },
 }
 
+/// Whether the system's loader can open `file`, a path or a bare name, and all that it needs.
+///
+/// # Errors
+/// The loader's own words.
+pub fn try_open(file: &Path) -> Result<(), String> {
+    // SAFETY: as in `Opened::load`.
+    unsafe { Library::new(file) }.map(drop).map_err(|error| sentence(&error))
+}
+
 /// A library in this process, and where it came from.
 #[derive(Debug)]
 pub struct Opened {
