@@ -1,25 +1,54 @@
 //! What this machine has to give.
 
 use std::fs;
+use std::path::Path;
 
 /// Bytes of memory that this process may still take without anybody's swapping: what the kernel calls available, or what its control
-/// group has left where that is less (proc_meminfo(5), cgroup v2). `None` where neither says.
+/// group or one above has left where that is less (proc_meminfo(5), cgroups(7)). `None` where none of them says.
 #[must_use]
 pub fn available_memory() -> Option<u64> {
-    let read = |path| fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| number_after(&text, "MemAvailable:")).map(|kib| kib << 10);
-    let number = |path| read(path)?.trim().parse::<u64>().ok();
-    // "max" where the group has no bound.
-    let group = number("/sys/fs/cgroup/memory.max")
-        .map(|most| most.saturating_sub(number("/sys/fs/cgroup/memory.current").unwrap_or(0)));
-    machine.into_iter().chain(group).min()
+    let groups = read("/proc/self/cgroup").unwrap_or_default();
+    machine.into_iter().chain(left_of_groups(&groups, Path::new("/sys/fs/cgroup"))).min()
+}
+
+/// What each control group has left that bounds memory: the process's, by its line in `groups`, and those above it. A container may see its own
+/// as the root, under a path of its host's.
+fn left_of_groups(groups: &str, mounted: &Path) -> impl Iterator<Item = u64> {
+    let own = groups.lines().filter_map(move |line| {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next()?, fields.next()?.trim_start_matches('/'));
+        match controllers {
+            "" => Some((mounted.to_owned(), path, ["memory.max", "memory.current", "inactive_file "])),
+            _ if controllers.split(',').any(|one| one == "memory") => {
+                let files = ["memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "];
+                Some((mounted.join("memory"), path, files))
+            }
+            _ => None,
+        }
+    });
+    own.flat_map(|(root, path, files)| {
+        let folders: Vec<_> = Path::new(path).ancestors().map(|path| root.join(path)).collect();
+        folders.into_iter().filter_map(move |folder| left_of_group(&folder, files))
+    })
+}
+
+/// Of one group: nothing where it has no bound. Files that were read and can be read again give way.
+fn left_of_group(folder: &Path, [most, used, inactive]: [&str; 3]) -> Option<u64> {
+    let number = |name: &str| read(folder.join(name))?.trim().parse::<u64>().ok();
+    let most = number(most)?;
+    let cached = read(folder.join("memory.stat")).and_then(|text| number_after(&text, inactive)).unwrap_or(0);
+    Some(most.saturating_sub(number(used).unwrap_or(0).saturating_sub(cached)))
+}
+
+fn read(path: impl AsRef<Path>) -> Option<String> {
+    fs::read_to_string(path).ok()
 }
 
 /// Descriptors that this process may have open at once (proc_pid_limits(5)). `None` where the kernel does not say, or sets no bound.
 #[must_use]
 pub fn most_descriptors() -> Option<usize> {
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    number_after(&limits, "Max open files").and_then(|most| usize::try_from(most).ok())
+    number_after(&read("/proc/self/limits")?, "Max open files").and_then(|most| usize::try_from(most).ok())
 }
 
 /// The number that follows `key` in the line that begins with it.
@@ -39,5 +68,27 @@ mod tests {
         assert_eq!(number_after("MemTotal: 1 kB\n", "MemAvailable:"), None);
         assert!(available_memory().is_some_and(|bytes| bytes > 0));
         assert!(most_descriptors().is_some_and(|most| most > 0));
+    }
+
+    #[test]
+    fn the_tightest_group_above_a_process_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = dir.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        write("system.slice/memory.max", "1000\n");
+        write("system.slice/memory.current", "900\n");
+        write("system.slice/memory.stat", "anon 100\nactive_file 1\ninactive_file 50\n");
+        write("system.slice/one.service/memory.max", "max\n");
+        write("memory/docker/memory.limit_in_bytes", "500\n");
+        write("memory/docker/memory.usage_in_bytes", "100\n");
+        write("memory/memory.limit_in_bytes", "9223372036854771712\n");
+        let left = |groups: &str| left_of_groups(groups, dir.path()).min();
+        assert_eq!(left("0::/system.slice/one.service\n"), Some(150));
+        assert_eq!(left("5:cpu,memory:/docker/f00\n4:pids:/docker\n"), Some(400));
+        assert_eq!(left("0::/user.slice\n"), None);
+        assert_eq!(left(""), None);
     }
 }

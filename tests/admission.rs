@@ -28,7 +28,10 @@ struct TestServer {
 
 impl TestServer {
     async fn start(options: DaemonOptions) -> Self {
-        let backend = cpu_backend();
+        Self::on(cpu_backend(), options).await
+    }
+
+    async fn on(backend: Arc<dyn Backend>, options: DaemonOptions) -> Self {
         let limits = ResidencyLimits { max_resident_bytes: None, evict: EvictPolicy::default() };
         let registry = Arc::new(Registry::new(avatars_dir(), [Arc::clone(&backend)], limits, templates()));
         let daemon = Arc::new(Daemon::new(engine(&backend, 2, 8, 1), registry, options));
@@ -140,6 +143,23 @@ async fn the_stream_beyond_the_measured_capacity_is_refused_and_the_next_after_a
     // The whole file's frames were measured as well: what is carried may be more or less than it was.
     fill(&mut client, &mut talks).await;
     assert_eq!(talks.len(), (carried() as usize).max(open - 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_measured_while_it_was_slow_is_measured_again_when_nobody_is_on_it() {
+    let device = NamedGpu::new(cpu_backend(), 0, 2, 1);
+    let admission = Some(AdmissionLimits { utilisation: 0.95, expected_speech: 1.0 });
+    let server = TestServer::on(Arc::clone(&device) as _, DaemonOptions { admission, ..daemon_options(1000) }).await;
+    // A stream would take seven lanes of the two.
+    device.slow_down(Duration::from_millis(300));
+    server.daemon.load(TINY, None).await.unwrap();
+    device.slow_down(Duration::ZERO);
+    let mut client = server.client().await;
+    let sentence = refusal(talk(&mut client).await);
+    assert!(sentence.starts_with("0 live streams"), "{sentence}");
+    let carried = || server.daemon.capacity_streams(&server.daemon.registry().all_loaded()[0]).unwrap();
+    eventually("it is measured again", || carried() >= 1.0).await;
+    talk(&mut client).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::OwnedMutexGuard;
 
@@ -39,11 +39,20 @@ pub type LoadTurn = OwnedMutexGuard<()>;
 #[derive(Default)]
 struct State {
     loaded: HashMap<AvatarId, Resident>,
+    /// Avatars that were unloaded, on each of their devices, until the last of their sessions ends.
+    leaving: Vec<Vec<Weak<LoadedAvatar>>>,
     /// One load of an id at a time; the others wait and find it loaded.
     loading: HashMap<AvatarId, Weak<tokio::sync::Mutex<()>>>,
     /// Bytes promised to loads under way.
     promised: u64,
     counts: LoadCounts,
+}
+
+impl State {
+    fn leaving_bytes(&self) -> u64 {
+        let held = |replicas: &Vec<Weak<LoadedAvatar>>| replicas.iter().find_map(Weak::upgrade);
+        self.leaving.iter().filter_map(held).map(|avatar| avatar.resident_bytes()).sum()
+    }
 }
 
 /// What has become of loads since the start.
@@ -195,31 +204,39 @@ impl Registry {
 
     /// Lets go of an avatar; sessions that show it keep it to their end. False when it was not loaded.
     pub fn unload(&self, id: &AvatarId) -> bool {
-        // Dropped outside the lock: letting go of frames and networks takes a while.
-        let gone = self.lock().loaded.remove(id);
+        let mut state = self.lock();
+        let gone = state.loaded.remove(id);
+        if let Some(gone) = &gone {
+            state.leaving.retain(|replicas| replicas.iter().any(|replica| replica.strong_count() > 0));
+            state.leaving.push(gone.replicas().iter().map(Arc::downgrade).collect());
+            tracing::info!(avatar = %id, sessions = gone.sessions(), "unloaded");
+        }
+        // Outside the lock: letting go of frames and networks takes a while.
+        drop(state);
         gone.is_some()
+    }
+
+    /// Bytes of avatars that were unloaded and are still watched.
+    #[must_use]
+    pub fn leaving_bytes(&self) -> u64 {
+        self.lock().leaving_bytes()
     }
 
     fn load_now(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {
         let failed = |source: LoadError| RegistryError::of_load(id, source);
         let resident = self.lock().loaded.get(id).cloned();
-        let backend = device.backend.info();
-        let start = Instant::now();
-        let avatar = match resident {
+        match resident {
             Some(resident) => {
-                tracing::info!(avatar = %id, %backend, "loading on one more device");
+                tracing::info!(avatar = %id, backend = %device.backend.info(), "loading on one more device");
                 let avatar = resident.replica_for(device).map_err(failed)?;
                 // Unloaded meanwhile, it is this caller's alone.
                 if let Some(there) = self.lock().loaded.get_mut(id) {
                     there.add(&resident, &avatar);
                 }
-                avatar
+                Ok(avatar)
             }
-            None => self.load_first(id, dir, device)?,
-        };
-        let (seconds, bytes) = (start.elapsed().as_secs_f32(), avatar.resident_bytes());
-        tracing::info!(avatar = %id, %backend, seconds, bytes, "loaded");
-        Ok(avatar)
+            None => self.load_first(id, dir, device),
+        }
     }
 
     fn load_first(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {

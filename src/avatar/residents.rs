@@ -93,6 +93,11 @@ impl Resident {
         self.replicas.iter().find(|replica| replica.device() == device).cloned()
     }
 
+    /// Sessions that show it: replicas count them together.
+    pub(super) fn sessions(&self) -> usize {
+        self.replicas.first().map_or(0, |first| first.usage().sessions)
+    }
+
     /// What eviction sees of it; in use too while it is loaded on one more device.
     pub(super) fn candidate(&self) -> Option<Candidate> {
         let mut candidate = Candidate::of(self.replicas.first()?);

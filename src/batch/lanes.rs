@@ -127,15 +127,18 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
     let seen = ready.seen();
     match ready.outcome() {
         Err(error) => {
-            tracing::error!("a batch of {} failed: {error}", ready.len());
-            whole.queue.device_recorder().batch_failed(class);
+            // What nobody saw is told to the load that it was for.
+            if seen > 0 {
+                tracing::error!("a batch of {} failed: {error}", ready.len());
+                whole.queue.device_recorder().batch_failed(class);
+            }
             for work in ready.work() {
                 work.session.fail(work, error);
             }
         }
         Ok(times) => {
             let share = share_of(times, ready.len());
-            if let Some(error) = ready.first_failure() {
+            if let Some(error) = ready.first_failure().filter(|_| seen > 0) {
                 tracing::error!("a frame failed: {error}");
                 whole.queue.device_recorder().batch_failed(class);
             }

@@ -1,6 +1,7 @@
 //! What every call shares.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
@@ -15,6 +16,7 @@ use crate::session::{FrameReader, IdleFrames, Intake, Pace, SessionOptions};
 use crate::telemetry::{CallInfo, CallKind, CallRecord};
 
 mod loading;
+mod measuring;
 
 /// What the daemon decides for clients that do not.
 #[derive(Debug, Clone, Copy)]
@@ -38,6 +40,8 @@ pub struct Daemon {
     options: DaemonOptions,
     doors: Doors,
     stopping: watch::Sender<bool>,
+    /// Whether a device is being measured again.
+    measuring: AtomicBool,
     started: Instant,
 }
 
@@ -64,6 +68,7 @@ impl Daemon {
             options,
             doors: Doors::new(options.doors),
             stopping: watch::Sender::new(false),
+            measuring: AtomicBool::new(false),
             started: Instant::now(),
         }
     }
@@ -109,13 +114,17 @@ impl Daemon {
     }
 
     /// A place, before anything is loaded for the call: whoever is refused for lack of room is told so at once.
-    pub(super) async fn enter(&self, info: &CallInfo, id: &str, want: Want) -> Result<Place, RpcError> {
+    pub(super) async fn enter(self: &Arc<Self>, info: &CallInfo, id: &str, want: Want) -> Result<Place, RpcError> {
         let place = self.doors.enter(info, self.stopping()).await?;
         if let (Want::Live { waits }, Some(limits)) = (want, self.options.admission) {
             let replicas = self.registry.replicas(&id.parse()?);
             let views = self.fleet.views(&replicas, want, self.options.admission);
             if let Some(avatar) = replicas.first().filter(|_| views.iter().all(|view| !view.has_room)) {
-                self.fleet.engine_of(avatar).has_room(avatar, waits, limits)?;
+                let room = self.fleet.engine_of(avatar).has_room(avatar, waits, limits);
+                if room.is_err() {
+                    self.measure_idle(replicas, waits, limits);
+                }
+                room?;
             }
         }
         Ok(place)

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use lipsyncd::avatar::Bundle;
 use lipsyncd::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, ModelId, Models};
@@ -29,10 +30,13 @@ type LostHook = Box<dyn Fn(&str) + Send + Sync>;
 struct Gate {
     shut: Mutex<bool>,
     opened: Condvar,
+    slowness: Mutex<Duration>,
 }
 
 impl Gate {
     fn pass(&self) {
+        let slowness = *self.slowness.lock().unwrap();
+        std::thread::sleep(slowness);
         drop(self.opened.wait_while(self.shut.lock().unwrap(), |shut| *shut).unwrap());
     }
 }
@@ -92,6 +96,11 @@ impl NamedGpu {
     /// Whether an avatar is being loaded.
     pub fn is_loading(&self) -> bool {
         self.loads.load(Ordering::Relaxed) > 0
+    }
+
+    /// Every batch and every load takes so much longer from now on.
+    pub fn slow_down(&self, by: Duration) {
+        *self.gate.slowness.lock().unwrap() = by;
     }
 
     /// No batch is completed and no avatar loaded while the answer is held.

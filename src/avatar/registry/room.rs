@@ -65,9 +65,11 @@ impl Registry {
         let mut gone = Vec::new();
         if let Some(budget) = self.limits.max_resident_bytes {
             let candidates = state.loaded.values().filter_map(Resident::candidate).collect();
-            let free = budget.saturating_sub(state.promised);
-            let victims = eviction::victims(candidates, needed, free, self.limits.evict)
-                .map_err(|in_use| RegistryError::NoRoom { id: id.clone(), needed, in_use, budget })?;
+            let leaving = state.leaving_bytes();
+            let free = budget.saturating_sub(state.promised).saturating_sub(leaving);
+            let victims = eviction::victims(candidates, needed, free, self.limits.evict).map_err(|in_use| {
+                RegistryError::NoRoom { id: id.clone(), needed, in_use: in_use.saturating_add(leaving), budget }
+            })?;
             for victim in victims {
                 tracing::info!(avatar = %victim, "evicted to make room for {id}");
                 gone.extend(state.loaded.remove(&victim));

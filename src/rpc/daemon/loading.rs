@@ -118,6 +118,9 @@ impl Daemon {
                     Ok(()) => {
                         avatar.set_ready();
                         self.registry.note(id, device, Ok(()));
+                        let backend = self.fleet.engine_of(&avatar).backend().info();
+                        let (seconds, bytes) = (begun.elapsed().as_secs_f32(), avatar.resident_bytes());
+                        tracing::info!(avatar = %id, %backend, seconds, bytes, "loaded");
                         return Ok(Acquired { avatar, loading: Some(begun.elapsed()) });
                     }
                     Err(error) if error.is_passing() => return Err(error.into()),
@@ -134,10 +137,12 @@ impl Daemon {
             }
         };
         self.registry.note(id, device, Err(&refused));
+        tracing::warn!(avatar = %id, "not loaded: {refused}");
         Err(refused.into())
     }
 
-    async fn try_out(&self, avatar: &Arc<LoadedAvatar>) -> Result<(), SessionError> {
+    /// Draws some frames of the avatar for nobody, which measures its device.
+    pub(super) async fn try_out(&self, avatar: &Arc<LoadedAvatar>) -> Result<(), SessionError> {
         rehearse(self.fleet.engine_of(avatar), avatar, FrameFormat::Jpeg(self.options.jpeg_quality)).await
     }
 }

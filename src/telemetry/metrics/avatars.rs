@@ -20,6 +20,8 @@ pub(super) fn encode(to: &mut Encoder, daemon: &Daemon) -> fmt::Result {
     to.counters("lipsyncd_silent_frames", help, silent)?;
     let resident = loaded.iter().map(|avatar| (label(avatar), avatar.resident_bytes()));
     to.gauges("lipsyncd_resident_bytes", "Memory of the avatar's pictures and crops", resident)?;
+    let leaving = "Memory of avatars that were unloaded and are still watched";
+    to.gauge("lipsyncd_leaving_bytes", leaving, registry.leaving_bytes())?;
     to.gauge("lipsyncd_avatars_loaded", "Avatars in memory", loaded.len() as u64)?;
     let loads = registry.loads();
     let results = [
