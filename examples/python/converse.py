@@ -31,10 +31,16 @@ CHANNEL_OPTIONS = [
 
 def speech(path: pathlib.Path) -> tuple[int, bytes]:
     """Rate in Hz and samples of a 16-bit mono WAV file."""
-    with wave.open(str(path)) as file:
-        if file.getnchannels() != 1 or file.getsampwidth() != 2:
-            raise SystemExit(f"{path}: give 16-bit mono; convert it: ffmpeg -i {path} -ac 1 -c:a pcm_s16le mono.wav")
-        return file.getframerate(), file.readframes(file.getnframes())
+    convert = f"{path}: give 16-bit mono; convert it: ffmpeg -i {path} -ac 1 -c:a pcm_s16le mono.wav"
+    try:
+        with wave.open(str(path)) as file:
+            if file.getnchannels() != 1 or file.getsampwidth() != 2:
+                raise SystemExit(convert)
+            return file.getframerate(), file.readframes(file.getnframes())
+    except (wave.Error, EOFError) as error:
+        raise SystemExit(f"{convert} ({error})") from error
+    except OSError as error:
+        raise SystemExit(f"{path}: {error.strerror}") from error
 
 
 def messages(args: argparse.Namespace, rate: int, samples: bytes) -> Iterator[pb.ConverseRequest]:

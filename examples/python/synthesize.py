@@ -36,9 +36,15 @@ def main() -> int:
     parser.add_argument("--quality", type=int, default=0, help="JPEG quality 1..100; 0: the daemon's own")
     args = parser.parse_args()
 
+    if min(args.start_position, args.quality) < 0:
+        parser.error("--start-position and --quality are 0 or more")
+    try:
+        sound = args.wav.read_bytes()
+    except OSError as error:
+        raise SystemExit(f"{args.wav}: {error.strerror}") from error
     request = pb.SynthesizeRequest(
         avatar_id=args.avatar,
-        audio=args.wav.read_bytes(),
+        audio=sound,
         start_position=args.start_position,
         jpeg_quality=args.quality,
     )
