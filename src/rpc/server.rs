@@ -32,9 +32,9 @@ const STREAMS_PER_CONNECTION: u32 = 1024;
 /// Bytes of one call that may have come and not been taken: eight seconds of 16-bit speech at 16 kHz.
 const STREAM_WINDOW_BYTES: u32 = 256 << 10;
 
-/// Bytes of all calls of one connection: many times as many, so that calls which are held back do not hold back those beside them,
-/// which are other people's behind a proxy.
-const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+/// Bytes of all calls of one connection: as many as all of them may have, so that calls which are held back do not hold back those beside
+/// them, which are other people's behind a proxy.
+const CONNECTION_WINDOW_BYTES: u32 = STREAMS_PER_CONNECTION * STREAM_WINDOW_BYTES;
 
 /// How the server listens and ends.
 #[derive(Debug, Clone, Copy)]
@@ -96,6 +96,9 @@ pub async fn run(
         .http2_keepalive_interval(options.keepalive)
         .http2_keepalive_timeout(options.keepalive.map(|interval| interval / 2))
         .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        // Calls that were cancelled before they were looked at: with more, the connection ends, and all calls of it. A proxy that loses a client
+        // with many, or deadlines that pass together, are no attack.
+        .http2_max_pending_accept_reset_streams(Some(STREAMS_PER_CONNECTION as usize))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .serve_with_incoming_shutdown(HeardOut::new(services), connections(listener, daemon.stopping()), async {
