@@ -72,6 +72,16 @@ impl Intake {
         &self.core
     }
 
+    /// Samples of the client's rate past a frame's own first one that are always enough for the frame to be made.
+    #[must_use]
+    pub fn lookahead_samples(&self) -> u64 {
+        let plan = self.resampler.plan();
+        let outputs = usize::try_from(self.core.avatar().lookahead_samples()).unwrap_or(usize::MAX);
+        // A frame begins between two samples, at either rate.
+        let between = if plan.lookahead_samples() > 0 { 2 } else { 0 };
+        (plan.inputs_before(outputs) + between) as u64
+    }
+
     /// Waits until one block of sound fits: the back-pressure of the whole session. Cancel-safe.
     ///
     /// # Errors

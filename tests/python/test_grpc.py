@@ -138,6 +138,30 @@ def test_frames_come_once_their_lookahead_is_there(client, whole):
     talker.close()
 
 
+@pytest.mark.parametrize("rate", [500, 2000, 8000, 48000])
+def test_the_lookahead_is_enough_at_any_rate(client, rate):
+    talker = talk.Conversation(client, talk.start("single", sample_rate_hz=rate))
+    lookahead = talker.until("started")[0].started.lookahead_samples
+    frames = 10
+    noise = np.random.default_rng(9).standard_normal((frames - 1) * rate // 25 + lookahead)
+    talker.send(talk.audio(talk.f32(noise / 10)))
+    assert [next(talker.call).frame.index for _ in range(frames)] == list(range(frames))
+    talker.close()
+
+
+def test_calls_that_are_given_up_at_once_cost_no_other_on_the_connection(client):
+    talker = talk.Conversation(client, talk.start("single"))
+    talker.until("started")
+    for _ in range(10):
+        request = lipsync.SynthesizeRequest(avatar_id="single", audio=bytes(3200), audio_format=lipsync.AUDIO_FORMAT_S16LE)
+        calls = [client.Synthesize(request) for _ in range(100)]
+        for call in calls:
+            call.cancel()
+    talker.send(talk.audio(talk.f32(np.zeros(640))), talk.end())
+    assert talker.until("utterance_done")[-1].utterance_done.frames == 1
+    talker.close()
+
+
 def test_closing_ends_the_utterance(client, voice, whole):
     answers = talk.converse(client, talk.start("plain"), *talk.cut(talk.f32(voice), [4000]))
     assert talk.frames(answers) == whole

@@ -157,7 +157,8 @@ impl ResamplePlan {
     }
 
     /// Input samples, counted from the start, that the outputs before `output` are made of.
-    pub(super) fn inputs_before(&self, output: usize) -> usize {
+    #[must_use]
+    pub fn inputs_before(&self, output: usize) -> usize {
         output.checked_sub(1).map_or(0, |last| self.place(last).0 + 1 + self.lookahead_samples())
     }
 

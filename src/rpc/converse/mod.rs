@@ -57,6 +57,7 @@ pub(super) async fn converse(
         ..SessionOptions::new(format, rate)
     };
     let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options)?;
+    let greeting = started(&avatar, intake.lookahead_samples());
     let (failed, failure) = oneshot::channel();
     let activity = Activity::now();
     let heard = activity.clone();
@@ -67,7 +68,7 @@ pub(super) async fn converse(
         }
     });
     let running = Running {
-        greeting: Some(started(&avatar, rate)),
+        greeting: Some(greeting),
         messages: FrameMessages::new(avatar, format, rate),
         reader,
         rate,
@@ -96,9 +97,8 @@ fn pcm_format(start: &Start) -> Result<PcmFormat, RpcError> {
 }
 
 /// What a client needs to know before the first frame.
-fn started(avatar: &LoadedAvatar, rate: u32) -> ConverseResponse {
+fn started(avatar: &LoadedAvatar, lookahead_samples: u64) -> ConverseResponse {
     let (width, height) = avatar.size_px();
-    let lookahead_samples = (avatar.lookahead_samples() * u64::from(rate)).div_ceil(u64::from(avatar.sample_rate_hz()));
     respond(Out::Started(Started {
         fps: avatar.fps(),
         width: u32::try_from(width).unwrap_or(u32::MAX),
