@@ -4,6 +4,7 @@
 //! Loads are in lanes: a stream that keeps half a lane busy while it speaks has a load of 0.5. What a frame costs is
 //! measured ([`super::costs`]), what part of the time a stream speaks is measured too, from `expected_speech` on.
 
+use std::fmt;
 use std::time::Duration;
 
 /// Standard deviations of the number of streams that speak at the same time for which room is kept: 2 leave more
@@ -38,12 +39,7 @@ pub struct Demand {
 }
 
 /// One more stream would be one too many.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-#[error(
-    "{streams} live streams take {:.0} % of what this machine draws, and one more would make it {:.0} % of at most {:.0} %; \
-     retry when one has ended, or on another machine",
-    .now * 100.0, .then * 100.0, .utilisation * 100.0
-)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Overload {
     /// Live streams open.
     pub streams: usize,
@@ -53,6 +49,26 @@ pub struct Overload {
     pub then: f64,
     /// The bound.
     pub utilisation: f64,
+}
+
+impl std::error::Error for Overload {}
+
+impl fmt::Display for Overload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [now, then, most] = [self.now, self.then, self.utilisation].map(|part| part * 100.0);
+        match self.streams {
+            0 => write!(
+                f,
+                "one live stream takes {then:.0} % of what this machine draws, of at most {most:.0} %; it may have been busy when that was \
+                 measured, and is measured again: retry in a few seconds, or on another machine"
+            ),
+            streams => write!(
+                f,
+                "{streams} live streams take {now:.0} % of what this machine draws, and one more would make it {then:.0} % of at most \
+                 {most:.0} %; retry when one has ended, or on another machine"
+            ),
+        }
+    }
 }
 
 /// Whether `one_more` fits beside `open` on `lanes` lanes.
@@ -164,6 +180,12 @@ mod tests {
         assert_eq!(overload, Overload { streams: 3, now: 0.75, then: 1.0, utilisation: 0.9 });
         let text = overload.to_string();
         assert!(["3 live streams", "75 %", "100 %", "90 %"].iter().all(|figure| text.contains(figure)), "{text}");
+        let alone = Demand { lanes: 3.0, ..open[0] };
+        let text = admit([].into_iter(), alone, 2, LIMITS).unwrap_err().to_string();
+        assert!(
+            ["one live stream takes 150 %", "90 %", "measured again"].iter().all(|part| text.contains(part)),
+            "{text}"
+        );
     }
 
     #[test]
