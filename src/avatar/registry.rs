@@ -268,7 +268,7 @@ impl Registry {
         let (count, refused) = match outcome {
             Ok(()) => (&mut state.counts.loaded, None),
             Err(RegistryError::DeviceFull { .. }) => (&mut state.counts.no_room, Some(true)),
-            Err(RegistryError::NoRoom { .. }) => (&mut state.counts.no_room, None),
+            Err(RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. }) => (&mut state.counts.no_room, None),
             Err(RegistryError::Load { .. }) => (&mut state.counts.failed, Some(false)),
             Err(_) => (&mut state.counts.failed, None),
         };

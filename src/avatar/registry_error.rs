@@ -17,6 +17,18 @@ pub enum RegistryError {
         /// The avatars folder.
         dir: PathBuf,
     },
+    /// It is larger than all avatars together may be.
+    #[error(
+        "avatar \"{id}\" needs {needed} bytes, more than all of max_resident_bytes = {budget}; raise max_resident_bytes"
+    )]
+    TooLarge {
+        /// The id asked for.
+        id: AvatarId,
+        /// Bytes it needs.
+        needed: u64,
+        /// `max_resident_bytes`.
+        budget: u64,
+    },
     /// Everything else that is loaded is in use.
     #[error(
         "avatar \"{id}\" needs {needed} bytes, {in_use} of max_resident_bytes = {budget} are held by avatars in use; \

@@ -147,6 +147,17 @@ impl BackendError {
         }
     }
 
+    /// Whether a file of the avatar is no longer what was loaded.
+    #[must_use]
+    pub fn is_of_old_files(&self) -> bool {
+        let is_changed = |error: &DecodeError| matches!(error, DecodeError::Changed { .. });
+        match self {
+            Self::Decode(error) => is_changed(error),
+            Self::Template(error) => matches!(&**error, BuildError::Frame { source, .. } if is_changed(source)),
+            _ => false,
+        }
+    }
+
     /// What the CUDA driver said, where it was the driver who refused.
     #[must_use]
     pub fn driver_error(&self) -> Option<CudaError> {

@@ -27,9 +27,10 @@ pub(super) async fn preload(
 /// Bad input is what the next start would meet again, and so what the unit does not restart on.
 fn command_error(error: &RpcError) -> CommandError {
     match error {
-        RpcError::Id(_) | RpcError::Registry(RegistryError::NotFound { .. } | RegistryError::NoRoom { .. }) => {
-            CommandError::input(error.sentence())
-        }
+        RpcError::Id(_)
+        | RpcError::Registry(
+            RegistryError::NotFound { .. } | RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. },
+        ) => CommandError::input(error.sentence()),
         RpcError::Registry(RegistryError::Load { source, .. }) if source.is_faulty() => {
             CommandError::input(error.sentence())
         }

@@ -85,14 +85,13 @@ impl LipSync for LipSyncService {
         request: Request<UnloadAvatarRequest>,
     ) -> Result<Response<UnloadAvatarResponse>, Status> {
         let id = parse_id(&request.get_ref().avatar_id)?;
-        let registry = Arc::clone(self.daemon.registry());
-        registry.bundle_dir(&id).map_err(RpcError::from)?;
+        let (registry, wanted) = (Arc::clone(self.daemon.registry()), id.clone());
         // Freeing hundreds of pictures takes a while; not on a thread that serves others.
-        if blocking(move || registry.unload(&id)).await? {
-            Ok(Response::new(UnloadAvatarResponse {}))
-        } else {
-            Err(RpcError::Order("the avatar is not loaded; there is nothing to unload").into())
+        if blocking(move || registry.unload(&wanted)).await? {
+            return Ok(Response::new(UnloadAvatarResponse {}));
         }
+        self.daemon.registry().bundle_dir(&id).map_err(RpcError::from)?;
+        Err(RpcError::Order("the avatar is not loaded; there is nothing to unload").into())
     }
 
     async fn get_stats(&self, _request: Request<GetStatsRequest>) -> Result<Response<GetStatsResponse>, Status> {

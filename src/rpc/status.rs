@@ -147,7 +147,11 @@ impl RpcError {
             | Self::QueueFull { .. }
             | Self::UploadsFull { .. }
             | Self::Overload(_) => Code::ResourceExhausted,
-            Self::Registry(RegistryError::Load { .. }) | Self::Order(_) => Code::FailedPrecondition,
+            Self::Registry(RegistryError::Load { .. } | RegistryError::TooLarge { .. }) | Self::Order(_) => {
+                Code::FailedPrecondition
+            }
+            Self::Session(error) if error.is_of_old_files() => Code::FailedPrecondition,
+            Self::Background(error) if error.is_of_old_files() => Code::FailedPrecondition,
             Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
                 Code::Unavailable
             }
@@ -163,7 +167,9 @@ impl RpcError {
     pub(super) fn refusal(&self) -> Option<Refusal> {
         Some(match self {
             Self::Registry(RegistryError::NotFound { .. }) => Refusal::UnknownAvatar,
-            Self::Registry(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => Refusal::NoMemory,
+            Self::Registry(
+                RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. } | RegistryError::DeviceFull { .. },
+            ) => Refusal::NoMemory,
             Self::Registry(RegistryError::Load { .. }) => Refusal::FaultyAvatar,
             Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
                 Refusal::Stopping

@@ -63,19 +63,25 @@ pub struct SessionError {
     what: Arc<str>,
     passing: bool,
     device_full: bool,
+    old_files: bool,
 }
 
 impl SessionError {
     /// One failure serves every session of a batch, so only its sentence is kept.
     pub(super) fn new(error: &BackendError) -> Self {
         let passing = matches!(error, BackendError::DeviceLost { .. });
-        Self { what: error.to_string().into(), passing, device_full: error.is_device_full() }
+        Self {
+            what: error.to_string().into(),
+            passing,
+            device_full: error.is_device_full(),
+            old_files: error.is_of_old_files(),
+        }
     }
 
     /// The device is gone, for `reason`, and what it was to draw with it.
     fn lost(reason: &str) -> Self {
         let what = format!("the device is lost ({reason}) and the daemon restarts; connect again in a few seconds");
-        Self { what: what.into(), passing: true, device_full: false }
+        Self { what: what.into(), passing: true, device_full: false, old_files: false }
     }
 
     /// Whether another try, here or elsewhere, will do: the device was lost, and the daemon starts anew.
@@ -88,6 +94,12 @@ impl SessionError {
     #[must_use]
     pub fn is_device_full(&self) -> bool {
         self.device_full
+    }
+
+    /// Whether the avatar's files were replaced while it was loaded: once it is loaded anew, the same will succeed.
+    #[must_use]
+    pub fn is_of_old_files(&self) -> bool {
+        self.old_files
     }
 }
 

@@ -65,6 +65,9 @@ impl Registry {
         let mut gone = Vec::new();
         if let Some(budget) = self.limits.max_resident_bytes {
             let candidates = state.loaded.values().filter_map(Resident::candidate).collect();
+            if needed > budget {
+                return Err(RegistryError::TooLarge { id: id.clone(), needed, budget });
+            }
             let leaving = state.leaving_bytes();
             let free = budget.saturating_sub(state.promised).saturating_sub(leaving);
             let victims = eviction::victims(candidates, needed, free, self.limits.evict).map_err(|in_use| {

@@ -72,7 +72,9 @@ fn read_speech(
     let mut samples = Vec::with_capacity(request.raw_audio.len() / size_of::<f32>());
     decode_pcm(PcmFormat::F32Le, &request.raw_audio, &mut samples)
         .map_err(|source| RpcError::Pcm { field: "raw_audio", source })?;
-    let needed = avatar.clock().first_sample(batch, rate);
+    // At a rate below the frames' own, several begin at one sample.
+    let clock = avatar.clock();
+    let needed = clock.first_sample(batch, rate).max(clock.first_sample(batch - 1, rate) + 1);
     if samples.len() < needed {
         let got = format!("{} samples", samples.len());
         return Err(field("raw_audio", &got, &format!("{batch} frames at {rate} Hz need at least {needed}")));
