@@ -13,12 +13,12 @@ use lipsyncd::session::SessionOptions;
 /// Bytes that the demo's generator makes of one picture before it hears anything, six tensors of float32, and those of the ring around it.
 const DEMO_PICTURE: u64 = 4 * (409_600 + 307_200 + 204_800 + 102_400 + 38_400 + 16_000) + 3 * (328 * 328 - 320 * 320);
 
-/// The first thirty frames of the demo's sentence, as often as `times` says, spoken by two lanes. No more sound: what is beyond the last frame of an
+/// The first fourteen frames of the demo's sentence, as often as `times` says, spoken by two lanes. No more sound: what is beyond the last frame of an
 /// utterance begins another.
 async fn speak(backend: &Arc<dyn Backend>, avatar: &Arc<LoadedAvatar>, times: usize) -> Vec<Take> {
     let engine = engine(backend, 2, 8, 1);
     let pcm = read_wav(&root().join("avatars/demo/sentence.wav")).unwrap();
-    let sound = &pcm.samples[..30 * pcm.sample_rate_hz as usize / avatar.fps() as usize];
+    let sound = &pcm.samples[..14 * pcm.sample_rate_hz as usize / avatar.fps() as usize];
     let mut takes = Vec::new();
     for _ in 0..times {
         takes.push(perform(&engine, avatar, SessionOptions::new(JPEG, pcm.sample_rate_hz), sound).await);
