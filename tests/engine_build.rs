@@ -1,6 +1,10 @@
 //! `lipsyncd engine build`, the program itself. With the feature `tensorrt-rtx` it builds real plans of the demo avatar, which
 //! needs TensorRT-RTX's libraries (`make tensorrt-test` fetches them) and no GPU.
 
+#[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
+#[path = "common/c.rs"]
+mod c;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -57,6 +61,25 @@ mod with_tensorrt {
         let output = build(out.path(), folder.path(), &["--sm", "89"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains("getInferLibMajorVersion"), "{}", said(&output));
+    }
+
+    /// Of another major version, or older than the headers this program was built with: classes are laid out otherwise there.
+    #[test]
+    fn a_library_of_another_version_is_refused_by_it() {
+        let versions = if cfg!(feature = "tensorrt") { [[10, 9], [11, 3], [12, 4]] } else { [[0, 9], [1, 6], [2, 7]] };
+        for [major, minor] in versions {
+            let (out, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+            let (source, library) = (folder.path().join("tensorrt.c"), folder.path().join(NAME));
+            let parts = [("Major", major), ("Minor", minor), ("Patch", 8), ("Build", 77)];
+            let functions = parts.map(|(part, n)| format!("int getInferLib{part}Version(void) {{ return {n}; }}\n"));
+            std::fs::write(&source, functions.concat()).unwrap();
+            c::compile(&source, &library, &[]).unwrap_or_else(|said| panic!("{said}"));
+            let output = build(out.path(), folder.path(), &["--sm", "89"]);
+            assert_eq!(output.status.code(), Some(1));
+            for part in [library.display().to_string(), format!(" {major}.{minor}.8.77; this program needs ")] {
+                assert!(said(&output).contains(&part), "{part} is missing: {}", said(&output));
+            }
+        }
     }
 }
 

@@ -1,6 +1,9 @@
 //! NVIDIA's libraries that are opened at run time, as far as they go without a GPU. Those that are ignored want the real ones,
 //! which `make nvidia-test` fetches; the others want them absent or wrong.
 
+#[path = "common/c.rs"]
+mod c;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -150,6 +153,48 @@ fn nvjpeg_absent_broken_or_another_is_named() {
     let other = imposter("libnvjpeg.so.13");
     let error = Library::load(13000, Some(other.path())).unwrap_err().to_string();
     assert!(error.contains("nvjpegGetProperty") && error.contains("libnvjpeg.so.13"), "{error}");
+}
+
+/// What a library says of itself counts, not what it is called.
+#[test]
+fn an_nvjpeg_of_another_version_than_its_name_says_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (source, library) = (folder.path().join("nvjpeg.c"), folder.path().join("libnvjpeg.so.13"));
+    for (major, is_taken) in [(11, false), (12, true), (13, true), (14, false)] {
+        let property = format!(
+            "int nvjpegGetProperty(int which, int *value) {{ *value = which == 0 ? {major} : 4 + which; return 0; }}\n"
+        );
+        let others = [
+            "CreateSimple",
+            "Destroy",
+            "EncoderStateCreate",
+            "EncoderStateDestroy",
+            "EncoderParamsCreate",
+            "EncoderParamsDestroy",
+            "EncoderParamsSetQuality",
+            "EncoderParamsSetOptimizedHuffman",
+            "EncoderParamsSetSamplingFactors",
+            "EncodeGetBufferSize",
+            "EncodeYUV",
+            "EncodeRetrieveBitstream",
+        ];
+        let others: String = others.iter().map(|name| format!("int nvjpeg{name}(void) {{ return 1; }}\n")).collect();
+        fs::write(&source, property + &others).unwrap();
+        // The loader knows a file it has open by more than its name.
+        let _ = fs::remove_file(&library);
+        c::compile(&source, &library, &[]).unwrap_or_else(|said| panic!("{said}"));
+        match Library::load(13000, Some(folder.path())) {
+            Ok(loaded) => assert!(is_taken && loaded.version().to_string() == format!("{major}.5.6"), "{major}"),
+            Err(error) => {
+                assert!(!is_taken && matches!(error, NvJpegError::Version { .. }), "{error}");
+                let said = error.to_string();
+                let library = library.display().to_string();
+                for part in [library.as_str(), &format!("nvJPEG {major}.5.6"), "CUDA 12 or 13", "LIPSYNCD_NVJPEG"] {
+                    assert!(said.contains(part), "{part} is missing: {said}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The kernels compiled for this machine's CPU by its C compiler, and called thread by thread.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use libloading::Library;
@@ -10,6 +9,7 @@ use lipsyncd::backend::cuda::kernels::params::{FrameAddresses, FrameParams, Geom
 use lipsyncd::cuda::Grid;
 use lipsyncd::onnxruntime::Element;
 
+use crate::c::compile;
 use crate::pictures::{Batch, Frame, Tables};
 use crate::runner::{Runner, TAIL, UNTOUCHED, Value};
 
@@ -28,22 +28,12 @@ fn build() -> Result<Library, String> {
     let kernels = Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels");
     let folder = tempfile::tempdir().unwrap();
     let library = folder.path().join("kernels.so");
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
     // Undefined behaviour traps: a misaligned wide store on the device is a fault there too. Products and sums are rounded
     // apart, as on the device.
-    let built = Command::new(compiler)
-        .args(["-std=c99", "-O1", "-fPIC", "-shared", "-Wall", "-Wextra", "-ffp-contract=off"])
-        .args(["-fno-strict-aliasing", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"])
-        .arg("-I")
-        .args([&kernels, &kernels.join("host.c")])
-        .arg("-o")
-        .args([library.as_path(), Path::new("-lm")])
-        .output()
-        .map_err(|error| format!("no C compiler ({error}): set CC, or install gcc"))?;
-    let said = String::from_utf8_lossy(&built.stderr).into_owned();
-    if !built.status.success() || !said.is_empty() {
-        return Err(said);
-    }
+    let kernels = kernels.to_str().ok_or("the repository's path is not UTF-8")?;
+    let options =
+        ["-ffp-contract=off", "-fno-strict-aliasing", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"];
+    compile(&Path::new(kernels).join("host.c"), &library, &[&options[..], &["-I", kernels]].concat())?;
     // SAFETY: it was compiled just now from this repository, and has no initialisers.
     unsafe { Library::new(&library) }.map_err(|error| error.to_string())
 }

@@ -2,6 +2,8 @@
 //! thread on the grids that launches use; with one, themselves.
 #![allow(unsafe_code)] // The kernels are C.
 
+#[path = "../common/c.rs"]
+mod c;
 mod gpu;
 mod host;
 mod pictures;
