@@ -44,6 +44,13 @@ pub(super) fn largest_gpu_batch(max_batch: Option<usize>) -> usize {
     limits.max_frames.max(limits.max_windows)
 }
 
+/// All of them in one, each once: GPUs without kernels, say, have the same reason.
+fn sentences(errors: &[BackendError]) -> String {
+    let mut said: Vec<String> = errors.iter().map(ToString::to_string).collect();
+    said.dedup();
+    said.join("; ")
+}
+
 fn quarter_of_free_memory() -> u64 {
     available_memory().unwrap_or(0) / 4
 }
@@ -82,11 +89,11 @@ impl Wanted {
         }
         match self.open_gpus() {
             Ok(devices) => Ok(devices),
-            Err(error) if self.backend == BackendChoice::Cuda => {
-                Err(CommandError::failed(format!("backend = \"cuda\" was asked for: {error}")))
+            Err(refused) if self.backend == BackendChoice::Cuda => {
+                Err(CommandError::failed(format!("backend = \"cuda\" was asked for: {}", sentences(&refused))))
             }
-            Err(error) => {
-                tracing::info!("serving on the CPU: {error}");
+            Err(refused) => {
+                tracing::info!("serving on the CPU: {}", sentences(&refused));
                 self.open_cpu()
             }
         }
@@ -103,26 +110,24 @@ impl Wanted {
         Ok(vec![(Arc::new(backend), EngineOptions { slots, limits })])
     }
 
-    /// The GPUs that were named, all of them; without names all that are visible and can be used, at least one.
-    fn open_gpus(&self) -> Result<Devices, BackendError> {
+    /// The GPUs that were named, all of them; without names all that are visible and can be used, at least one. Else why not, GPU by GPU.
+    fn open_gpus(&self) -> Result<Devices, Vec<BackendError>> {
         if !self.gpu.gpus.is_empty() {
-            return self.gpu.gpus.iter().map(|&gpu| self.open_gpu(gpu)).collect();
+            return self.gpu.gpus.iter().map(|&gpu| self.open_gpu(gpu).map_err(|error| vec![error])).collect();
         }
-        let driver = Driver::load().map_err(CudaUnavailable::from).map_err(Box::new)?;
-        let (mut devices, mut refused) = (Vec::new(), None);
+        let driver = Driver::load().map_err(|error| vec![Box::new(CudaUnavailable::from(error)).into()])?;
+        let (mut devices, mut refused) = (Vec::new(), Vec::new());
         for gpu in 0..driver.gpus() {
             match self.open_gpu(gpu) {
                 Ok(device) => devices.push(device),
-                Err(error) => {
-                    tracing::warn!("GPU {gpu} is left out: {error}");
-                    refused = Some(error);
-                }
+                Err(error) => refused.push((gpu, error)),
             }
         }
-        match refused {
-            Some(error) if devices.is_empty() => Err(error),
-            _ => Ok(devices),
+        if devices.is_empty() {
+            return Err(refused.into_iter().map(|(_, error)| error).collect());
         }
+        refused.iter().for_each(|(gpu, error)| tracing::warn!("GPU {gpu} is left out: {error}"));
+        Ok(devices)
     }
 
     fn open_gpu(&self, gpu: u32) -> Result<(Arc<dyn Backend>, EngineOptions), BackendError> {
