@@ -7,6 +7,7 @@ use super::choice::{CudaOptions, CudaUnavailable, JpegChoice, choose, nvjpeg};
 use super::encoders::Encoders;
 use super::engine::{GpuEngine, NetworkFile};
 use super::faults::Faults;
+use super::gauge::Gauge;
 use super::kernels::{LoadError, Target};
 use super::lane::CudaLane;
 use super::launch::Kernels;
@@ -37,6 +38,7 @@ pub struct CudaBackend {
     /// Why that engine and not another, in words.
     why: String,
     precision: Precision,
+    memory: Gauge,
 }
 
 impl CudaBackend {
@@ -58,8 +60,8 @@ impl CudaBackend {
         if !why.is_empty() {
             tracing::info!("GPU {}: {}, since {why}", options.gpu, engine.name());
         }
-        let (free, _) = context.memory().map_err(at_gpu)?;
-        let budget = Budget::new(options.max_device_bytes.unwrap_or(free.saturating_sub(RESERVE_BYTES)));
+        let (free_bytes, total_bytes) = context.memory().map_err(at_gpu)?;
+        let budget = Budget::new(options.max_device_bytes.unwrap_or(free_bytes.saturating_sub(RESERVE_BYTES)));
         let shared = Shared {
             table: Table::new(),
             kernels,
@@ -71,7 +73,10 @@ impl CudaBackend {
             budget,
             context,
         };
-        Ok(Self { shared: Arc::new(shared), engine, why, precision: options.precision })
+        let shared = Arc::new(shared);
+        let looked_at = Arc::clone(&shared);
+        let memory = Gauge::start(DeviceMemory { free_bytes, total_bytes }, move || looked_at.memory())?;
+        Ok(Self { shared, engine, why, precision: options.precision, memory })
     }
 
     /// The GPU.
@@ -145,20 +150,8 @@ impl Backend for CudaBackend {
     }
 
     fn memory(&self) -> Option<DeviceMemory> {
-        let Shared { context, faults, loader, .. } = &*self.shared;
-        // Nothing is to be placed on a GPU that is gone, and asking it might hang.
-        let gone = DeviceMemory { free_bytes: 0, total_bytes: context.gpu().memory_bytes };
-        if faults.is_lost() {
-            return Some(gone);
-        }
-        match context.memory() {
-            Ok((free_bytes, total_bytes)) => Some(DeviceMemory { free_bytes, total_bytes }),
-            Err(error) => {
-                let error = faults.judge(error.into(), loader);
-                tracing::debug!("{error}");
-                matches!(error, BackendError::DeviceLost { .. }).then_some(gone)
-            }
-        }
+        // Nothing is to be placed on a GPU that is gone.
+        if self.shared.faults.is_lost() { Some(self.shared.none_free()) } else { self.memory.read() }
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {

@@ -21,6 +21,7 @@
 //! | [`scratch`] | memory that the networks of a lane share |
 //! | [`shared_library`] | NVIDIA's smaller libraries, opened at run time |
 //! | [`faults`] | what becomes of a GPU that fails |
+//! | `gauge` | how much of its memory is free, for whoever asks |
 #![allow(unsafe_code)] // The fence: what is enqueued here outlives the calls that enqueue it.
 
 pub mod avatar;
@@ -31,6 +32,7 @@ pub mod choice;
 mod encoders;
 pub mod engine;
 pub mod faults;
+mod gauge;
 mod generator;
 pub mod kernels;
 mod lane;

@@ -10,6 +10,7 @@ use super::faults::Faults;
 use super::launch::Kernels;
 use super::nvjpeg::NvJpeg;
 use crate::backend::table::Table;
+use crate::backend::{BackendError, DeviceMemory};
 use crate::cuda::{Context, Stream};
 use crate::onnxruntime::Element;
 
@@ -28,6 +29,25 @@ pub(super) struct Shared {
     pub faults: Arc<Faults>,
     pub budget: Arc<Budget>,
     pub context: Arc<Context>,
+}
+
+impl Shared {
+    /// The GPU's memory as it is now; `None` when the driver does not say. It may wait for the GPU.
+    pub(super) fn memory(&self) -> Option<DeviceMemory> {
+        match self.context.memory() {
+            Ok((free_bytes, total_bytes)) => Some(DeviceMemory { free_bytes, total_bytes }),
+            Err(error) => {
+                let error = self.faults.judge(error.into(), &self.loader);
+                tracing::debug!("{error}");
+                matches!(error, BackendError::DeviceLost { .. }).then(|| self.none_free())
+            }
+        }
+    }
+
+    /// What is said of the memory of a GPU that is gone.
+    pub(super) fn none_free(&self) -> DeviceMemory {
+        DeviceMemory { free_bytes: 0, total_bytes: self.context.gpu().memory_bytes }
+    }
 }
 
 /// A loaded generator, and its avatar's pictures once they have been shown.

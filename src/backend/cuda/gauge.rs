@@ -1,0 +1,130 @@
+//! How much of the GPU's memory is free, looked up by a thread of its own: a GPU that does not answer must hold up nobody who asks for figures.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::backend::{BackendError, DeviceMemory};
+
+/// What an answer may take before the last one has to do. A healthy GPU takes a fraction of a millisecond, or as long as its driver is at
+/// something else.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The figures, for whoever asks.
+pub(super) struct Gauge(Arc<Shared>);
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    last: Option<DeviceMemory>,
+    /// How often it was asked, and how often before the look that gave `last` began.
+    asked: u64,
+    answered: u64,
+    is_closed: bool,
+}
+
+impl Gauge {
+    /// One that says `first` until `look` has given something else.
+    ///
+    /// # Errors
+    /// [`BackendError::Thread`].
+    pub(super) fn start(
+        first: DeviceMemory,
+        look: impl FnMut() -> Option<DeviceMemory> + Send + 'static,
+    ) -> Result<Self, BackendError> {
+        let state = State { last: Some(first), asked: 0, answered: 0, is_closed: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
+        let its = Arc::clone(&shared);
+        let answer = move || its.answer(look);
+        std::thread::Builder::new().name("gpu-memory".to_owned()).spawn(answer).map_err(BackendError::Thread)?;
+        Ok(Self(shared))
+    }
+
+    /// The figures of now; of the last time where the GPU does not answer within [`PATIENCE`].
+    pub(super) fn read(&self) -> Option<DeviceMemory> {
+        let mut state = self.0.lock();
+        state.asked += 1;
+        let turn = state.asked;
+        self.0.changed.notify_all();
+        let waits = |state: &mut State| state.answered < turn;
+        let waited = self.0.changed.wait_timeout_while(state, PATIENCE, waits);
+        waited.unwrap_or_else(PoisonError::into_inner).0.last
+    }
+}
+
+impl Drop for Gauge {
+    /// Does not wait for the thread, which may be waiting for the GPU.
+    fn drop(&mut self) {
+        self.0.lock().is_closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, mut look: impl FnMut() -> Option<DeviceMemory>) {
+        let mut state = self.lock();
+        loop {
+            let is_idle = |state: &mut State| state.asked == state.answered && !state.is_closed;
+            state = self.changed.wait_while(state, is_idle).unwrap_or_else(PoisonError::into_inner);
+            if state.is_closed {
+                return;
+            }
+            let turn = state.asked;
+            drop(state);
+            let found = look();
+            state = self.lock();
+            (state.last, state.answered) = (found, turn);
+            self.changed.notify_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn free(free_bytes: u64) -> DeviceMemory {
+        DeviceMemory { free_bytes, total_bytes: 100 }
+    }
+
+    #[test]
+    fn a_gpu_that_does_not_answer_holds_up_nobody_and_is_believed_when_it_does() {
+        let (answer, answers) = mpsc::channel();
+        let gauge = Gauge::start(free(1), move || answers.recv().ok()).unwrap();
+        answer.send(free(2)).unwrap();
+        assert_eq!(gauge.read(), Some(free(2)));
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert_eq!(gauge.read(), Some(free(2)), "the last"));
+            }
+        });
+        assert!(begun.elapsed() >= PATIENCE);
+        // The look that is under way, and one for those who have asked since.
+        answer.send(free(3)).unwrap();
+        answer.send(free(4)).unwrap();
+        assert_eq!(gauge.read(), Some(free(4)));
+        drop(answer);
+        assert_eq!(gauge.read(), None);
+    }
+
+    #[test]
+    fn the_thread_ends_with_its_gauge_and_drops_what_it_looks_with() {
+        let (kept, gone) = mpsc::channel::<()>();
+        let gauge = Gauge::start(free(1), move || {
+            let _ = &kept;
+            Some(free(2))
+        });
+        drop(gauge.unwrap());
+        assert_eq!(gone.recv_timeout(Duration::from_secs(60)), Err(mpsc::RecvTimeoutError::Disconnected));
+    }
+}
