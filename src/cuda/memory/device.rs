@@ -61,7 +61,9 @@ impl DeviceBuf {
         stream.context().bind()?;
         let bytes = bytes.max(1);
         // SAFETY: the stream is alive; whoever reads what was not written reads any bytes, which are values of all `Plain` types.
-        let ptr = unsafe { result::malloc_async(stream.raw(), bytes) }.map_err(at("cuMemAllocAsync"))?;
+        let allocate = || unsafe { result::malloc_async(stream.raw(), bytes) };
+        // A pool that has to grow asks the system for memory.
+        let ptr = stream.context().waiting(allocate).map_err(at("cuMemAllocAsync"))?;
         Ok(Self { ptr, bytes, home: Home::Stream(Arc::clone(stream)) })
     }
 
@@ -87,8 +89,8 @@ impl DeviceBuf {
             return Err(CudaError::new("cuMemcpyHtoDAsync", sys::CUresult::CUDA_ERROR_INVALID_VALUE));
         }
         // SAFETY: it fits; memory that is not pinned is staged by the driver before the call returns (API synchronization behavior).
-        unsafe { result::memcpy_htod_async(self.ptr + offset as u64, data, stream.raw()) }
-            .map_err(at("cuMemcpyHtoDAsync"))
+        let copy = || unsafe { result::memcpy_htod_async(self.ptr + offset as u64, data, stream.raw()) };
+        stream.context().waiting(copy).map_err(at("cuMemcpyHtoDAsync"))
     }
 
     /// Copies its first values back, once whoever wrote them has been waited for: for tests and measurements.
@@ -146,8 +148,11 @@ impl Drop for DeviceBuf {
                 // SAFETY: allocated in `new`, freed once; the driver waits for work that is enqueued.
                 context.waiting(|| unsafe { result::free_sync(self.ptr) }).map_err(at("cuMemFree"))
             }
-            // SAFETY: allocated in `on_stream`, freed once; who used it on another stream held it until that had passed.
-            Home::Stream(stream) => unsafe { result::free_async(self.ptr, stream.raw()) }.map_err(at("cuMemFreeAsync")),
+            Home::Stream(stream) => {
+                // SAFETY: allocated in `on_stream`, freed once; who used it on another stream held it until that had passed.
+                let free = || unsafe { result::free_async(self.ptr, stream.raw()) };
+                stream.context().waiting(free).map_err(at("cuMemFreeAsync"))
+            }
         });
         if let Err(error) = gone {
             tracing::debug!("{error}");
