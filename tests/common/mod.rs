@@ -1,6 +1,7 @@
 //! What the tests of the running daemon share: the golden bundle, speech, engines, takes.
 #![allow(dead_code)] // Each test binary uses its own part of it.
 
+pub mod c;
 pub mod cuda;
 pub mod gpu;
 pub mod native;

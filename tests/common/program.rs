@@ -11,6 +11,7 @@ pub struct Program {
     child: Child,
     pub address: SocketAddr,
     metrics: SocketAddr,
+    log: String,
 }
 
 /// What the kernel says of the process.
@@ -57,7 +58,13 @@ impl Program {
                 }
             }
         });
-        Self { child, address: address.unwrap(), metrics: metrics.expect("metrics come first") }
+        let metrics = metrics.expect("metrics come first");
+        Self { child, address: address.unwrap(), metrics, log: said }
+    }
+
+    /// What it said until it served.
+    pub fn log(&self) -> &str {
+        &self.log
     }
 
     /// The metrics page.

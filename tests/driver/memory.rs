@@ -1,0 +1,52 @@
+//! A GPU without memory for one more avatar.
+
+use std::path::Path;
+
+use lipsyncd::rpc::client::ClientError;
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use crate::common::program::Program;
+use crate::common::talk::{Heard, connect, under_way};
+use crate::common::{TINY, avatars_dir, within};
+use crate::serving::{client, synthesize};
+use crate::stand_in::StandIn;
+
+/// CUDA_ERROR_OUT_OF_MEMORY.
+const OUT_OF_MEMORY: i32 = 2;
+
+/// The golden avatar as avatar `id` of `folder`.
+fn copy_tiny(folder: &Path, id: &str) {
+    let mut copy = std::process::Command::new("cp");
+    copy.arg("-r").arg(avatars_dir().join(TINY)).arg(folder.join(id));
+    assert!(copy.status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_avatar_that_finds_no_memory_is_refused_alone_and_loads_when_there_is_some() {
+    let (driver, folder) = (StandIn::new(), tempfile::tempdir().unwrap());
+    let kinds = ["cuMemAlloc_v2", "cuMemAllocAsync", "cuMemHostAlloc"];
+    kinds.into_iter().chain([TINY]).for_each(|id| copy_tiny(folder.path(), id));
+    let mut program = Program::start(folder.path(), &driver.environment(&[]));
+    let mut talk = under_way(&mut connect(program.address).await, true, None).await;
+    let mut client = client(&program).await;
+    // What cannot be had is the avatar's name.
+    for kind in kinds {
+        driver.tell(kind, OUT_OF_MEMORY);
+        let refused = within(client.load(kind)).await.expect_err("there is no memory");
+        let ClientError::Refused(status) = &refused else { panic!("{refused}") };
+        assert_eq!(status.code(), Code::ResourceExhausted, "{kind}: {refused}");
+        assert!(status.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some()), "{kind}: {status:?}");
+        assert!(refused.to_string().contains(kind), "{refused}");
+        // The call that was there goes on meanwhile.
+        for _ in 0..10 {
+            assert!(matches!(talk.next().await.unwrap(), Heard::Frame(_)), "{kind}");
+        }
+        driver.take_back(kind);
+        within(client.load(kind)).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert_eq!(synthesize(&mut client, kind, 20).await.len(), 20);
+    }
+    assert!(matches!(talk.next().await.unwrap(), Heard::Frame(_)));
+    drop(talk);
+    assert_eq!(program.stop(), Some(0));
+}
