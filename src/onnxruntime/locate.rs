@@ -5,9 +5,15 @@ use std::path::{Path, PathBuf};
 use super::OnnxError;
 use crate::paths::cache_folder;
 
-/// Names the library goes by: as the wheel ships it, and as distributions link it.
-fn is_library(name: &str) -> bool {
-    name == "libonnxruntime.so" || name.starts_with("libonnxruntime.so.1")
+/// What a library's name says of its version: nothing in `libonnxruntime.so`, `[1, 32, 0]` in the wheel's `libonnxruntime.so.1.32.0`.
+/// `None` for other files.
+fn version(name: &str) -> Option<Vec<u32>> {
+    let rest = name.strip_prefix("libonnxruntime.so")?;
+    if rest.is_empty() {
+        return Some(Vec::new());
+    }
+    let numbers: Vec<u32> = rest.strip_prefix('.')?.split('.').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    numbers.starts_with(&[1]).then_some(numbers)
 }
 
 /// The library to load, from the first of: `explicit` (configuration or `LIPSYNCD_ONNXRUNTIME`), the
@@ -53,15 +59,14 @@ fn folders() -> Vec<PathBuf> {
     folders
 }
 
-/// The library with the greatest name in `folder`: `libonnxruntime.so.1.32.0` before `libonnxruntime.so`.
+/// The library of the newest version in `folder`, and of several names for it the most exact: `libonnxruntime.so.1.32.0` before
+/// `libonnxruntime.so.1.9.0` and `libonnxruntime.so`.
 fn newest_in(folder: &Path) -> Option<PathBuf> {
-    std::fs::read_dir(folder)
-        .ok()?
-        .filter_map(|entry| {
-            let entry = entry.ok()?;
-            is_library(entry.file_name().to_str()?).then(|| entry.path())
-        })
-        .max()
+    let versions = std::fs::read_dir(folder).ok()?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        Some((version(entry.file_name().to_str()?)?, entry.path()))
+    });
+    versions.max().map(|(_, path)| path)
 }
 
 #[cfg(test)]
@@ -79,6 +84,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         for name in ["libonnxruntime.so", "libonnxruntime.so.1.32.0", "libonnxruntime_providers_shared.so", "x.txt"] {
             std::fs::write(folder.path().join(name), b"").unwrap();
+        }
+        let found = locate(Some(folder.path())).unwrap();
+        assert_eq!(found.file_name().unwrap(), "libonnxruntime.so.1.32.0");
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["so.1.9.0", "so.1.32.0", "so.1", "so.1.4.9", "so.1.40.0.bak", "so.2.0.0"] {
+            std::fs::write(folder.path().join(format!("libonnxruntime.{name}")), b"").unwrap();
         }
         let found = locate(Some(folder.path())).unwrap();
         assert_eq!(found.file_name().unwrap(), "libonnxruntime.so.1.32.0");
