@@ -77,7 +77,7 @@ def test_missing_files_on_the_command_line(avatars, tmp_path):
         assert "quality" in said
 
 
-def test_what_a_daemon_refuses_on_the_command_line(server, tmp_path):
+def test_what_a_daemon_refuses_on_the_command_line(server, avatars, tmp_path):
     wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.2))
     run = ("synth", "--audio", wav, "--out", tmp_path / "o", "--server")
     url = f"http://{server.address}"
@@ -86,6 +86,10 @@ def test_what_a_daemon_refuses_on_the_command_line(server, tmp_path):
     for text in ("http://", "localhost:50053", "https://localhost", "http://a b", ""):
         assert "http://127.0.0.1:50053" in daemon.run(*run, text, "--avatar", "plain", expect=2).output
         assert "http://127.0.0.1:50053" in daemon.run("bench", "--target", text, expect=2).output
+    # Longer than one message of this daemon's may be: so it is when it is sent again.
+    with daemon.Daemon(avatars, LIPSYNCD_MAX_MESSAGE_BYTES="4096") as small:
+        said = daemon.run(*run, f"http://{small.address}", "--avatar", "plain", expect=2).output
+        assert "max_message_bytes" in said
     # Sound input, and nobody to do the work.
     daemon.run(*run, "http://127.0.0.1:9", "--avatar", "plain", expect=1)
 

@@ -14,7 +14,7 @@ pub enum ClientError {
         source: tonic::transport::Error,
     },
     /// The daemon refused; its own sentence.
-    #[error("the daemon answered: {}", .0.message())]
+    #[error("the daemon answered: {}{}", .0.message(), if is_too_long(.0) { TOO_LONG } else { "" })]
     Refused(Status),
     /// The connection broke, or the daemon is stopping.
     #[error("the daemon is gone: {}", .0.message())]
@@ -25,6 +25,13 @@ pub enum ClientError {
         /// What should have come.
         missing: &'static str,
     },
+}
+
+/// gRPC's own sentence about a message that is too long names no key.
+const TOO_LONG: &str = "; send less at a time, or raise the daemon's max_message_bytes";
+
+fn is_too_long(status: &Status) -> bool {
+    status.code() == Code::OutOfRange
 }
 
 impl ClientError {
@@ -44,7 +51,23 @@ impl ClientError {
     /// What was asked for cannot be, on this daemon, however often it is asked.
     #[must_use]
     pub fn is_bad_request(&self) -> bool {
-        let bad = [Code::NotFound, Code::InvalidArgument, Code::FailedPrecondition];
+        let bad = [Code::NotFound, Code::InvalidArgument, Code::FailedPrecondition, Code::OutOfRange];
         matches!(self, Self::Refused(status) if bad.contains(&status.code()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_that_is_too_long_is_so_however_often_it_is_sent() {
+        let error =
+            ClientError::of(Status::out_of_range("decoded message length too large: found 9 bytes, the limit is: 8"));
+        assert!(error.is_bad_request() && !error.is_full());
+        assert!(error.to_string().contains("max_message_bytes"), "{error}");
+        let other = ClientError::of(Status::not_found("there is no avatar"));
+        assert!(other.is_bad_request() && !other.to_string().contains("max_message_bytes"), "{other}");
+        assert!(!ClientError::of(Status::resource_exhausted("full")).is_bad_request());
     }
 }
