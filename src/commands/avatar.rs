@@ -14,7 +14,7 @@ use crate::chain::sentence;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Say everything that is wrong with a bundle, at once
+    /// Say everything that is wrong with a bundle, at once: exit code 2 when something is, 1 when it could not be tried
     Check(CheckArgs),
     /// Make a bundle from another tool's folder
     #[command(subcommand)]
@@ -25,7 +25,7 @@ pub(super) enum Command {
 pub(super) struct CheckArgs {
     /// The bundle's folder
     dir: PathBuf,
-    /// Read headers only: do not decode the frames or run the networks
+    /// Read headers only: do not decode the frames or run the networks, and so do without ONNX Runtime
     #[arg(long)]
     quick: bool,
     /// ONNX Runtime's shared library
@@ -97,18 +97,21 @@ fn run_check(args: &CheckArgs) -> Result<(), CommandError> {
 
 /// Finds what headers cannot tell: pictures that do not decode, networks that do not run.
 fn try_it(dir: &Path, onnxruntime: Option<&Path>) -> Result<(), CommandError> {
-    let backend = match CpuBackend::new(onnxruntime, 1) {
-        Ok(backend) => Some(Arc::new(backend) as Arc<dyn Backend>),
-        Err(error) => {
-            eprintln!("lipsyncd: the networks were not run: {error}");
-            None
-        }
+    let (backend, untried) = match CpuBackend::new(onnxruntime, 1) {
+        Ok(backend) => (Some(Arc::new(backend) as Arc<dyn Backend>), None),
+        Err(error) => (None, Some(format!("the networks were not run: {}", sentence(&error)))),
     };
     let bundle = Bundle::open(dir).map_err(|error| CommandError::of_load(error.into()))?;
     let bar = progress::bar("checking", bundle.frames.len());
     let mut faults = trial(&bundle, backend, &|done| bar.set_position(done as u64));
     bar.finish_and_clear();
-    let Some(last) = faults.pop() else { return Ok(()) };
+    let Some(last) = faults.pop() else {
+        // A bundle whose networks nobody has run is not one that passes.
+        return untried.map_or(Ok(()), |why| Err(CommandError::failed(format!("{why}; --quick does without"))));
+    };
+    if let Some(why) = untried {
+        eprintln!("lipsyncd: {why}");
+    }
     if faults.is_empty() {
         return Err(CommandError::of_load(last));
     }

@@ -50,6 +50,19 @@ def test_every_picture_that_does_not_decode_is_named(avatars, tmp_path):
     daemon.run("avatar", "check", "--quick", bundle)
 
 
+def test_networks_that_could_not_be_run_are_no_pass(avatars, tmp_path):
+    missing = {"LIPSYNCD_ONNXRUNTIME": str(tmp_path / "no.so")}
+    said = daemon.run("avatar", "check", avatars / "plain", expect=1, env=missing).stderr
+    assert "no.so" in said and "not run" in said and "--quick" in said
+    daemon.run("avatar", "check", "--quick", avatars / "plain", env=missing)
+    # A fault that was found is one without them too.
+    bundle = tmp_path / "bundle"
+    shutil.copytree(avatars / "plain", bundle)
+    faults.halve(faults.frame(bundle, 1))
+    said = daemon.run("avatar", "check", bundle, expect=2, env=missing).output
+    assert "not run" in said and "000001" in said
+
+
 def test_a_network_for_which_there_is_no_memory_is_refused(avatars, tmp_path):
     bundle = tmp_path / "bundle"
     shutil.copytree(avatars / "plain", bundle)
