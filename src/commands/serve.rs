@@ -52,6 +52,9 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         let options = LogOptions { filter: &config.log, format: config.log_format, otlp: config.otlp.as_ref() };
         telemetry::start(options).map_err(CommandError::input)?
     };
+    for variable in &config.ignored_variables {
+        tracing::warn!("{variable} is no key, and is ignored");
+    }
     let result = runtime.block_on(serve(config));
     traces.flush();
     let begun = Instant::now();

@@ -30,6 +30,16 @@ impl fmt::Display for Place {
     }
 }
 
+/// The key that may have been meant, as it is written there.
+fn hint(place: &Place, key: &str) -> String {
+    match &place.origin {
+        Origin::File(_) => format!("; did you mean `{key}`?"),
+        Origin::Environment => {
+            format!("; did you mean {}?", Place { origin: Origin::Environment, key: key.to_owned() })
+        }
+    }
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -50,7 +60,7 @@ pub enum ConfigError {
         what: String,
     },
     /// No such key.
-    #[error("{place}: there is no such key{}", match nearest { Some(key) => format!("; did you mean `{key}`?"), None => String::new() })]
+    #[error("{place}: there is no such key{}", nearest.map(|key| hint(place, key)).unwrap_or_default())]
     Unknown {
         /// Where it stands.
         place: Place,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::error::ConfigError;
-use super::values::Values;
+use super::values::{Form, Values};
 use crate::backend::cuda::plan::Precision;
 use crate::backend::cuda::{EngineChoice, JpegChoice};
 
@@ -30,12 +30,13 @@ impl GpuConfig {
     pub(super) fn from_values(values: &Values) -> Result<Self, ConfigError> {
         Ok(Self {
             jpeg: values.word("jpeg")?.unwrap_or_default(),
-            gpus: values.numbers("gpus", "a list of GPU numbers such as [0, 1]")?,
+            gpus: values
+                .numbers("gpus", Form::new("a list of GPU numbers such as [0, 1]", "GPU numbers such as 0,1"))?,
             engine: values.word("gpu_engine")?.unwrap_or_default(),
             precision: values.word("gpu_precision")?.unwrap_or(Precision::Fp16),
             max_device_bytes: values.number("max_device_bytes", 1..=i64::MAX as u64)?,
-            tensorrt: values.text("tensorrt")?.map(PathBuf::from),
-            plans: values.text("plans")?.map(PathBuf::from),
+            tensorrt: values.path("tensorrt")?,
+            plans: values.path("plans")?,
         })
     }
 }

@@ -42,8 +42,19 @@ pub const KEYS: &[&str] = &[
     "log_format",
 ];
 
-/// What the program reads from the environment beside its keys, where it is needed.
-pub(super) const OTHER_VARIABLES: &[&str] = &["nvjpeg", "nvrtc"];
+/// What the program, its tests and its scripts read from the environment beside the keys, where it is needed.
+const OTHER_VARIABLES: &[&str] = &[
+    "bin",
+    "native_onnx",
+    "networks",
+    "nvcc",
+    "nvjpeg",
+    "nvrtc",
+    "root",
+    "soak_seconds",
+    "soak_viewers",
+    "splice_out",
+];
 
 pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 50053);
 
@@ -53,11 +64,31 @@ pub(super) const DEFAULT_MESSAGE_BYTES: usize = 128 << 20;
 /// Eight of the largest messages.
 pub(super) const DEFAULT_UPLOAD_BYTES: usize = 1 << 30;
 
+/// How like a key a word of the file must be for the key to be named: the word is an error either way.
+const LIKE: f64 = 0.7;
+
+/// How like a key a variable must be to be an error: others may use the same prefix for their own.
+const SLIP: f64 = 0.8;
+
 /// The known key most like `key`, if any is like it at all.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
+    most_like(key, LIKE)
+}
+
+/// The key that the writer of the variable `key` must have meant.
+pub(super) fn slip_of(key: &str) -> Option<&'static str> {
+    most_like(key, SLIP)
+}
+
+/// Whether the variable `key` is meant for another part of the program.
+pub(super) fn is_other(key: &str) -> bool {
+    OTHER_VARIABLES.contains(&key)
+}
+
+fn most_like(key: &str, least: f64) -> Option<&'static str> {
     KEYS.iter()
         .map(|known| (strsim::jaro_winkler(key, known), *known))
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness > 0.7)
+        .filter(|(likeness, _)| *likeness > least)
         .map(|(_, known)| known)
 }

@@ -6,8 +6,10 @@ mod error;
 mod gpu;
 mod keys;
 mod otlp;
+mod service_link;
 mod values;
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -103,6 +105,8 @@ pub struct Config {
     pub log: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Variables with our prefix that are no keys, nor like one: worth a line in the log.
+    pub ignored_variables: Vec<String>,
 }
 
 impl Config {
@@ -111,36 +115,46 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] naming the file or variable, the key and what to write instead.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        Self::from_parts(file, std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v))))
+        Self::from_parts(file, environment())
+    }
+
+    /// How the log of a configuration looks that may have faults: they are told in that form too.
+    #[must_use]
+    pub fn log_format(file: Option<&Path>) -> LogFormat {
+        let (values, _) = Values::read(file, environment());
+        log_format(&values).unwrap_or(LogFormat::Text)
     }
 
     fn from_parts(
         file: Option<&Path>,
-        environment: impl Iterator<Item = (String, std::ffi::OsString)>,
+        environment: impl Iterator<Item = (String, OsString)>,
     ) -> Result<Self, ConfigError> {
-        let values = Values::read(file, environment)?;
+        let (values, fault) = Values::read(file, environment);
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
         Ok(Self {
             listen: values.parsed("listen", "an address such as \"[::]:50053\"")?.unwrap_or(keys::DEFAULT_LISTEN),
-            avatars: values.text("avatars")?.map_or_else(|| "avatars".into(), Into::into),
+            avatars: values.path("avatars")?.unwrap_or_else(|| "avatars".into()),
             backend: values
                 .choice(
                     "backend",
                     &[("auto", BackendChoice::Auto), ("cpu", BackendChoice::Cpu), ("cuda", BackendChoice::Cuda)],
                 )?
                 .unwrap_or(BackendChoice::Auto),
-            preload: values.list("preload")?,
+            preload: values.ids("preload")?,
             max_resident_bytes: values.number("max_resident_bytes", 1..=i64::MAX as u64)?,
             evict: values.choice("evict", &[("lru", EvictPolicy::Lru), ("lfu", EvictPolicy::Lfu)])?.unwrap_or_default(),
             jpeg_quality: values
                 .number("jpeg_quality", 1..=100)?
                 .and_then(|quality| Quality::new(quality as u32).ok())
                 .unwrap_or_default(),
-            template_cache: values.text("template_cache")?.map(PathBuf::from),
+            template_cache: values.path("template_cache")?,
             max_batch: values.number("max_batch", 1..=64)?.map(|n| n as usize),
             slots: values.number("slots", 1..=256)?.map(|n| n as usize),
             threads_per_slot: values.number("threads_per_slot", 1..=256)?.map_or(1, |n| n as usize),
             picture_cache_bytes: values.number("picture_cache_bytes", 0..=i64::MAX as u64)?,
-            onnxruntime: values.text("onnxruntime")?.map(PathBuf::from),
+            onnxruntime: values.path("onnxruntime")?,
             max_sessions: values.number("max_sessions", 1..=1_000_000)?.map_or(1000, |n| n as usize),
             max_sessions_per_client: values.number("max_sessions_per_client", 0..=1_000_000)?.unwrap_or(0) as usize,
             gpu: GpuConfig::from_values(&values)?,
@@ -161,11 +175,20 @@ impl Config {
             keepalive_seconds: values.number("keepalive_seconds", 0..=3600)?.unwrap_or(20),
             drain_seconds: values.number("drain_seconds", 0..=3600)?.unwrap_or(30),
             log: values.text("log")?.unwrap_or_else(|| "info".to_owned()),
-            log_format: values
-                .choice("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?
-                .unwrap_or(LogFormat::Text),
+            log_format: log_format(&values)?,
+            ignored_variables: values.ignored_variables(),
         })
     }
+}
+
+fn log_format(values: &Values) -> Result<LogFormat, ConfigError> {
+    let format = values.choice("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?;
+    Ok(format.unwrap_or(LogFormat::Text))
+}
+
+/// Variables with a name of ours are ASCII; their values need not even be UTF-8.
+fn environment() -> impl Iterator<Item = (String, OsString)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
 }
 
 #[cfg(test)]

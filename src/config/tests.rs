@@ -95,7 +95,7 @@ fn faults_name_the_place_and_say_what_to_write() {
         ("otlp = \"https://a:1\"", &[], &["otlp", "https://a:1", "http://127.0.0.1:4317"]),
         ("slots = ", &[], &["lipsyncd.toml", "not valid TOML"]),
         ("", &[("LIPSYNCD_SLOTS", "many")], &["LIPSYNCD_SLOTS", "many"]),
-        ("", &[("LIPSYNCD_LISTNE", "x")], &["LIPSYNCD_LISTNE", "`listen`"]),
+        ("", &[("LIPSYNCD_LISTNE", "x")], &["LIPSYNCD_LISTNE", "did you mean LIPSYNCD_LISTEN?"]),
     ];
     for (file, environment, expected) in cases {
         let error = from(file, environment).unwrap_err();
@@ -106,16 +106,107 @@ fn faults_name_the_place_and_say_what_to_write() {
 }
 
 #[test]
-fn other_programs_variables_are_left_alone() {
-    assert!(from("", &[("LIPSYNCD_BIN", "/usr/bin/lipsyncd"), ("HOME", "/")]).is_ok());
+fn what_to_write_is_said_as_its_writer_writes_it() {
+    let cases = [
+        ("GPUS", "[0, 1]", "write GPU numbers such as 0,1"),
+        ("PRELOAD", "[\"demo\"]", "write avatar ids such as demo,anna"),
+        ("AVATARS", "", "write a path, or unset it"),
+        ("LOG", "", "write some text, or unset it"),
+        ("BACKEND", "gpu", "write auto or cpu or cuda"),
+        ("LISTEN", "x", "write an address such as [::]:50053"),
+        ("METRICS", "", "write an address such as 127.0.0.1:9090, or unset it"),
+        ("GPU_PRECISION", "fp8", "write fp16 or fp32"),
+    ];
+    for (key, value, advice) in cases {
+        let error = from("", &[(&format!("LIPSYNCD_{key}"), value)]).unwrap_err();
+        assert!(error.ends_with(advice), "{key}={value} gave {error:?}, without {advice:?}");
+    }
+    for (line, advice) in [
+        ("gpus = \"0,1\"", "write a list of GPU numbers such as [0, 1]"),
+        ("preload = \"demo\"", "write a list of avatar ids such as [\"demo\"]"),
+        ("avatars = \"\"", "write a path in quotes"),
+        ("log = 3", "write a text in quotes"),
+    ] {
+        let error = from(line, &[]).unwrap_err();
+        assert!(error.ends_with(advice), "{line:?} gave {error:?}, without {advice:?}");
+    }
 }
 
 #[test]
-fn the_programs_own_variables_that_are_no_keys_are_no_slips() {
-    let read_elsewhere =
-        ["NVJPEG", "NVRTC", "NVCC", "ROOT", "NETWORKS", "NATIVE_ONNX", "SPLICE_OUT", "SOAK_SECONDS", "SOAK_VIEWERS"];
+fn variables_like_a_key_are_slips_and_name_the_nearest() {
+    let slips = [
+        ("LOGS", "LOG"),
+        ("LOG_LEVEL", "LOG"),
+        ("GPU", "GPUS"),
+        ("JPG", "JPEG"),
+        ("DRAIN", "DRAIN_SECONDS"),
+        ("KEEPALIVE", "KEEPALIVE_SECONDS"),
+        ("THREADS", "THREADS_PER_SLOT"),
+        ("PICTURE_CACHE", "PICTURE_CACHE_BYTES"),
+        ("MAX_MESSAGE_SIZE", "MAX_MESSAGE_BYTES"),
+        ("MAX_SESSIONS_CLIENT", "MAX_SESSIONS_PER_CLIENT"),
+        ("LISTEN_ADDR", "LISTEN"),
+    ];
+    for (name, key) in slips {
+        let error = from("", &[(&format!("LIPSYNCD_{name}"), "1")]).unwrap_err();
+        let expected = format!("LIPSYNCD_{name}: there is no such key; did you mean LIPSYNCD_{key}?");
+        assert_eq!(error, expected);
+    }
+}
+
+#[test]
+fn other_variables_are_left_alone_and_named_where_they_are_nobodys() {
+    let config = from("", &[("LIPSYNCD_REPLICAS", "2"), ("LIPSYNCD_HOME", "/srv"), ("HOME", "/")]).unwrap();
+    assert_eq!(config.ignored_variables, ["LIPSYNCD_HOME", "LIPSYNCD_REPLICAS"]);
+}
+
+#[test]
+fn the_programs_own_variables_and_kubernetes_are_no_slips() {
+    let read_elsewhere = [
+        "BIN",
+        "NVJPEG",
+        "NVRTC",
+        "NVCC",
+        "ROOT",
+        "NETWORKS",
+        "NATIVE_ONNX",
+        "SPLICE_OUT",
+        "SOAK_SECONDS",
+        "SOAK_VIEWERS",
+        "SERVICE_HOST",
+        "SERVICE_PORT",
+        "PORT_50053_TCP",
+    ];
     for name in read_elsewhere {
         let variable = format!("LIPSYNCD_{name}");
-        assert!(from("", &[(&variable, "/usr/lib")]).is_ok(), "{variable}");
+        let config = from("", &[(&variable, "/usr/lib")]).unwrap();
+        assert!(config.ignored_variables.is_empty(), "{variable}");
     }
+    assert!(from("", &[("LIPSYNCD_PORT", "tcp://10.0.0.11:50053")]).unwrap().ignored_variables.is_empty());
+}
+
+#[test]
+fn a_variables_path_need_not_be_utf_8() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let bytes = b"/srv/av\xe9".to_vec();
+    for key in ["AVATARS", "TEMPLATE_CACHE", "ONNXRUNTIME", "TENSORRT", "PLANS"] {
+        let variable = (format!("LIPSYNCD_{key}"), OsString::from_vec(bytes.clone()));
+        let config = Config::from_parts(None, std::iter::once(variable)).unwrap();
+        let GpuConfig { tensorrt, plans, .. } = config.gpu;
+        let paths = [Some(config.avatars), config.template_cache, config.onnxruntime, tensorrt, plans];
+        let path = PathBuf::from(OsString::from_vec(bytes.clone()));
+        assert!(paths.contains(&Some(path)), "{key}: {paths:?}");
+    }
+}
+
+#[test]
+fn how_the_log_looks_is_known_beside_a_fault() {
+    let read = |variables: &[(&str, &str)]| {
+        let variables = variables.iter().map(|(k, v)| ((*k).to_owned(), (*v).into()));
+        let (values, fault) = Values::read(Some(Path::new("/nowhere/lipsyncd.toml")), variables);
+        assert!(matches!(fault, Some(ConfigError::Read { .. })), "the first fault");
+        log_format(&values).ok()
+    };
+    assert_eq!(read(&[("LIPSYNCD_SLTOS", "3"), ("LIPSYNCD_LOG_FORMAT", "json")]), Some(LogFormat::Json));
+    assert_eq!(read(&[]), Some(LogFormat::Text));
 }

@@ -1,5 +1,6 @@
 """Settings that cannot be: `serve` does not start, and says in a sentence which one and why."""
 
+import os
 import resource
 import subprocess
 
@@ -44,6 +45,44 @@ def test_unknown_variables_are_named(avatars):
     env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_JPEG_QUALTY": "70"}
     said = daemon.run("serve", expect=2, env=env, timeout=20).output.lower()
     assert "jpeg_qualty" in said and "jpeg_quality" in said
+
+
+@pytest.mark.parametrize("variable, key", [
+    ("LOGS", "LOG"), ("LOG_LEVEL", "LOG"), ("GPU", "GPUS"), ("JPG", "JPEG"), ("DRAIN", "DRAIN_SECONDS"),
+    ("THREADS", "THREADS_PER_SLOT"), ("LISTEN_ADDR", "LISTEN"),
+])
+def test_variables_like_a_key_name_it(variable, key, avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", f"LIPSYNCD_{variable}": "1"}
+    assert f"did you mean LIPSYNCD_{key}?" in daemon.run("serve", expect=2, env=env, timeout=20).output
+
+
+def test_what_kubernetes_makes_of_a_service_called_lipsyncd_is_no_slip(avatars):
+    """The same of what is nobody's, which the log names."""
+    url = "tcp://10.0.0.11:50053"
+    links = {"SERVICE_HOST": "10.0.0.11", "SERVICE_PORT": "50053", "SERVICE_PORT_GRPC": "50053", "PORT": url,
+             "PORT_50053_TCP": url, "PORT_50053_TCP_PROTO": "tcp", "PORT_50053_TCP_PORT": "50053",
+             "PORT_50053_TCP_ADDR": "10.0.0.11"}
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_PRELOAD": "nobody", "LIPSYNCD_REPLICAS": "2",
+           **{f"LIPSYNCD_{name}": value for name, value in links.items()}}
+    said = daemon.run("serve", expect=2, env=env, timeout=20).output
+    assert "nobody" in said and "LIPSYNCD_REPLICAS is no key" in said
+    assert "LIPSYNCD_SERVICE" not in said and "LIPSYNCD_PORT" not in said
+
+
+@pytest.mark.parametrize("key, value, advice", [
+    ("GPUS", "[0, 1]", "such as 0,1"), ("PRELOAD", '["demo"]', "such as demo,anna"), ("AVATARS", "", "a path, or unset it"),
+])
+def test_advice_about_a_variable_can_be_followed(key, value, advice, avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", f"LIPSYNCD_{key}": value}
+    assert advice in daemon.run("serve", expect=2, env=env, timeout=20).output
+
+
+def test_a_path_that_is_not_utf_8(avatars, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/av\xe9"
+    os.symlink(avatars, folder)
+    env = {**daemon.environment(LIPSYNCD_PRELOAD="nobody"), "LIPSYNCD_AVATARS": os.fsdecode(folder)}
+    done = subprocess.run([daemon.binary(), "serve"], env=env, capture_output=True, timeout=60)
+    assert done.returncode == 2 and b"nobody" in done.stderr, done.stderr
 
 
 def test_where_libraries_are_is_no_slip(avatars):
