@@ -154,33 +154,54 @@ fn attribute<'a>(span: &'a Span, key: &str) -> Option<&'a str> {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_collector_receives_the_spans_of_sessions_and_batches_by_the_end() {
+fn number(span: &Span, key: &str) -> Option<i64> {
+    let found = span.attributes.iter().find(|attribute| attribute.key == key)?;
+    match found.value.as_ref()?.value.as_ref()? {
+        Value::IntValue(number) => Some(*number),
+        _ => None,
+    }
+}
+
+/// What a collector has of one call of 25 frames when the daemon, whose log is filtered by `log`, has ended.
+async fn spans_with(log: &str) -> Vec<Span> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     let (spans, mut received) = mpsc::unbounded_channel();
     let collector = Server::builder().add_service(TraceServiceServer::new(Collector(spans)));
     let running = tokio::spawn(collector.serve_with_incoming(TcpIncoming::from(listener)));
     let port = free_port();
-    let environment = [("LIPSYNCD_OTLP", endpoint.as_str()), ("LIPSYNCD_LOG", "info,lipsyncd::batch=debug")];
-    let mut program = Program::start(port, &environment);
+    let mut program = Program::start(port, &[("LIPSYNCD_OTLP", endpoint.as_str()), ("LIPSYNCD_LOG", log)]);
     assert_eq!(within(speak(port)).await, 25);
     let code = tokio::task::spawn_blocking(move || program.stop()).await.unwrap();
     assert_eq!(code, Some(0));
     running.abort();
-
     let mut all = Vec::new();
     while let Ok(span) = received.try_recv() {
         all.push(span);
     }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_collector_receives_the_spans_of_sessions_and_batches_by_the_end() {
+    let all = spans_with("info,lipsyncd::batch=debug").await;
     let session: Vec<_> = all.iter().filter(|span| span.name == "session").collect();
     assert_eq!(session.len(), 1, "{all:?}");
     assert_eq!(attribute(session[0], "avatar"), Some(TINY));
     assert_eq!(attribute(session[0], "kind"), Some("whole"));
     assert_eq!(attribute(session[0], "end"), Some("done"));
+    assert_eq!(number(session[0], "frames"), Some(25));
     assert!(session[0].end_time_unix_nano > session[0].start_time_unix_nano);
     let frames = all.iter().filter(|span| span.name == "batch" && attribute(span, "kind") == Some("frame"));
     assert_eq!(frames.count(), 25, "one batch a frame with max_batch = 1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_of_sessions_go_out_whatever_the_log_is_and_those_of_batches_do_not() {
+    for log in ["warn", "off", "lipsyncd::rpc=debug"] {
+        let names: Vec<String> = spans_with(log).await.into_iter().map(|span| span.name).collect();
+        assert_eq!(names, ["session"], "{log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

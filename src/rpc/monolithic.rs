@@ -187,7 +187,10 @@ async fn infer(
             }
         };
         match event {
-            Some(Ok(Event::Frame(frame))) => frames.push(Bytes::from_owner(frame.data)),
+            Some(Ok(Event::Frame(frame))) => {
+                call.record.frame_sent();
+                frames.push(Bytes::from_owner(frame.data));
+            }
             Some(Ok(Event::UtteranceDone { .. } | Event::Interrupted(_))) | None => break,
             Some(Err(error)) => {
                 call.record.ends(CallEnd::Failed);

@@ -89,7 +89,10 @@ async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, 
         }
     };
     let item = match event {
-        Ok(Event::Frame(frame)) => Ok(SynthesizeResponse { frame: Some(running.messages.of(frame)) }),
+        Ok(Event::Frame(frame)) => {
+            running.call.record.frame_sent();
+            Ok(SynthesizeResponse { frame: Some(running.messages.of(frame)) })
+        }
         Ok(Event::UtteranceDone { utterance, frames, samples, .. }) => {
             running.call.record.utterance_done(utterance, frames, samples);
             running.call.record.ends(CallEnd::Done);

@@ -1,24 +1,27 @@
 //! The log, and the spans of sessions and batches.
 
 use std::io::IsTerminal as _;
-use std::time::Duration;
 
-use tracing_subscriber::filter::ParseError;
+#[cfg(feature = "otlp")]
+use tracing_subscriber::filter::FilterExt as _;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, fmt};
 
+use super::filter::{self, FilterError};
 use crate::config::{LogFormat, OtlpEndpoint};
 
 /// Longest that the last spans are waited for when the program ends.
-const FLUSH: Duration = Duration::from_secs(3);
+#[cfg(feature = "otlp")]
+const FLUSH: std::time::Duration = std::time::Duration::from_secs(3);
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// What is logged, how, and where spans go.
 #[derive(Debug, Clone, Copy)]
 pub struct LogOptions<'a> {
-    /// `tracing`'s filter, such as `info` or `lipsyncd=debug,warn`; it holds for the log and for spans.
+    /// `tracing`'s filter, such as `info` or `lipsyncd=debug,warn`. Spans of calls go to the collector whatever it says; those of batches
+    /// where it lets them through.
     pub filter: &'a str,
     /// How lines look.
     pub format: LogFormat,
@@ -29,14 +32,9 @@ pub struct LogOptions<'a> {
 /// Why the log cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The filter is not in `tracing`'s form.
-    #[error("log: \"{filter}\": {source}")]
-    Filter {
-        /// The filter given.
-        filter: String,
-        /// The parser's reason.
-        source: ParseError,
-    },
+    /// The filter cannot be used.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// This build has no exporter.
     #[cfg(not(feature = "otlp"))]
     #[error("otlp = \"{0}\" was asked for, but this build has no exporter; build with the feature `otlp`, or unset it")]
@@ -76,34 +74,38 @@ impl Traces {
 /// # Errors
 /// [`StartError`], naming the key.
 pub fn start(options: LogOptions) -> Result<Traces, StartError> {
-    let filter = EnvFilter::try_new(options.filter)
-        .map_err(|source| StartError::Filter { filter: options.filter.to_owned(), source })?;
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let lines: BoxedLayer = match options.format {
-        LogFormat::Text => lines.with_target(false).boxed(),
-        // One level of keys: what a session's lines have in common is under `span`.
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
-    };
+    let filter = filter::read(options.filter)?;
     #[cfg_attr(not(feature = "otlp"), allow(unused_mut))] // One layer, without it.
-    let mut layers = vec![lines];
-    let traces = exporter(options.otlp, &mut layers)?;
+    let mut layers = vec![lines(options.format).with_filter(filter).boxed()];
+    let traces = exporter(&options, &mut layers)?;
     // A second start in one process (tests) keeps the first log.
-    let _ = tracing_subscriber::registry().with(layers.with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(traces)
 }
 
+/// The log's lines.
+fn lines(format: LogFormat) -> BoxedLayer {
+    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    match format {
+        LogFormat::Text => lines.with_target(false).boxed(),
+        // One level of keys: what a session's lines have in common is under `span`.
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed(),
+    }
+}
+
 #[cfg(feature = "otlp")]
-fn exporter(endpoint: Option<&OtlpEndpoint>, layers: &mut Vec<BoxedLayer>) -> Result<Traces, StartError> {
-    let Some(endpoint) = endpoint else { return Ok(Traces { provider: None }) };
+fn exporter(options: &LogOptions, layers: &mut Vec<BoxedLayer>) -> Result<Traces, StartError> {
+    let Some(endpoint) = options.otlp else { return Ok(Traces { provider: None }) };
     let (layer, provider) =
         super::otlp::layer(endpoint).map_err(|source| StartError::Exporter { endpoint: endpoint.clone(), source })?;
-    layers.push(layer);
+    let filter = super::otlp::spans_of_calls().or(filter::read(options.filter)?).and(super::otlp::ours());
+    layers.push(layer.with_filter(filter).boxed());
     Ok(Traces { provider: Some(provider) })
 }
 
 #[cfg(not(feature = "otlp"))]
-fn exporter(endpoint: Option<&OtlpEndpoint>, _layers: &mut Vec<BoxedLayer>) -> Result<Traces, StartError> {
-    match endpoint {
+fn exporter(options: &LogOptions, _layers: &mut Vec<BoxedLayer>) -> Result<Traces, StartError> {
+    match options.otlp {
         Some(endpoint) => Err(StartError::NotBuilt(endpoint.clone())),
         None => Ok(Traces {}),
     }

@@ -3,6 +3,7 @@
 //! | file | gives |
 //! | --- | --- |
 //! | `log` | `tracing` to stderr, and the spans to a collector when one is named |
+//! | `filter` | what is logged |
 //! | `otlp` | the exporter of spans (feature `otlp`) |
 //! | [`label`] | the words metrics are broken down by |
 //! | [`histogram`] | counts by size without a lock |
@@ -26,11 +27,13 @@ pub mod recorder;
 pub mod session;
 pub mod systemd;
 
+mod filter;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
 
 pub use device::{DeviceRecorder, LaneSummary};
+pub use filter::FilterError;
 pub use label::{CallEnd, CallKind, FirstPart, Refusal, SessionState, Stage, WorkClass};
 pub use lane::LaneMeter;
 pub use log::{LogOptions, StartError, Traces, start};

@@ -13,7 +13,7 @@ use opentelemetry_otlp::{ExporterBuildError, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{SdkTracerProvider, SpanData, SpanExporter};
-use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::{Layer, Registry};
 
 use crate::config::OtlpEndpoint;
@@ -21,7 +21,8 @@ use crate::config::OtlpEndpoint;
 /// Longest that one sending may take.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A layer that exports the spans of this crate, and what must be shut down for the last of them to go out.
+/// A layer that exports spans, and what must be shut down for the last of them to go out. The exporter's own connection has spans too, and
+/// exporting those would never end: it is to be filtered by [`ours`].
 ///
 /// # Errors
 /// When the exporter refuses the endpoint.
@@ -42,10 +43,18 @@ pub(super) fn layer(
     let layer = tracing_opentelemetry::layer()
         .with_tracer(provider.tracer("lipsyncd"))
         .with_location(false)
-        .with_threads(false)
-        // The exporter's own connection has spans too: exporting those would never end.
-        .with_filter(filter_fn(|metadata| metadata.target().starts_with("lipsyncd")));
+        .with_threads(false);
     Ok((layer.boxed(), provider))
+}
+
+/// What is exported at most: this crate's.
+pub(super) fn ours() -> Targets {
+    Targets::new().with_target("lipsyncd", LevelFilter::TRACE)
+}
+
+/// What is always exported: the spans of calls, and what is said in them at the same level.
+pub(super) fn spans_of_calls() -> Targets {
+    Targets::new().with_target("lipsyncd", LevelFilter::INFO)
 }
 
 /// Says in the log when sending begins to fail and when it works again, once each.

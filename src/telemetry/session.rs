@@ -86,6 +86,7 @@ pub struct CallRecord {
     end: CallEnd,
     overdue: Overdue,
     span: Span,
+    frames: u64,
 }
 
 /// Tells a call's record that it is being ended for taking too long.
@@ -100,7 +101,7 @@ impl Overdue {
 }
 
 impl CallRecord {
-    /// Opens the call's span, at level info, with `avatar`, `kind`, `request_id` and the session's number.
+    /// Opens the call's span, at level info, with `avatar`, `kind`, `request_id` and the session's number; `frames` and `end` are known when it closes.
     #[must_use]
     pub fn open(recorder: Arc<Recorder>, call: &CallInfo, avatar: &AvatarId) -> Self {
         let session = NEXT_CALL.fetch_add(1, Ordering::Relaxed);
@@ -110,10 +111,11 @@ impl CallRecord {
             avatar = %avatar,
             kind = call.kind.word(),
             request_id = call.request_id.as_deref(),
+            frames = field::Empty,
             end = field::Empty,
         );
         span.in_scope(|| tracing::debug!("opened"));
-        Self { recorder, kind: call.kind, end: CallEnd::Cancelled, overdue: Overdue::default(), span }
+        Self { recorder, kind: call.kind, end: CallEnd::Cancelled, overdue: Overdue::default(), span, frames: 0 }
     }
 
     /// For whoever ends it for taking too long.
@@ -125,6 +127,11 @@ impl CallRecord {
     /// How the call is ending; the last word counts.
     pub fn ends(&mut self, end: CallEnd) {
         self.end = end;
+    }
+
+    /// A frame was handed over, idle ones included.
+    pub fn frame_sent(&mut self) {
+        self.frames += 1;
     }
 
     /// An utterance was handed over whole.
@@ -144,8 +151,10 @@ impl Drop for CallRecord {
             self.end = CallEnd::Timeout;
         }
         self.recorder.call_ended(self.kind, self.end);
+        // Signed, as OpenTelemetry has no other numbers: an unsigned one would go out as text.
+        self.span.record("frames", i64::try_from(self.frames).unwrap_or(i64::MAX));
         self.span.record("end", self.end.word());
-        self.span.in_scope(|| tracing::debug!(end = self.end.word(), "closed"));
+        self.span.in_scope(|| tracing::debug!(frames = self.frames, end = self.end.word(), "closed"));
     }
 }
 

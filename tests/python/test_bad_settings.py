@@ -85,6 +85,12 @@ def test_a_path_that_is_not_utf_8(avatars, tmp_path):
     assert done.returncode == 2 and b"nobody" in done.stderr, done.stderr
 
 
+@pytest.mark.parametrize("log, level", [("warning", "warn"), ("info,warning", "warn"), ("Information", "info")])
+def test_a_slip_in_the_level_does_not_silence_the_log(log, level, avatars):
+    env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_LOG": log}
+    assert f'write "{level}"' in daemon.run("serve", expect=2, env=env, timeout=20).output
+
+
 def test_where_libraries_are_is_no_slip(avatars):
     """`serve` goes on to the preload, and is stopped by that alone."""
     env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_NVJPEG": "/usr/lib", "LIPSYNCD_PRELOAD": "nobody"}

@@ -72,7 +72,7 @@ pub(super) async fn next_message(mut running: Running) -> Option<Step> {
             if !matches!(&event, Event::Frame(frame) if frame.is_idle) {
                 activity.note();
             }
-            note(&event, &call.record);
+            note(&event, &mut call.record);
             let message = message_of(event, messages, reader, *rate);
             Some((Ok(message), Some(running)))
         }
@@ -83,9 +83,9 @@ pub(super) async fn next_message(mut running: Running) -> Option<Step> {
     }
 }
 
-fn note(event: &Event, record: &CallRecord) {
+fn note(event: &Event, record: &mut CallRecord) {
     match event {
-        Event::Frame(_) => {}
+        Event::Frame(_) => record.frame_sent(),
         Event::UtteranceDone { utterance, frames, samples, .. } => record.utterance_done(*utterance, *frames, *samples),
         Event::Interrupted(cut) => record.utterance_cut(cut.utterance, cut.frames),
     }
