@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Bundle;
 use super::frame_store::{FrameStoreError, Pictures, TemplateOptions};
+use crate::chain::sentence;
 use crate::picture::template::{
-    ContentDigest, Job, Loaded, Source, TemplatePlan, content_digest, is_cached, load_or_build,
+    CacheError, CacheProblem, ContentDigest, Job, Loaded, Source, TemplatePlan, content_digest, is_cached,
+    load_or_build,
 };
 use crate::picture::{
     DecodeError, GeneratorGeometry, Image, Rect, cut_crop, decode_bytes, decode_file, pack, read_file,
@@ -64,7 +66,7 @@ impl Loader<'_> {
         let job = Job { plan, contents: &contents, cache_dir, threads: threads() };
         let Loaded { set, cache_problem, .. } = load_or_build(job, frame, progress).map_err(Box::new)?;
         if let Some(problem) = cache_problem {
-            tracing::warn!("template cache: {}", crate::chain::sentence(&problem));
+            tell(&problem);
         }
         let pictures = Pictures::Templates { set: Box::new(set), on_demand: Arc::clone(&options.on_demand) };
         Ok(Some((pictures, files)))
@@ -170,6 +172,24 @@ pub(super) fn decode_unchanged(path: &Path, content: &ContentDigest) -> Result<I
         return Err(DecodeError::Changed { path: path.into() });
     }
     decode_bytes(&file).map_err(|source| DecodeError::File { path: path.into(), source: Box::new(source) })
+}
+
+/// One line in the log: a warning, but of files that an older lipsyncd left.
+fn tell(problem: &CacheProblem) {
+    match problem {
+        CacheProblem::Replaced { path, source: source @ CacheError::Foreign } => {
+            tracing::info!("template_cache: {} has been made anew: {}", path.display(), sentence(source));
+        }
+        CacheProblem::Replaced { path, source } => {
+            tracing::warn!("template_cache: {} has been made anew: {}", path.display(), sentence(source));
+        }
+        CacheProblem::Missing { path, source } => tracing::warn!(
+            "template_cache: {}: {}; the pictures are kept in memory alone: let the daemon's user write to that folder, or unset \
+             `template_cache`",
+            path.display(),
+            sentence(source)
+        ),
+    }
 }
 
 fn threads() -> NonZero<usize> {

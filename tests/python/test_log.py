@@ -1,6 +1,7 @@
 """The log of a running daemon: what is in it, and what is not."""
 
 import json
+import shutil
 import time
 
 import daemon
@@ -36,3 +37,27 @@ def test_the_documented_example_adds_the_begin_and_end_of_calls(avatars, voice):
         wait_for(running, "closed")
         said = [line["message"] for line in lines(running) if line["level"] == "DEBUG"]
     assert said == ["opened", "utterance done", "closed"]
+
+
+def test_a_template_cache_that_cannot_be_written(avatars, tmp_path):
+    """Folder, key and remedy; the daemon serves all the same."""
+    (tmp_path / "file").write_text("no folder")
+    cache = tmp_path / "file/cache"
+    with daemon.Daemon(avatars, LIPSYNCD_TEMPLATE_CACHE=str(cache), LIPSYNCD_PRELOAD="plain") as running:
+        line = wait_for(running, "template_cache")
+    assert "WARN" in line and str(cache) in line and "unset `template_cache`" in line
+
+
+def test_a_cache_file_of_an_older_format_is_replaced_and_no_warning(avatars, tmp_path):
+    folder, cache = tmp_path / "avatars", tmp_path / "cache"
+    shutil.copytree(avatars / "plain", folder / "plain")
+    settings = dict(LIPSYNCD_TEMPLATE_CACHE=str(cache), LIPSYNCD_PRELOAD="plain")
+    with daemon.Daemon(folder, **settings) as running:
+        assert not [line for line in running.log if "template_cache" in line]
+    file, = cache.iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(b"LSTMPL02" + whole[8:])
+    with daemon.Daemon(folder, **settings) as running:
+        line = wait_for(running, "template_cache")
+    assert "INFO" in line and str(file) in line and "made anew" in line
+    assert file.read_bytes() == whole

@@ -105,7 +105,26 @@ pub struct Loaded {
     /// From the cache or the frames.
     pub origin: Origin,
     /// Why an existing cache file was not used, or the new one not written: worth a line in the log, no failure.
-    pub cache_problem: Option<CacheError>,
+    pub cache_problem: Option<CacheProblem>,
+}
+
+/// What became of a cache file.
+#[derive(Debug)]
+pub enum CacheProblem {
+    /// It could not be used, and has been written anew.
+    Replaced {
+        /// The file.
+        path: PathBuf,
+        /// What was wrong with the old one.
+        source: CacheError,
+    },
+    /// There is none: the templates are in memory alone.
+    Missing {
+        /// The file.
+        path: PathBuf,
+        /// Why it could not be written, or not be read again.
+        source: CacheError,
+    },
 }
 
 /// Maps the templates from the cache, or builds them and writes the cache. A damaged cache file is replaced.
@@ -126,22 +145,26 @@ pub fn load_or_build<E: Error + Send + 'static, S: Into<Source>>(
     }
     let key = CacheKey::new(&job.plan, job.contents)?;
     let path = job.cache_dir.map(|dir| file_of(dir, &key));
-    let mut cache_problem = None;
+    let mut old = None;
     if let Some(path) = path.as_deref().filter(|path| path.exists()) {
         match open(path, &job.plan, &key) {
             Ok(set) => {
                 sweep::touch(path);
                 return Ok(Loaded { set, origin: Origin::Cache, cache_problem: None });
             }
-            Err(error) => cache_problem = Some(error),
+            Err(error) => old = Some(error),
         }
     }
     let bytes = build(&job.plan, &key, job.threads, frame, progress)?;
-    if let Some(path) = &path {
-        match write(path, &bytes).and_then(|()| open(path, &job.plan, &key)) {
+    let mut cache_problem = None;
+    if let Some(path) = path {
+        match write(&path, &bytes).and_then(|()| open(&path, &job.plan, &key)) {
             // Mapped pages can be dropped when memory is short; those just built cannot.
-            Ok(set) => return Ok(Loaded { set, origin: Origin::Built, cache_problem }),
-            Err(error) => cache_problem = Some(error),
+            Ok(set) => {
+                let cache_problem = old.map(|source| CacheProblem::Replaced { path, source });
+                return Ok(Loaded { set, origin: Origin::Built, cache_problem });
+            }
+            Err(source) => cache_problem = Some(CacheProblem::Missing { path, source }),
         }
     }
     let set = TemplateSet::new(job.plan, &key, Store::Memory(bytes)).map_err(BuildError::Unusable)?;

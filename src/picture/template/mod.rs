@@ -38,7 +38,7 @@ mod splice;
 mod strip;
 mod sweep;
 
-pub use build::{BuildError, Job, Loaded, Origin, Source, is_cached, load_or_build};
+pub use build::{BuildError, CacheProblem, Job, Loaded, Origin, Source, is_cached, load_or_build};
 pub use cache::CacheError;
 pub use interval::choose_interval;
 pub use kept::KeptStrip;

@@ -137,7 +137,10 @@ fn an_unwritable_cache_costs_nothing_but_the_cache() {
     fs::write(&folder.0, b"a file where the folder should be").unwrap();
     let loaded = load(Some(&folder.0));
     assert_eq!(loaded.origin, Origin::Built);
-    assert!(matches!(loaded.cache_problem, Some(CacheError::Write(_))));
+    let Some(CacheProblem::Missing { path, source: CacheError::Write(_) }) = loaded.cache_problem else {
+        panic!("{:?}", loaded.cache_problem)
+    };
+    assert_eq!(path.parent(), Some(&*folder.0));
     assert_same(&loaded.set, &load(None).set);
     fs::remove_file(&folder.0).unwrap();
 }
@@ -167,7 +170,8 @@ proptest! {
         fs::write(&path, &bytes).unwrap();
         let again = load(Some(&folder.0));
         prop_assert_eq!(again.origin, Origin::Built);
-        prop_assert!(again.cache_problem.is_some());
+        let replaced = matches!(&again.cache_problem, Some(CacheProblem::Replaced { path: of, .. }) if *of == path);
+        prop_assert!(replaced, "{:?}", again.cache_problem);
         assert_same(&good.set, &again.set);
         prop_assert!(fs::read(folder.only_file()).unwrap() == whole);
     }
