@@ -29,6 +29,9 @@ use tonic::transport::Uri;
 
 pub use error::CommandError;
 
+use crate::config::LogFormat;
+use crate::telemetry;
+
 /// Turns speech into the frames of a talking avatar.
 #[derive(Debug, Parser)]
 #[command(name = "lipsyncd", version, about, max_term_width = 100)]
@@ -70,7 +73,7 @@ fn daemon_url(text: &str) -> Result<String, &'static str> {
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => return serve::run(&args),
         Command::Synth(args) => synth::run(&args),
         Command::Mel(args) => mel::run(&args),
         Command::Avatar(command) => avatar::run(&command),
@@ -79,10 +82,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Doctor(args) => doctor::run(&args),
         Command::Completions(args) => completions::run(&args),
     };
+    end(result, LogFormat::Text)
+}
+
+/// The exit code of a command; its failure, if any, in one line on stderr.
+fn end(result: Result<(), CommandError>, format: LogFormat) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("lipsyncd: {error}");
+            telemetry::last_words(format, &error);
             error.exit_code()
         }
     }

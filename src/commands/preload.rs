@@ -27,10 +27,15 @@ pub(super) async fn preload(
 /// Bad input is what the next start would meet again, and so what the unit does not restart on.
 fn command_error(error: &RpcError) -> CommandError {
     match error {
-        RpcError::Id(_)
-        | RpcError::Registry(
-            RegistryError::NotFound { .. } | RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. },
-        ) => CommandError::input(error.sentence()),
+        // Its own advice is for clients of a daemon that runs.
+        RpcError::Registry(RegistryError::NotFound { id, dir }) => CommandError::input(format!(
+            "preload: there is no avatar \"{id}\" in {}; correct `preload` (LIPSYNCD_PRELOAD) or `avatars` (LIPSYNCD_AVATARS), or \
+             put its bundle there",
+            dir.display()
+        )),
+        RpcError::Id(_) | RpcError::Registry(RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. }) => {
+            CommandError::input(error.sentence())
+        }
         RpcError::Registry(RegistryError::Load { source, .. }) if source.is_faulty() => {
             CommandError::input(error.sentence())
         }
@@ -49,8 +54,9 @@ mod tests {
     #[test]
     fn only_what_the_next_start_would_meet_again_is_bad_input() {
         let id: AvatarId = "mira".parse().unwrap();
+        let not_found = || RegistryError::NotFound { id: id.clone(), dir: "/avatars".into() };
         let is_input = |error: RegistryError| matches!(command_error(&error.into()), CommandError::Input(_));
-        assert!(is_input(RegistryError::NotFound { id: id.clone(), dir: "/avatars".into() }));
+        assert!(is_input(not_found()));
         assert!(is_input(RegistryError::NoRoom { id: id.clone(), needed: 2, in_use: 0, budget: 1 }));
         let full = BackendError::DeviceFull { needed: 5, used: 6, most: 10 };
         let lost = || BackendError::DeviceLost { reason: "it has not answered".to_owned() };
@@ -63,5 +69,15 @@ mod tests {
             |kind: ErrorKind| BackendError::File { path: "generator.onnx".into(), source: OnnxError::Io(kind.into()) };
         assert!(is_input(load(unread(ErrorKind::PermissionDenied))));
         assert!(!is_input(load(unread(ErrorKind::Other))));
+    }
+
+    #[test]
+    fn an_avatar_that_is_not_there_is_told_by_key_and_folder_to_whom_no_daemon_answers() {
+        let error = RegistryError::NotFound { id: "mira".parse().unwrap(), dir: "/srv/avatars".into() };
+        let said = command_error(&error.into()).to_string();
+        for word in ["`preload` (LIPSYNCD_PRELOAD)", "\"mira\"", "/srv/avatars"] {
+            assert!(said.contains(word), "{said}");
+        }
+        assert!(!said.contains("ListAvatars"), "{said}");
     }
 }

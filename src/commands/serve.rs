@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::devices::Wanted;
 use super::preload::preload;
-use super::{CommandError, watch};
+use super::{CommandError, end, watch};
 use crate::avatar::{Keep, Registry, ResidencyLimits, TemplateOptions};
 use crate::batch::{AdmissionLimits, Fleet};
 use crate::config::Config;
@@ -40,8 +41,19 @@ pub(super) struct Args {
     config: Option<PathBuf>,
 }
 
-pub(super) fn run(args: &Args) -> Result<(), CommandError> {
-    let config = Config::load(args.config.as_deref()).map_err(CommandError::input)?;
+/// Whoever collects the log finds in it what the daemon ended of.
+pub(super) fn run(args: &Args) -> ExitCode {
+    let file = args.config.as_deref();
+    match Config::load(file) {
+        Ok(config) => {
+            let format = config.log_format;
+            end(run_with(config), format)
+        }
+        Err(error) => end(Err(CommandError::input(error)), Config::log_format(file)),
+    }
+}
+
+fn run_with(config: Config) -> Result<(), CommandError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_keep_alive(SPARE_THREAD)

@@ -1,5 +1,6 @@
 //! The log, and the spans of sessions and batches.
 
+use std::fmt::Display;
 use std::io::IsTerminal as _;
 
 #[cfg(feature = "otlp")]
@@ -81,6 +82,17 @@ pub fn start(options: LogOptions) -> Result<Traces, StartError> {
     // A second start in one process (tests) keeps the first log.
     let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(traces)
+}
+
+/// Says on stderr what the program ends of, whatever the filter is: an error in the form of the log's lines where those are JSON.
+pub fn last_words(format: LogFormat, error: &dyn Display) {
+    match format {
+        LogFormat::Text => eprintln!("lipsyncd: {error}"),
+        LogFormat::Json => {
+            let subscriber = tracing_subscriber::registry().with(lines(format));
+            tracing::subscriber::with_default(subscriber, || tracing::error!("{error}"));
+        }
+    }
 }
 
 /// The log's lines.

@@ -36,6 +36,6 @@ pub use device::{DeviceRecorder, LaneSummary};
 pub use filter::FilterError;
 pub use label::{CallEnd, CallKind, FirstPart, Refusal, SessionState, Stage, WorkClass};
 pub use lane::LaneMeter;
-pub use log::{LogOptions, StartError, Traces, start};
+pub use log::{LogOptions, StartError, Traces, last_words, start};
 pub use recorder::Recorder;
 pub use session::{CallInfo, CallRecord, Overdue, SessionMeter};

@@ -1,7 +1,9 @@
 """Settings that cannot be: `serve` does not start, and says in a sentence which one and why."""
 
+import json
 import os
 import resource
+import shutil
 import subprocess
 
 import daemon
@@ -91,6 +93,19 @@ def test_a_slip_in_the_level_does_not_silence_the_log(log, level, avatars):
     assert f'write "{level}"' in daemon.run("serve", expect=2, env=env, timeout=20).output
 
 
+@pytest.mark.parametrize("settings, word", [
+    ({"LIPSYNCD_PRELOAD": "broken"}, "broken"), ({"LIPSYNCD_PRELOAD": "nobody", "LIPSYNCD_LOG": "off"}, "`preload`"),
+    ({"LIPSYNCD_SLOTS": "many"}, "LIPSYNCD_SLOTS"), ({"LIPSYNCD_LOGS": "info"}, "LIPSYNCD_LOG?"),
+    ({"LIPSYNCD_LOG": "warning"}, "warn"), ({"LIPSYNCD_AVATARS": "/nowhere"}, "/nowhere"),
+])
+def test_what_ends_the_daemon_is_json_where_its_log_is(settings, word, avatars, tmp_path):
+    shutil.copytree(avatars / "single", tmp_path / "broken")
+    (tmp_path / "broken/boxes.json").unlink()
+    env = {"LIPSYNCD_AVATARS": str(tmp_path), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_LOG_FORMAT": "json", **settings}
+    lines = [json.loads(line) for line in daemon.run("serve", expect=2, env=env, timeout=60).stderr.splitlines()]
+    assert lines[-1]["level"] == "ERROR" and word in lines[-1]["message"], lines[-1]
+
+
 def test_where_libraries_are_is_no_slip(avatars):
     """`serve` goes on to the preload, and is stopped by that alone."""
     env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_NVJPEG": "/usr/lib", "LIPSYNCD_PRELOAD": "nobody"}
@@ -108,7 +123,9 @@ def test_an_avatars_folder_that_is_not_there(tmp_path):
 
 def test_a_preload_that_is_not_there(avatars):
     env = {"LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_LISTEN": "127.0.0.1:0", "LIPSYNCD_PRELOAD": "nobody"}
-    assert "nobody" in daemon.run("serve", expect=2, env=env, timeout=20).output
+    said = daemon.run("serve", expect=2, env=env, timeout=20).output
+    # No daemon runs that would list what there is.
+    assert "nobody" in said and str(avatars) in said and "`preload`" in said and "ListAvatars" not in said
 
 
 def test_a_runtime_that_is_not_there(avatars, tmp_path):
