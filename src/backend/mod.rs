@@ -84,6 +84,11 @@ pub trait Backend: Send + Sync + 'static {
     /// What it is.
     fn info(&self) -> BackendInfo;
 
+    /// Why its engine runs the networks and not a faster one; empty where there is none faster.
+    fn why_not_another(&self) -> &str {
+        ""
+    }
+
     /// The memory that its networks and pictures take, as it is now; `None` where that is the process's own.
     fn memory(&self) -> Option<DeviceMemory> {
         None

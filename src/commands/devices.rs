@@ -130,6 +130,15 @@ impl Wanted {
         Ok(devices)
     }
 
+    /// The GPUs that are to be opened, where any are.
+    pub(super) fn gpus(&self, driver: Option<&Driver>) -> Vec<u32> {
+        match driver {
+            _ if self.backend == BackendChoice::Cpu => Vec::new(),
+            _ if !self.gpu.gpus.is_empty() => self.gpu.gpus.clone(),
+            driver => (0..driver.map_or(0, Driver::gpus)).collect(),
+        }
+    }
+
     fn open_gpu(&self, gpu: u32) -> Result<(Arc<dyn Backend>, EngineOptions), BackendError> {
         let backend = CudaBackend::open(&self.cuda(gpu))?;
         let options = self.gpu_engine();

@@ -1,32 +1,44 @@
 //! `lipsyncd doctor`: what this machine offers, and what the daemon would use.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
 use super::CommandError;
+use super::devices::Wanted;
 use super::stdout::say;
-use crate::backend::Backend as _;
+use crate::backend::Backend;
+use crate::backend::cuda::CudaBackend;
 use crate::backend::cuda::kernels::{KernelImage, Origin, Target, Unit};
 use crate::backend::cuda::nvjpeg::Library;
 use crate::backend::cuda::onnx::find_cudnn;
-use crate::backend::cuda::{CudaBackend, CudaOptions};
+use crate::batch::EngineOptions;
+use crate::config::Config;
 use crate::cuda::{Driver, DriverMissing};
 use crate::onnxruntime::OnnxRuntime;
 
 /// What `lipsyncd doctor` takes.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// ONNX Runtime's shared library
-    #[arg(long, env = "LIPSYNCD_ONNXRUNTIME", value_name = "FILE")]
+    /// The TOML file that `serve` is to be given; without it LIPSYNCD_<KEY> in the environment and the defaults
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// ONNX Runtime's shared library, before `onnxruntime` and LIPSYNCD_ONNXRUNTIME
+    #[arg(long, value_name = "FILE")]
     onnxruntime: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
+    let mut config = Config::load(args.config.as_deref()).map_err(CommandError::input)?;
+    if args.onnxruntime.is_some() {
+        config.onnxruntime.clone_from(&args.onnxruntime);
+    }
+    let wanted = Wanted::by(&config);
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     line("lipsyncd", env!("CARGO_PKG_VERSION"))?;
+    settings(args.config.as_deref(), &config)?;
     line("cpu", &format!("{cores} cores, {}", cpu_name()))?;
-    let runtime = OnnxRuntime::load(args.onnxruntime.as_deref());
+    let runtime = OnnxRuntime::load(wanted.onnxruntime.as_deref());
     match &runtime {
         Ok(runtime) => {
             line("ONNX Runtime", &runtime.info().path.display().to_string())?;
@@ -46,32 +58,56 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         };
         line("CUDA provider", &provider)?;
     }
-    line("TensorRT", &tensorrt())?;
+    line("TensorRT", &tensorrt(&wanted))?;
     line("kernels", &kernels(&driver))?;
     line("nvJPEG", &nvjpeg(&driver))?;
     line("ffmpeg", &found_on_path("ffmpeg").unwrap_or_else(|| "missing: .mp4 output needs it, .avi does not".into()))?;
-    let mut usable = false;
-    if let Ok(driver) = &driver {
-        for gpu in 0..driver.gpus() {
-            match CudaBackend::open(&CudaOptions::of_gpu(gpu, args.onnxruntime.clone())) {
-                Ok(backend) => {
-                    usable = true;
-                    line("backend", &backend.info().to_string())?;
-                    if !backend.why_not_another().is_empty() {
-                        line("", &format!("since {}", backend.why_not_another()))?;
-                    }
-                }
-                Err(error) => line("backend", &format!("not GPU {gpu}: {error}"))?,
-            }
+    backends(&wanted, &driver)
+}
+
+/// Where the settings come from, and what was written that is none.
+fn settings(file: Option<&Path>, config: &Config) -> Result<(), CommandError> {
+    match file {
+        Some(file) => line("settings", &format!("{}, and LIPSYNCD_* variables", file.display()))?,
+        None => line("settings", "LIPSYNCD_* variables; no file, as --config names none")?,
+    }
+    config.ignored_variables.iter().try_for_each(|variable| line("", &format!("{variable} is no key, and is ignored")))
+}
+
+/// The devices that `serve` would use, opened as it opens them, and GPUs that it would leave out.
+fn backends(wanted: &Wanted, driver: &Result<Driver, DriverMissing>) -> Result<(), CommandError> {
+    let opened = wanted.open();
+    let devices = opened.as_deref().unwrap_or_default();
+    for gpu in wanted.gpus(driver.as_ref().ok()) {
+        if devices.iter().any(|(backend, _)| backend.info().gpu == Some(gpu)) {
+            continue;
+        }
+        // Opened once more, for the reason.
+        if let Err(error) = CudaBackend::open(&wanted.cuda(gpu)) {
+            line("backend", &format!("not GPU {gpu}: {error}"))?;
         }
     }
-    match runtime {
-        _ if usable => Ok(()),
-        Ok(_) => line("backend", &format!("cpu, {} slots of 1 thread", cores.max(2))),
+    for (backend, options) in devices {
+        line("backend", &described(backend.as_ref(), options, wanted.threads_per_slot))?;
+        if !backend.why_not_another().is_empty() {
+            line("", &format!("since {}", backend.why_not_another()))?;
+        }
+    }
+    match opened {
+        Ok(_) => Ok(()),
         Err(error) => {
             line("backend", "none")?;
-            Err(CommandError::failed(error))
+            Err(error)
         }
+    }
+}
+
+fn described(backend: &dyn Backend, options: &EngineOptions, threads: usize) -> String {
+    let (info, slots) = (backend.info(), options.slots);
+    match info.gpu {
+        Some(_) => format!("{info}, {slots} slots of up to {} frames", options.limits.max_frames),
+        None if threads == 1 => format!("{info}, {slots} slots of 1 thread"),
+        None => format!("{info}, {slots} slots of {threads} threads"),
     }
 }
 
@@ -133,16 +169,15 @@ fn cpu_name() -> String {
 }
 
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
-fn tensorrt() -> String {
-    let explicit = std::env::var_os("LIPSYNCD_TENSORRT").map(PathBuf::from);
-    match crate::backend::cuda::tensorrt::Library::load(explicit.as_deref()) {
+fn tensorrt(wanted: &Wanted) -> String {
+    match crate::backend::cuda::tensorrt::Library::load(wanted.gpu.tensorrt.as_deref()) {
         Ok(library) => format!("{} in {}", library.name(), library.folder.display()),
         Err(error) => format!("missing: {error}"),
     }
 }
 
 #[cfg(not(any(feature = "tensorrt", feature = "tensorrt-rtx")))]
-fn tensorrt() -> String {
+fn tensorrt(_wanted: &Wanted) -> String {
     "not in this build (features tensorrt, tensorrt-rtx)".to_owned()
 }
 

@@ -85,12 +85,6 @@ impl CudaBackend {
         self.shared.context.gpu()
     }
 
-    /// Why its engine runs the networks and not a faster one; empty where there is none faster.
-    #[must_use]
-    pub fn why_not_another(&self) -> &str {
-        &self.why
-    }
-
     /// Bytes of avatars' pictures on it now.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
@@ -147,6 +141,10 @@ impl Backend for CudaBackend {
         let gpu = self.gpu();
         let engine = format!("{} on GPU {}, {}", self.engine.name(), gpu.ordinal, gpu.name);
         BackendInfo { name: "cuda", engine, gpu: Some(gpu.ordinal) }
+    }
+
+    fn why_not_another(&self) -> &str {
+        &self.why
     }
 
     fn memory(&self) -> Option<DeviceMemory> {
