@@ -78,7 +78,9 @@ lint: packages ## Format, clippy and rustdoc, warnings are errors
 
 rust-test: packages onnxruntime ## Unit, property and integration tests
 	@scripts/system-packages.sh ffmpeg g++
-	$(TEST)
+	$(TEST) --no-run
+	@$(TEST) --test driver -- --ignored >.cache/hangs.log 2>&1 & hangs=$$!; \
+	    echo "$(TEST)"; $(TEST) && { wait $$hangs || { cat .cache/hangs.log >&2; exit 1; }; }
 	$(TEST) --test media_ffmpeg -- --ignored
 
 $(VENV)/requirements: tests/python/requirements.txt | $(VENV)/pip

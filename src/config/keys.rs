@@ -45,6 +45,8 @@ pub const KEYS: &[&str] = &[
 /// What the program, its tests and its scripts read from the environment beside the keys, where it is needed.
 const OTHER_VARIABLES: &[&str] = &[
     "bin",
+    // Cargo gives what build.rs says to the tests it runs, too.
+    "kernels_cuda",
     "native_onnx",
     "networks",
     "nvcc",

@@ -10,6 +10,7 @@ use crate::stand_in::{HANGS, StandIn};
 use crate::two::{LONG, OnTwo, read};
 
 /// All at once, since each takes as long as a GPU may take to answer.
+#[ignore = "takes half a minute, beside the others: make rust-test"]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gpu_that_hangs_is_lost_after_half_a_minute() {
     tokio::join!(under_a_call(), under_a_load(), under_questions(), beside_another(), under_a_start());

@@ -136,18 +136,20 @@ fn a_gpu_that_cannot_be_used_is_left_out_with_a_warning_while_another_serves() {
 }
 
 #[test]
-fn doctor_says_it_too_and_that_the_cpu_would_serve() {
+fn doctor_says_it_too_and_whether_the_cpu_would_serve() {
     let runtime = onnxruntime();
     let runtime: &[_] = &[("LIPSYNCD_ONNXRUNTIME", runtime.as_str())];
     for Case { driver, environment, said } in cases() {
-        let output = run("doctor", &driver, &[environment, runtime].concat());
-        let report = String::from_utf8_lossy(&output.stdout);
-        assert_eq!(output.status.code(), Some(0), "{report}");
-        for part in said {
-            assert!(report.contains(part), "{part} is missing: {report}");
+        for (backend, code, last) in [("auto", 0, "cpu ("), ("cuda", 1, "none")] {
+            let output = run("doctor", &driver, &[environment, runtime, &[("LIPSYNCD_BACKEND", backend)]].concat());
+            let report = String::from_utf8_lossy(&output.stdout);
+            assert_eq!(output.status.code(), Some(code), "{report}");
+            for part in said {
+                assert!(report.contains(part), "{part} is missing: {report}");
+            }
+            let words = report.lines().last().unwrap().strip_prefix("backend").map(str::trim_start);
+            assert!(words.is_some_and(|words| words.starts_with(last)), "{report}");
         }
-        let last = report.lines().last().unwrap();
-        assert!(last.contains("backend") && last.contains("cpu"), "{report}");
     }
     let output = run("doctor", &StandIn::new(), runtime);
     let report = String::from_utf8_lossy(&output.stdout);
