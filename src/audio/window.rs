@@ -76,6 +76,14 @@ impl FrameClock {
         narrow(inside).min(self.window_count(mel_frames))
     }
 
+    /// Mel frames past a window's own first that are always enough for the one `ahead` windows further to be certain.
+    #[must_use]
+    pub fn mel_frames_that_make_certain(&self, ahead: usize) -> usize {
+        // With more than two windows a mel frame, a sound that ends here has fewer than lie inside.
+        let more = usize::from(self.fps * self.hop_samples > 2 * self.sample_rate_hz);
+        self.window_start(ahead).saturating_add(WINDOW_MEL_FRAMES + more)
+    }
+
     /// Video frames that cover `samples` at `sample_rate_hz` (the sound's own rate): `ceil(samples * fps / rate)`.
     ///
     /// # Errors
@@ -115,6 +123,7 @@ pub fn fill_window(frames: &[f32], mels: usize, pad: f32, window: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audio::{Context, Windows};
 
     fn clock() -> FrameClock {
         FrameClock::new(16_000, 200, 25).unwrap()
@@ -166,6 +175,40 @@ mod tests {
                 // And no window is held back: the next one either does not lie inside yet or may not exist.
                 let next = clock.window_start(ready) + WINDOW_MEL_FRAMES;
                 assert!(next > so_far || ready >= clock.window_count(so_far));
+            }
+        }
+    }
+
+    /// Clocks with few and many windows a mel frame, and a transform's length for each.
+    fn clocks() -> impl Iterator<Item = (FrameClock, usize, usize)> {
+        let rates = [8000, 16_000, 44_100];
+        let hops = [(16, 64), (200, 800), (512, 1024), (4096, 8192)];
+        let of = move |rate| {
+            hops.into_iter().flat_map(move |(hop, n_fft)| {
+                [1, 4, 25, 50, 120].map(|fps| (FrameClock::new(rate, hop, fps).unwrap(), hop as usize, n_fft))
+            })
+        };
+        rates.into_iter().flat_map(of)
+    }
+
+    #[test]
+    fn a_frame_is_made_once_its_lookahead_is_there_and_not_before_the_sound_reaches_it() {
+        for (clock, hop, n_fft) in clocks() {
+            let rate = u32::try_from(clock.sample_rate_hz).unwrap();
+            for rows in [2, 4, 16, 64] {
+                let context = Context::new(rows);
+                let ready = |mel_frames| context.frames_ready(Windows::SoFar(clock.windows_ready(mel_frames)));
+                let lookahead = clock.mel_frames_that_make_certain(rows / 2 - 1);
+                for frame in 0..60 {
+                    // Half a transform later than its middle a mel frame is complete.
+                    let there = clock.first_sample(frame, rate) / hop + lookahead + 1;
+                    assert!(ready(there) > frame, "{clock:?}: frame {frame} of {rows} rows");
+                }
+                for mel_frames in 1..200 {
+                    let samples = (mel_frames - 1) * hop + n_fft / 2;
+                    let reached = clock.frames_for_samples(samples, rate).unwrap();
+                    assert!(ready(mel_frames) <= reached, "{clock:?}: {mel_frames} mel frames, {rows} rows");
+                }
             }
         }
     }

@@ -10,7 +10,7 @@ use super::recipe::Recipe;
 use super::silence::Silence;
 use super::usage::UseStats;
 use super::{AvatarId, Bundle, FrameOrder, LoadError};
-use crate::audio::{Context, FrameClock, MelPlan, WINDOW_MEL_FRAMES};
+use crate::audio::{Context, FrameClock, MelPlan};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::{BackendError, Device, DeviceId, ModelLease, Models};
 use crate::batch::BufferPool;
@@ -250,7 +250,7 @@ impl LoadedAvatar {
     pub fn lookahead_samples(&self) -> u64 {
         let params = self.recipe.mel_plan.params();
         let after = self.recipe.context.rows() / 2 - 1;
-        let mel_frames = self.recipe.clock.window_start(after) + WINDOW_MEL_FRAMES;
+        let mel_frames = self.recipe.clock.mel_frames_that_make_certain(after);
         (mel_frames * params.hop_samples + params.n_fft / 2) as u64
     }
 

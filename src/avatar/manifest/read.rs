@@ -7,6 +7,7 @@ use super::{
     AudioSettings, BUNDLE_FORMAT, Channels, EncoderSettings, FrameSettings, GeneratorSettings, MANIFEST_FILE, Manifest,
     Mask, Resize,
 };
+use crate::avatar::MAX_MELS;
 use crate::avatar::fault::Fault;
 use crate::avatar::order::FrameOrder;
 use crate::avatar::path::BundlePath;
@@ -92,6 +93,15 @@ fn read_generator(mut generator: Section<'_>, draft: &mut Draft) -> Option<Gener
     }
     draft.size_px = size.filter(|size| size % 16 == 0);
     let border_px = generator.integer_or("border", 0..=256, 4);
+    if let (Some(size), Some(border)) = (size, border_px)
+        && border >= size
+    {
+        generator.fault(
+            "border",
+            format!("{border} is not below size = {size}"),
+            "give the width of the rim that the generator does not see",
+        );
+    }
     let mask = read_mask(&mut generator, draft.size_px);
     let resize = generator.choice("resize", &[("bicubic", Resize::Bicubic), ("bilinear", Resize::Bilinear)]);
     let channels = generator.choice("channels", &[("bgr", Channels::Bgr), ("rgb", Channels::Rgb)]);
@@ -134,9 +144,12 @@ fn read_audio(mut audio: Section<'_>, draft: &mut Draft) -> Option<AudioSettings
     let published = AudioSettings::default();
     let sample_rate_hz = audio.integer_or("sample_rate", 8000..=48_000, published.sample_rate_hz);
     let n_fft = audio.integer_or("n_fft", 64..=8192, published.n_fft_samples as u32);
+    if let Some(odd) = n_fft.filter(|n_fft| n_fft % 2 != 0) {
+        audio.fault("n_fft", format!("{odd} is odd"), "give an even number: a transform's middle is a sample");
+    }
     let hop = audio.integer_or("hop", 1..=8192, published.hop_samples as u32);
     let window = audio.integer_or("window", 1..=8192, published.window_samples as u32);
-    let mels = audio.integer_or("mels", 1..=256, published.mels as u32);
+    let mels = audio.integer_or("mels", 1..=MAX_MELS as u32, published.mels as u32);
     let fmin_hz = audio.number_or("fmin", 0.0..=24_000.0, published.fmin_hz);
     let fmax_hz = audio.number_or("fmax", 1.0..=24_000.0, published.fmax_hz);
     let pre_emphasis = audio.number_or("pre_emphasis", 0.0..=1.0, published.pre_emphasis);

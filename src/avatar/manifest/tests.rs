@@ -109,6 +109,7 @@ fn each_fault_names_its_key_and_the_remedy() {
         ("size = 320", "size = 8", "generator.size: 8 is not allowed; give a whole number from 16 to 2048"),
         ("size = 320", "size = -320", "generator.size: -320 is not allowed"),
         ("border = 4", "border = 257", "generator.border: 257 is not allowed"),
+        ("size = 320\nborder = 4", "size = 64\nborder = 64", "generator.border: 64 is not below size = 64"),
         (
             "[5, 5, 310, 305]",
             "[5, 5, 316, 305]",
@@ -120,6 +121,8 @@ fn each_fault_names_its_key_and_the_remedy() {
         ("\"bgr\"", "\"BGR\"", "generator.channels: \"BGR\" is not known; write \"bgr\" or \"rgb\""),
         ("context = 16", "context = 15", "audio_encoder.context: 15 is odd"),
         ("context = 16", "context = 66", "audio_encoder.context: 66 is not allowed"),
+        ("n_fft = 800", "n_fft = 801", "audio.n_fft: 801 is odd; give an even number"),
+        ("mels = 80", "mels = 129", "audio.mels: 129 is not allowed; give a whole number from 1 to 128"),
         ("hop = 200", "hop = 900", "audio.hop: 900 is longer than n_fft = 800"),
         ("window = 800", "window = 1024", "audio.window: 1024 is longer than n_fft = 800"),
         ("fmin = 55", "fmin = 7600", "audio.fmax: 7600 Hz is not above fmin = 7600 Hz"),
