@@ -24,7 +24,7 @@ GPU_PACKAGES := g++ libclang-14-dev
 TEST_PACKAGES := ffmpeg chromium haproxy
 ONNXRUNTIME := $(CACHE)/onnxruntime-1.32.0/libonnxruntime.so.1.32.0
 
-.PHONY: gpu-check help packages gpu-packages test-packages fetch onnxruntime build compilers kernels demo test lint lint-gpu rust-test python-test nvidia-test tensorrt-test
+.PHONY: gpu-check help packages gpu-packages test-packages fetch onnxruntime build compilers kernels demo test lint lint-gpu test-programs rust-test python-test nvidia-test tensorrt-test
 .PHONY: native-test bench bench-live soak bench-avatar clean
 
 help: ## List the targets
@@ -63,7 +63,11 @@ demo: build onnxruntime ## Serve the demo avatar, speak to it over gRPC, leave o
 test: test-packages compilers ## Everything CI runs
 	@$(MAKE) --no-print-directory fetch >.cache/fetch.log 2>&1 & fetching=$$!; \
 	    $(MAKE) --no-print-directory lint && { wait $$fetching || { cat .cache/fetch.log >&2; exit 1; }; }
-	@$(MAKE) --no-print-directory lint-gpu rust-test kernels nvidia-test tensorrt-test python-test
+	@$(MAKE) --no-print-directory lint-gpu test-programs
+	@$(MAKE) --no-print-directory python-test >.cache/judge.log 2>&1 & judging=$$!; \
+	    $(MAKE) --no-print-directory rust-test kernels nvidia-test; tested=$$?; \
+	    wait $$judging; judged=$$?; cat .cache/judge.log; exit $$((tested + judged))
+	@$(MAKE) --no-print-directory tensorrt-test
 
 # All at once: two of them cannot be installing at the same time.
 test-packages:
@@ -76,9 +80,11 @@ lint: packages ## Format, clippy and rustdoc, warnings are errors
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --lib --examples
 
-rust-test: packages onnxruntime ## Unit, property and integration tests
-	@scripts/system-packages.sh ffmpeg g++
+test-programs: packages onnxruntime
 	$(TEST) --no-run
+
+rust-test: test-programs ## Unit, property and integration tests
+	@scripts/system-packages.sh ffmpeg g++
 	@$(TEST) --test driver -- --ignored >.cache/hangs.log 2>&1 & hangs=$$!; \
 	    echo "$(TEST)"; $(TEST) && { wait $$hangs || { cat .cache/hangs.log >&2; exit 1; }; }
 	$(TEST) --test media_ffmpeg -- --ignored
@@ -90,11 +96,10 @@ $(VENV)/requirements: tests/python/requirements.txt | $(VENV)/pip
 # The program that the Rust tests were built with, which also checks its arithmetic: a release build takes longer than all of these tests.
 # `cargo build` would make another, since without the tests' own crates some of the others have fewer features.
 python-test: packages onnxruntime $(VENV)/requirements ## The outside judge: librosa, OpenCV, ONNX Runtime, grpcio, Chromium
-	@scripts/system-packages.sh chromium haproxy
+	@scripts/system-packages.sh chromium ffmpeg haproxy
 	$(TEST) --no-run --test server
 	LIPSYNCD_BIN=$(CURDIR)/target/debug/lipsyncd LIPSYNCD_ONNXRUNTIME=$(ONNXRUNTIME) \
 	    PYTHONPYCACHEPREFIX=$(CURDIR)/.cache/pycache $(VENV)/bin/python -m pytest -q -p no:cacheprovider tests/python
-	@scripts/system-packages.sh ffmpeg
 	mkdir -p .cache/spliced
 	LIPSYNCD_SPLICE_OUT=$(CURDIR)/.cache/spliced $(TEST) --test splice -- --ignored
 	$(VENV)/bin/python tests/outside_decoders.py .cache/spliced

@@ -1,4 +1,4 @@
-//! Time does not drift: after ten hours of sound in chunks of odd sizes a frame stands where it stands after ten seconds, to the
+//! Time does not drift: after an hour of sound in chunks of odd sizes a frame stands where it stands after ten seconds, to the
 //! sample.
 
 use crate::common::speech::{Random, speech};
@@ -11,7 +11,7 @@ const FPS: u64 = 25;
 /// Sound that ends each, and tells whether frames are those of their samples.
 const TAIL_S: usize = 2;
 
-/// Small, since there are nearly a million of them.
+/// Small, since there are nearly a hundred thousand of them.
 const FORMAT: FrameFormat = FrameFormat::PatchSegments(Quality::DEFAULT);
 
 /// Says silence of `samples` and then the tail, in chunks of odd sizes.
@@ -81,17 +81,15 @@ async fn tail_after(seconds: u64, rate_hz: u32) -> Vec<Vec<u8>> {
     frames
 }
 
+// Both are longer than a float32 can count samples.
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_hours_of_odd_chunks_end_on_the_sample() {
+async fn an_hour_of_odd_chunks_ends_on_the_sample() {
     let short = tail_after(10, 16_000).await;
     assert_eq!(short.len(), TAIL_S * FPS as usize);
-    assert!(tail_after(36_000, 16_000).await == short, "the frames of the tail are others after ten hours");
+    assert!(tail_after(3600, 16_000).await == short, "the frames of the tail are others after an hour");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn resampled_sound_does_not_drift_either() {
-    for rate_hz in [44_100, 11_025] {
-        let short = tail_after(10, rate_hz).await;
-        assert!(tail_after(600, rate_hz).await == short, "{rate_hz} Hz");
-    }
+    assert!(tail_after(400, 44_100).await == tail_after(10, 44_100).await);
 }
