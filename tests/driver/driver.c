@@ -16,7 +16,8 @@
  *   hangs     what waits for the GPU does not return while there is -1 in it
  *   lost.GPU, hangs.GPU  the same of one GPU, by its number
  *   FUNCTION  that function answers the number in it, or does not return while that is -1
- *   calls     made by the driver: a record of 64 bytes for each function that was called, its name and how often
+ *   calls     made by the driver: a record of 64 bytes for each function that was called, its name and how often; one more for calls after
+ *             the driver's exit handler, with the name of the first
  */
 #include "steering.h"
 
@@ -25,8 +26,14 @@ typedef uint64_t Device;
 
 /* ---- the driver and its GPUs ---- */
 
+static void arrange_end(void) {
+    atexit(take_down);
+}
+
 int cuInit(unsigned flags) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)flags;
+    pthread_once(&once, arrange_end);
     return number_of_environment("DRIVER_INIT", SUCCESS);
 }
 

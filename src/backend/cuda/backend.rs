@@ -13,7 +13,7 @@ use super::lane::CudaLane;
 use super::launch::Kernels;
 use super::plan::Precision;
 use super::ports::{encoder_ports, generator_element, generator_ports};
-use super::shared::{Generator, Shared};
+use super::shared::{Generator, Shared, memory, none_free};
 use crate::avatar::frame_store::Pictures;
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::table::Table;
@@ -73,10 +73,10 @@ impl CudaBackend {
             budget,
             context,
         };
-        let shared = Arc::new(shared);
-        let looked_at = Arc::clone(&shared);
-        let memory = Gauge::start(DeviceMemory { free_bytes, total_bytes }, move || looked_at.memory())?;
-        Ok(Self { shared, engine, why, precision: options.precision, memory })
+        // The gauge's thread is not waited for: owning more, it could take that down when the process, and the driver in it, have ended.
+        let (context, faults) = (Arc::clone(&shared.context), Arc::clone(&shared.faults));
+        let memory = Gauge::start(DeviceMemory { free_bytes, total_bytes }, move || memory(&context, &faults))?;
+        Ok(Self { shared: Arc::new(shared), engine, why, precision: options.precision, memory })
     }
 
     /// The GPU.
@@ -149,7 +149,7 @@ impl Backend for CudaBackend {
 
     fn memory(&self) -> Option<DeviceMemory> {
         // Nothing is to be placed on a GPU that is gone.
-        if self.shared.faults.is_lost() { Some(self.shared.none_free()) } else { self.memory.read() }
+        if self.shared.faults.is_lost() { Some(none_free(&self.shared.context)) } else { self.memory.read() }
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {

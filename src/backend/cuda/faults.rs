@@ -64,6 +64,15 @@ impl Faults {
         self.lost.get().is_some()
     }
 
+    /// Whether the GPU is gone, as the driver says by `error`.
+    pub(super) fn is_lost_by(&self, error: &CudaError) -> bool {
+        let lost = error.severity() == Severity::Lost;
+        if lost {
+            self.lose(error.to_string());
+        }
+        lost
+    }
+
     /// What a lane or a load says of a failure: as it is when it alone failed, [`BackendError::DeviceLost`] when the GPU is gone.
     /// Engines of others speak in words; so `stream` is asked how the GPU is.
     pub(super) fn judge(&self, error: BackendError, stream: &Stream) -> BackendError {

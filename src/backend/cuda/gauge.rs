@@ -22,6 +22,7 @@ struct State {
     /// How often it was asked, and how often before the look that gave `last` began.
     asked: u64,
     answered: u64,
+    is_looking: bool,
     is_closed: bool,
 }
 
@@ -34,7 +35,7 @@ impl Gauge {
         first: DeviceMemory,
         look: impl FnMut() -> Option<DeviceMemory> + Send + 'static,
     ) -> Result<Self, BackendError> {
-        let state = State { last: Some(first), asked: 0, answered: 0, is_closed: false };
+        let state = State { last: Some(first), asked: 0, answered: 0, is_looking: false, is_closed: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let its = Arc::clone(&shared);
         let answer = move || its.answer(look);
@@ -55,10 +56,13 @@ impl Gauge {
 }
 
 impl Drop for Gauge {
-    /// Does not wait for the thread, which may be waiting for the GPU.
+    /// A look that is under way may end within [`PATIENCE`], so that none meets the end of the process; the thread, which may be waiting for
+    /// the GPU, is not waited for.
     fn drop(&mut self) {
-        self.0.lock().is_closed = true;
+        let mut state = self.0.lock();
+        state.is_closed = true;
         self.0.changed.notify_all();
+        drop(self.0.changed.wait_timeout_while(state, PATIENCE, |state| state.is_looking));
     }
 }
 
@@ -76,10 +80,11 @@ impl Shared {
                 return;
             }
             let turn = state.asked;
+            state.is_looking = true;
             drop(state);
             let found = look();
             state = self.lock();
-            (state.last, state.answered) = (found, turn);
+            (state.last, state.answered, state.is_looking) = (found, turn, false);
             self.changed.notify_all();
         }
     }
@@ -115,6 +120,24 @@ mod tests {
         assert_eq!(gauge.read(), Some(free(4)));
         drop(answer);
         assert_eq!(gauge.read(), None);
+    }
+
+    #[test]
+    fn one_that_goes_waits_for_the_look_under_way_but_not_for_ever() {
+        let (answer, answers) = mpsc::channel::<()>();
+        let gauge = Gauge::start(free(1), move || {
+            let _ = answers.recv();
+            None
+        });
+        let gauge = gauge.unwrap();
+        assert_eq!(gauge.read(), Some(free(1)));
+        while !gauge.0.lock().is_looking {
+            std::thread::yield_now();
+        }
+        let begun = Instant::now();
+        drop(gauge);
+        assert!(begun.elapsed() >= PATIENCE);
+        drop(answer);
     }
 
     #[test]

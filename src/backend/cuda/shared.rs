@@ -9,8 +9,8 @@ use super::engine::GpuModel;
 use super::faults::Faults;
 use super::launch::Kernels;
 use super::nvjpeg::NvJpeg;
+use crate::backend::DeviceMemory;
 use crate::backend::table::Table;
-use crate::backend::{BackendError, DeviceMemory};
 use crate::cuda::{Context, Stream};
 use crate::onnxruntime::Element;
 
@@ -31,23 +31,20 @@ pub(super) struct Shared {
     pub context: Arc<Context>,
 }
 
-impl Shared {
-    /// The GPU's memory as it is now; `None` when the driver does not say. It may wait for the GPU.
-    pub(super) fn memory(&self) -> Option<DeviceMemory> {
-        match self.context.memory() {
-            Ok((free_bytes, total_bytes)) => Some(DeviceMemory { free_bytes, total_bytes }),
-            Err(error) => {
-                let error = self.faults.judge(error.into(), &self.loader);
-                tracing::debug!("{error}");
-                matches!(error, BackendError::DeviceLost { .. }).then(|| self.none_free())
-            }
+/// The memory of `context`'s GPU as it is now; `None` when the driver does not say. It may wait for the GPU.
+pub(super) fn memory(context: &Context, faults: &Faults) -> Option<DeviceMemory> {
+    match context.memory() {
+        Ok((free_bytes, total_bytes)) => Some(DeviceMemory { free_bytes, total_bytes }),
+        Err(error) => {
+            tracing::debug!("{error}");
+            faults.is_lost_by(&error).then(|| none_free(context))
         }
     }
+}
 
-    /// What is said of the memory of a GPU that is gone.
-    pub(super) fn none_free(&self) -> DeviceMemory {
-        DeviceMemory { free_bytes: 0, total_bytes: self.context.gpu().memory_bytes }
-    }
+/// What is said of the memory of a GPU that is gone.
+pub(super) fn none_free(context: &Context) -> DeviceMemory {
+    DeviceMemory { free_bytes: 0, total_bytes: context.gpu().memory_bytes }
 }
 
 /// A loaded generator, and its avatar's pictures once they have been shown.

@@ -222,7 +222,8 @@ fn whole(
     let elapsed = begun.elapsed().as_secs_f64();
     let drawn = frames.load(Ordering::Relaxed) - before;
     let (batches, windows) = (engine.stats().batches() - batches, engine.stats().windows() - windows);
-    runtime.shutdown_background();
+    // Its threads hold the avatar, and with it the GPU, until they have ended.
+    drop(runtime);
     if engine.is_broken() {
         return Err(CommandError::failed(
             "the GPU failed while the pipeline was measured; look at `nvidia-smi` and dmesg",
