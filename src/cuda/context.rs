@@ -1,7 +1,7 @@
 //! One GPU's primary context, made current on the threads that work with it.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cudarc::driver::{result, sys};
 
@@ -126,14 +126,14 @@ impl Context {
         })
     }
 
-    /// Runs `wait`, a call of the driver that may wait for the GPU, in sight of [`Self::longest_wait`].
+    /// Runs `wait`, a call of the driver that may wait for the GPU, in sight of [`Self::look`].
     pub(super) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.waits.during(wait)
     }
 
-    /// How long the thread that has waited longest has been waiting for the GPU; zero when none does.
-    #[must_use]
-    pub fn longest_wait(&self) -> Duration {
-        self.waits.longest()
+    /// How long the thread that has waited longest has been waiting for the GPU, while somebody looked every [`super::GLANCE`]; zero when none
+    /// does.
+    pub fn look(&self) -> Duration {
+        self.waits.look(Instant::now())
     }
 }

@@ -33,6 +33,7 @@ pub use graph::Graph;
 pub use memory::{DeviceBuf, DevicePtr, PinnedDown, PinnedUp, Plain};
 pub use module::{Function, Grid, Module};
 pub use stream::{Event, Priority, Stream, Timing};
+pub use waits::GLANCE;
 
 /// Ends the process at once, without destructors and exit handlers, which wait for a GPU that may not answer any more.
 pub fn leave(code: i32) -> ! {

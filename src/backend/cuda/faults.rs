@@ -9,13 +9,10 @@ use std::time::Duration;
 
 use super::CudaError;
 use crate::backend::BackendError;
-use crate::cuda::{Context, Severity, Stream};
+use crate::cuda::{Context, GLANCE, Severity, Stream};
 
 /// Nothing takes the GPU so long: the largest batch takes a tenth of a second on the smallest.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
-
-/// How often waits are looked at.
-const GLANCE: Duration = Duration::from_secs(1);
 
 /// Told once, with the reason, when the GPU is lost.
 type Hook = Box<dyn Fn(&str) + Send + Sync>;
@@ -37,7 +34,7 @@ impl Faults {
         let (weak, context) = (Arc::downgrade(&faults), Arc::clone(context));
         let watch = move || {
             while let Some(faults) = weak.upgrade() {
-                faults.look(context.longest_wait());
+                faults.look(context.look());
                 drop(faults);
                 std::thread::sleep(GLANCE);
             }
@@ -102,7 +99,7 @@ impl Faults {
     }
 
     fn look(&self, waited: Duration) {
-        if waited > LONGEST_WAIT {
+        if waited >= LONGEST_WAIT {
             self.lose(format!("it has not answered for {} s", waited.as_secs()));
         }
     }
@@ -126,9 +123,9 @@ mod tests {
             })
         };
         faults.on_lost(count(&told));
-        faults.look(LONGEST_WAIT);
+        faults.look(LONGEST_WAIT - GLANCE);
         assert_eq!(told.load(Ordering::Relaxed), 0);
-        faults.look(LONGEST_WAIT + GLANCE);
+        faults.look(LONGEST_WAIT);
         faults.look(LONGEST_WAIT + GLANCE);
         assert_eq!(told.load(Ordering::Relaxed), 1);
         faults.on_lost(count(&told));
