@@ -17,6 +17,7 @@ mod numbers;
 mod preload;
 mod progress;
 mod serve;
+mod starting;
 mod stdout;
 mod synth;
 mod target;

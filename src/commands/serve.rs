@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 
 use super::devices::Wanted;
 use super::preload::preload;
+use super::starting::StartWatch;
 use super::{CommandError, end, watch};
 use crate::avatar::{Keep, Registry, ResidencyLimits, TemplateOptions};
 use crate::batch::{AdmissionLimits, Fleet};
@@ -88,10 +89,12 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     }
     // Before anything that takes a while: a stop that comes early is honoured as soon as there is a device.
     let mut shutdown = Box::pin(shutdown_signal().map_err(CommandError::failed)?);
+    let start = StartWatch::begin().map_err(CommandError::failed)?;
     let devices = Wanted::by(&config).open()?;
     let slots = devices.iter().map(|(_, options)| options.slots).sum();
     let backends: Vec<_> = devices.iter().map(|(backend, _)| Arc::clone(backend)).collect();
     let fleet = Fleet::start(devices).map_err(CommandError::failed)?;
+    drop(start);
     let residency = ResidencyLimits { max_resident_bytes: config.max_resident_bytes, evict: config.evict };
     let keep = Keep::Templates(TemplateOptions {
         quality: config.jpeg_quality,

@@ -1,6 +1,7 @@
 //! One GPU's primary context, made current on the threads that work with it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 use cudarc::driver::{result, sys};
@@ -25,8 +26,26 @@ pub struct Context {
     gpu: Gpu,
 }
 
-/// Those of the GPUs that were opened.
+/// Those of the GPUs that were opened. Whoever opens one holds the lock.
 static OPENED: Mutex<Vec<Arc<Context>>> = Mutex::new(Vec::new());
+
+/// The one that is being opened, and the thread that waits for it.
+static OPENING: (AtomicU32, Waits) = (AtomicU32::new(0), Waits::new());
+
+/// Which GPU is being opened, and for how long it has been, while somebody looked every [`super::GLANCE`].
+pub(super) fn opening() -> (u32, Duration) {
+    (OPENING.0.load(Ordering::Relaxed), OPENING.1.look(Instant::now()))
+}
+
+/// The GPUs that were opened, and how long each has been waited for, as [`Context::look`] says; none while another is being opened.
+pub(super) fn waits() -> Vec<(u32, Duration)> {
+    let opened = match OPENED.try_lock() {
+        Ok(opened) => opened,
+        Err(TryLockError::Poisoned(opened)) => opened.into_inner(),
+        Err(TryLockError::WouldBlock) => return Vec::new(),
+    };
+    opened.iter().map(|context| (context.gpu.ordinal, context.look())).collect()
+}
 
 // SAFETY: a context is not tied to a thread: any thread may make it current, and the driver's calls on it, its pool and its stream are
 // thread-safe (CUDA Driver API, context management).
@@ -45,6 +64,13 @@ impl Context {
             context.bind()?;
             return Ok(Arc::clone(context));
         }
+        OPENING.0.store(ordinal, Ordering::Relaxed);
+        let context = OPENING.1.during(|| Self::retain(driver, ordinal))?;
+        opened.push(Arc::clone(&context));
+        Ok(context)
+    }
+
+    fn retain(driver: &Driver, ordinal: u32) -> Result<Arc<Self>, CudaError> {
         let gpu = driver.gpu(ordinal)?;
         let device = device(ordinal)?;
         // SAFETY: `device` came from cuDeviceGet.
@@ -58,7 +84,6 @@ impl Context {
         let aside = result::stream::create(kind).map_err(at("cuStreamCreate"))?;
         let context = Arc::new(Self { raw, pool, aside, waits: Waits::new(), gpu });
         context.keep_pool()?;
-        opened.push(Arc::clone(&context));
         Ok(context)
     }
 

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use cudarc::driver::{result, sys};
 
 use super::error::{CudaError, at};
+use super::waits::Waits;
 
 /// Why there is no GPU to work with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +51,14 @@ impl fmt::Display for CudaVersion {
     }
 }
 
+/// Threads that wait for the driver to start.
+static STARTING: Waits = Waits::new();
+
+/// How long one of them has been waiting, while somebody looked every [`super::GLANCE`].
+pub(super) fn starting() -> Duration {
+    STARTING.look(Instant::now())
+}
+
 /// The driver, initialised for this process.
 #[derive(Debug, Clone, Copy)]
 pub struct Driver {
@@ -79,6 +89,10 @@ impl Driver {
     /// # Errors
     /// [`DriverMissing`].
     pub fn load() -> Result<Self, DriverMissing> {
+        STARTING.during(Self::load_in_sight)
+    }
+
+    fn load_in_sight() -> Result<Self, DriverMissing> {
         // The driver's own first use is not documented as safe from two threads.
         static FIRST_USE: Mutex<()> = Mutex::new(());
         let _alone = FIRST_USE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());

@@ -9,6 +9,7 @@
 //! | [`module`] | compiled kernels and their launch |
 //! | [`graph`] | a sequence of launches, captured once and replayed |
 //! | `waits` | host threads that wait for the GPU, for a watch to see |
+//! | `hang` | what such a watch says of a driver or a GPU that does not come back |
 //! | [`nvtx`] | ranges that profilers show |
 //! | [`error`] | what the driver says, and what it means for the process |
 //!
@@ -20,6 +21,7 @@ pub mod context;
 pub mod driver;
 pub mod error;
 pub mod graph;
+mod hang;
 pub mod memory;
 pub mod module;
 pub mod nvtx;
@@ -30,6 +32,7 @@ pub use context::Context;
 pub use driver::{Driver, DriverMissing, Gpu};
 pub use error::{CudaError, Severity};
 pub use graph::Graph;
+pub use hang::{Hang, LONGEST_WAIT, hang};
 pub use memory::{DeviceBuf, DevicePtr, PinnedDown, PinnedUp, Plain};
 pub use module::{Function, Grid, Module};
 pub use stream::{Event, Priority, Stream, Timing};

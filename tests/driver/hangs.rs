@@ -8,12 +8,20 @@ use crate::faults::{assert_farewell, ends_with_1, gone, preload, start};
 use crate::serving::{client, synthesize};
 use crate::stand_in::{HANGS, StandIn};
 use crate::two::{LONG, OnTwo, read};
+use crate::unusable::{run, run_for};
 
 /// All at once, since each takes as long as a GPU may take to answer.
 #[ignore = "takes half a minute, beside the others: make rust-test"]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gpu_that_hangs_is_lost_after_half_a_minute() {
-    tokio::join!(under_a_call(), under_a_load(), under_questions(), beside_another(), under_a_start());
+    tokio::join!(
+        under_a_call(),
+        under_a_load(),
+        under_questions(),
+        beside_another(),
+        under_a_start(),
+        before_there_are_lanes()
+    );
 }
 
 async fn under_a_call() {
@@ -77,4 +85,25 @@ async fn under_a_start() {
     let (code, log) = start.await.unwrap();
     assert_eq!(code, Some(1), "{log}");
     assert!(log.contains("the GPU is lost: it has not answered for 30 s"), "{log}");
+}
+
+/// Where nothing is preloaded, and the only thread that starts the daemon waits.
+async fn before_there_are_lanes() {
+    let driver = StandIn::new();
+    driver.tell("cuMemAlloc_v2", HANGS);
+    let output = tokio::task::spawn_blocking(move || run("serve", &driver, &[])).await.unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("ending before it served: GPU 0 has not answered for 30 s"), "{log}");
+}
+
+#[ignore = "takes two minutes, beside the others: make rust-test"]
+#[test]
+fn a_gpu_that_does_not_open_ends_the_start_after_two_minutes() {
+    let driver = StandIn::new();
+    driver.tell("cuDevicePrimaryCtxRetain", HANGS);
+    let output = run_for("180", "serve", &driver, &[]);
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("ending before it served: the NVIDIA driver has not opened GPU 0 for 120 s"), "{log}");
 }

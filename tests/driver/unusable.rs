@@ -43,9 +43,14 @@ fn onnxruntime() -> String {
 
 /// Runs a command of the program to its end, which is to come within a minute: what is not over by then is killed, and has no exit code of its own.
 pub fn run(command: &str, driver: &StandIn, environment: &[(&str, &str)]) -> Output {
+    run_for("60", command, driver, environment)
+}
+
+/// The same within so many seconds.
+pub fn run_for(seconds: &str, command: &str, driver: &StandIn, environment: &[(&str, &str)]) -> Output {
     let mut program = Command::new("timeout");
     program
-        .args(["60", env!("CARGO_BIN_EXE_lipsyncd"), command])
+        .args([seconds, env!("CARGO_BIN_EXE_lipsyncd"), command])
         .env("LIPSYNCD_LISTEN", "127.0.0.1:0")
         .env("LIPSYNCD_AVATARS", avatars_dir());
     program.envs(driver.environment(environment)).output().unwrap()

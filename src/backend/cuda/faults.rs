@@ -9,10 +9,7 @@ use std::time::Duration;
 
 use super::CudaError;
 use crate::backend::BackendError;
-use crate::cuda::{Context, GLANCE, Severity, Stream};
-
-/// Nothing takes the GPU so long: the largest batch takes a tenth of a second on the smallest.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+use crate::cuda::{Context, GLANCE, LONGEST_WAIT, Severity, Stream};
 
 /// Told once, with the reason, when the GPU is lost.
 type Hook = Box<dyn Fn(&str) + Send + Sync>;
