@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use cudarc::driver::{result, sys};
+use cudarc::driver::{DriverError, result, sys};
 
 use super::driver::{Driver, Gpu, device};
 use super::error::{CudaError, at};
@@ -18,7 +18,8 @@ use super::waits::Waits;
 #[derive(Debug)]
 pub struct Context {
     raw: sys::CUcontext,
-    pool: sys::CUmemoryPool,
+    /// The device's own, where it has one: some virtual GPUs do not.
+    pool: Option<sys::CUmemoryPool>,
     /// For what is filled and copied while it is waited for: beside the lanes, which may be capturing, so that neither the context nor the
     /// legacy stream is.
     aside: sys::CUstream,
@@ -78,7 +79,10 @@ impl Context {
         // SAFETY: the context is retained and never released.
         unsafe { result::ctx::set_current(raw) }.map_err(at("cuCtxSetCurrent"))?;
         // SAFETY: `device` came from cuDeviceGet.
-        let pool = unsafe { result::device::get_default_mem_pool(device) }.map_err(at("cuDeviceGetDefaultMemPool"))?;
+        let pool = match unsafe { result::device::get_default_mem_pool(device) } {
+            Err(DriverError(sys::CUresult::CUDA_ERROR_NOT_SUPPORTED)) => None,
+            pool => Some(pool.map_err(at("cuDeviceGetDefaultMemPool"))?),
+        };
         let kind = result::stream::StreamKind::NonBlocking;
         // Like the context, it is never destroyed.
         let aside = result::stream::create(kind).map_err(at("cuStreamCreate"))?;
@@ -89,17 +93,27 @@ impl Context {
 
     /// Has the memory pool keep what is freed for the next avatar: giving it back to the system makes the GPU wait.
     fn keep_pool(&self) -> Result<(), CudaError> {
+        let Some(pool) = self.pool else { return Ok(()) };
         let mut threshold = u64::MAX;
         let which = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
         // SAFETY: the pool is the device's, and this attribute is a 64-bit number.
-        unsafe { result::mem_pool::set_attribute(self.pool, which, (&raw mut threshold).cast()) }
+        unsafe { result::mem_pool::set_attribute(pool, which, (&raw mut threshold).cast()) }
             .map_err(at("cuMemPoolSetAttribute"))
     }
 
     /// Gives back to the system what the pool keeps, for memory that is not of the pool.
-    pub(super) fn trim_pool(&self) -> Result<(), CudaError> {
+    ///
+    /// # Errors
+    /// [`CudaError`].
+    pub fn trim_pool(&self) -> Result<(), CudaError> {
+        let Some(pool) = self.pool else { return Ok(()) };
         // SAFETY: the pool is the device's; what is in use stays.
-        self.waiting(|| unsafe { result::mem_pool::trim_to(self.pool, 0) }).map_err(at("cuMemPoolTrimTo"))
+        self.waiting(|| unsafe { result::mem_pool::trim_to(pool, 0) }).map_err(at("cuMemPoolTrimTo"))
+    }
+
+    /// Whether there is a pool to allocate from.
+    pub(super) fn has_pool(&self) -> bool {
+        self.pool.is_some()
     }
 
     /// Makes it current on the calling thread, which must be done once on every thread before any other call.
@@ -125,16 +139,21 @@ impl Context {
         use sys::CUmemPool_attribute::{CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, CU_MEMPOOL_ATTR_USED_MEM_CURRENT};
         self.bind()?;
         let (free, total) = self.waiting(result::mem_get_info).map_err(at("cuMemGetInfo"))?;
-        let reserved = self.pool_bytes(CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
-        let used = self.pool_bytes(CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?;
-        Ok(((free as u64).saturating_add(reserved.saturating_sub(used)).min(total as u64), total as u64))
+        let kept = match self.pool {
+            None => 0,
+            Some(pool) => {
+                let reserved = Self::pool_bytes(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT)?;
+                reserved.saturating_sub(Self::pool_bytes(pool, CU_MEMPOOL_ATTR_USED_MEM_CURRENT)?)
+            }
+        };
+        Ok(((free as u64).saturating_add(kept).min(total as u64), total as u64))
     }
 
     /// An attribute of the memory pool that is a number of bytes.
-    fn pool_bytes(&self, which: sys::CUmemPool_attribute) -> Result<u64, CudaError> {
+    fn pool_bytes(pool: sys::CUmemoryPool, which: sys::CUmemPool_attribute) -> Result<u64, CudaError> {
         let mut bytes = 0_u64;
         // SAFETY: the pool is the device's, and these attributes are 64-bit numbers.
-        unsafe { result::mem_pool::get_attribute(self.pool, which, (&raw mut bytes).cast()) }
+        unsafe { result::mem_pool::get_attribute(pool, which, (&raw mut bytes).cast()) }
             .map_err(at("cuMemPoolGetAttribute"))?;
         Ok(bytes)
     }

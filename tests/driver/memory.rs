@@ -1,4 +1,4 @@
-//! A GPU without memory for one more avatar.
+//! A GPU without memory for one more avatar, and one without memory pools.
 
 use std::path::Path;
 
@@ -14,6 +14,9 @@ use crate::stand_in::StandIn;
 
 /// CUDA_ERROR_OUT_OF_MEMORY.
 const OUT_OF_MEMORY: i32 = 2;
+
+/// CUDA_ERROR_NOT_SUPPORTED.
+const NOT_SUPPORTED: i32 = 801;
 
 /// The golden avatar as avatar `id` of `folder`.
 fn copy_tiny(folder: &Path, id: &str) {
@@ -48,5 +51,20 @@ async fn an_avatar_that_finds_no_memory_is_refused_alone_and_loads_when_there_is
     }
     assert!(matches!(talk.next().await.unwrap(), Heard::Frame(_)));
     drop(talk);
+    assert_eq!(program.stop(), Some(0));
+}
+
+/// As some virtual GPUs are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gpu_without_memory_pools_serves_too() {
+    let driver = StandIn::new();
+    for function in ["cuDeviceGetDefaultMemPool", "cuMemPoolSetAttribute", "cuMemAllocAsync", "cuMemPoolTrimTo"] {
+        driver.tell(function, NOT_SUPPORTED);
+    }
+    let mut program = Program::start(&avatars_dir(), &driver.environment(&[]));
+    let mut client = client(&program).await;
+    within(client.load(TINY)).await.unwrap();
+    assert_eq!(synthesize(&mut client, TINY, 20).await.len(), 20);
+    assert!(program.metric("lipsyncd_device_memory_bytes") > 0.0, "{}", program.page());
     assert_eq!(program.stop(), Some(0));
 }

@@ -53,11 +53,14 @@ impl DeviceBuf {
     }
 
     /// Allocates `bytes`, at least 1, from the memory pool, in the order of `stream`, without waiting for anything that runs on the GPU:
-    /// for what is allocated while others work. Not zeroed.
+    /// for what is allocated while others work. Not zeroed. On a GPU without a pool it is as [`Self::new`] makes it.
     ///
     /// # Errors
     /// [`CudaError`], out of memory among others.
     pub fn on_stream(stream: &Arc<Stream>, bytes: usize) -> Result<Self, CudaError> {
+        if !stream.context().has_pool() {
+            return Self::new(stream.context(), bytes);
+        }
         stream.context().bind()?;
         let bytes = bytes.max(1);
         // SAFETY: the stream is alive; whoever reads what was not written reads any bytes, which are values of all `Plain` types.
