@@ -25,6 +25,11 @@ fn copy_tiny(folder: &Path, id: &str) {
     assert!(copy.status().unwrap().success());
 }
 
+/// How often the memory pool was told to give back what it keeps.
+fn trims(driver: &StandIn) -> u64 {
+    driver.calls().get("cuMemPoolTrimTo").copied().unwrap_or(0)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_avatar_that_finds_no_memory_is_refused_alone_and_loads_when_there_is_some() {
     let (driver, folder) = (StandIn::new(), tempfile::tempdir().unwrap());
@@ -35,6 +40,7 @@ async fn an_avatar_that_finds_no_memory_is_refused_alone_and_loads_when_there_is
     let mut client = client(&program).await;
     // What cannot be had is the avatar's name.
     for kind in kinds {
+        let before = trims(&driver);
         driver.tell(kind, OUT_OF_MEMORY);
         let refused = within(client.load(kind)).await.expect_err("there is no memory");
         let ClientError::Refused(status) = &refused else { panic!("{refused}") };
@@ -46,7 +52,11 @@ async fn an_avatar_that_finds_no_memory_is_refused_alone_and_loads_when_there_is
             assert!(matches!(talk.next().await.unwrap(), Heard::Frame(_)), "{kind}");
         }
         driver.take_back(kind);
+        // What the pool keeps is given back at once, and again before the next load, when others may have given way.
+        let trimmed = trims(&driver);
+        assert!(trimmed > before, "{kind}");
         within(client.load(kind)).await.unwrap_or_else(|error| panic!("{kind}: {error}"));
+        assert_eq!(trims(&driver), trimmed + 1, "{kind}");
         assert_eq!(synthesize(&mut client, kind, 20).await.len(), 20);
     }
     assert!(matches!(talk.next().await.unwrap(), Heard::Frame(_)));

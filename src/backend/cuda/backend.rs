@@ -111,6 +111,7 @@ impl CudaBackend {
 
     fn load_networks(&self, bundle: &Bundle) -> Result<Models, BackendError> {
         self.shared.context.bind()?;
+        self.shared.faults.make_room(&self.shared.loader);
         let generator = self.load_generator(bundle)?;
         let (path, ports) = (&bundle.audio_encoder.path, encoder_ports(bundle));
         let encoder = read_network(&bundle.audio_encoder)?;

@@ -4,6 +4,7 @@
 //! Guide, error checking). So does a GPU that no longer answers, which no call reports; a thread that waits for too long does. Both
 //! end the process, for its supervisor to start again: a daemon that lives on without its GPU is worse than none.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,8 @@ type Hook = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Faults {
     lost: OnceLock<String>,
     hooks: Mutex<Vec<Hook>>,
+    /// Somebody has found no memory since the last load.
+    found_full: AtomicBool,
 }
 
 impl Faults {
@@ -78,7 +81,22 @@ impl Faults {
             .or_else(|| stream.synchronize().err().as_ref().and_then(lost))
         {
             Some(reason) => self.lose(reason),
-            None => error,
+            None => {
+                // The budget for pictures is no memory of the GPU's.
+                if error.is_device_full() && !matches!(error, BackendError::DeviceFull { .. }) {
+                    self.found_full.store(true, Ordering::Relaxed);
+                    give_back(stream);
+                }
+                error
+            }
+        }
+    }
+
+    /// Before a load, makes the most of the room there is where none was found since the last one: what has given way to it meanwhile, in the order of
+    /// `loader`, is in the pool.
+    pub(super) fn make_room(&self, loader: &Stream) {
+        if self.found_full.swap(false, Ordering::Relaxed) {
+            give_back(loader);
         }
     }
 
@@ -102,9 +120,17 @@ impl Faults {
     }
 }
 
+/// Gives back what the memory pool keeps of pictures that were freed in the order of `stream`: engines, nvJPEG and pinned memory take theirs from
+/// elsewhere.
+fn give_back(stream: &Stream) {
+    if let Err(error) = stream.synchronize().and_then(|()| stream.context().trim_pool()) {
+        tracing::debug!("{error}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::AtomicUsize;
 
     use super::*;
 
