@@ -110,16 +110,16 @@ impl Wanted {
         Ok(vec![(Arc::new(backend), EngineOptions { slots, limits })])
     }
 
-    /// The GPUs that were named, all of them; without names all that are visible and can be used, at least one. Else why not, GPU by GPU.
+    /// Of the GPUs that are named, or else of all, those that can be used, at least one. Else why not, GPU by GPU. Where they were insisted on by name it is
+    /// all of them or none.
     fn open_gpus(&self) -> Result<Devices, Vec<BackendError>> {
-        if !self.gpu.gpus.is_empty() {
-            return self.gpu.gpus.iter().map(|&gpu| self.open_gpu(gpu).map_err(|error| vec![error])).collect();
-        }
         let driver = Driver::load().map_err(|error| vec![Box::new(CudaUnavailable::from(error)).into()])?;
+        let all_or_none = self.backend == BackendChoice::Cuda && !self.gpu.gpus.is_empty();
         let (mut devices, mut refused) = (Vec::new(), Vec::new());
-        for gpu in 0..driver.gpus() {
+        for gpu in self.gpus(Some(&driver)) {
             match self.open_gpu(gpu) {
                 Ok(device) => devices.push(device),
+                Err(error) if all_or_none => return Err(vec![error]),
                 Err(error) => refused.push((gpu, error)),
             }
         }

@@ -126,18 +126,43 @@ fn of_several_gpus_none_of_which_can_be_used_each_has_its_reason_in_that_line() 
 }
 
 #[test]
-fn a_gpu_that_cannot_be_used_is_left_out_with_a_warning_while_another_serves() {
-    let driver = StandIn::new();
-    let more = [("DRIVER_GPUS", "2"), ("DRIVER_TAKEN", "0"), ("LIPSYNCD_BACKEND", "auto")];
-    let mut program = Program::start(&avatars_dir(), &driver.environment(&more));
-    let warnings: Vec<_> = program.log().lines().filter(|line| line.contains("WARN")).collect();
-    assert_eq!(warnings.len(), 1, "{warnings:#?}");
-    for part in ["GPU 0 is left out", "cuDevicePrimaryCtxRetain"] {
-        assert!(warnings[0].contains(part), "{}", warnings[0]);
+fn a_gpu_that_cannot_be_used_is_left_out_with_a_warning_while_another_serves_named_or_not() {
+    let taken: &[_] = &[("DRIVER_GPUS", "2"), ("DRIVER_TAKEN", "0")];
+    let cases: [(&[_], _, _, _); 4] = [
+        (taken, "", ("GPU 0", "cuDevicePrimaryCtxRetain"), "GPU 1, stand-in 1"),
+        (taken, "0,1", ("GPU 0", "cuDevicePrimaryCtxRetain"), "GPU 1, stand-in 1"),
+        (
+            &[("DRIVER_GPUS", "2"), ("DRIVER_TAKEN", "1")],
+            "0,1",
+            ("GPU 1", "cuDevicePrimaryCtxRetain"),
+            "GPU 0, stand-in 0",
+        ),
+        (&[("DRIVER_GPUS", "1")], "0,5", ("GPU 5", "cuDeviceGet"), "GPU 0, stand-in 0"),
+    ];
+    for (environment, named, (left_out, why), serves) in cases {
+        let driver = StandIn::new();
+        let mut more = [environment, &[("LIPSYNCD_BACKEND", "auto")]].concat();
+        if !named.is_empty() {
+            more.push(("LIPSYNCD_GPUS", named));
+        }
+        let mut program = Program::start(&avatars_dir(), &driver.environment(&more));
+        let warnings: Vec<_> = program.log().lines().filter(|line| line.contains("WARN")).collect();
+        assert_eq!(warnings.len(), 1, "{warnings:#?}");
+        for part in [left_out, "is left out", why] {
+            assert!(warnings[0].contains(part), "{named}: {}", warnings[0]);
+        }
+        assert!(program.log().contains(&format!("on {serves}")), "{named}: {}", program.log());
+        assert!(!program.log().contains("serving on the CPU"), "{named}: {}", program.log());
+        assert_eq!(program.stop(), Some(0));
+
+        let output = run("doctor", &driver, &more);
+        let report = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{report}");
+        let backends: Vec<_> = report.lines().filter(|line| line.starts_with("backend")).collect();
+        assert_eq!(backends.len(), 2, "{report}");
+        assert!(backends[0].contains(&format!("not {left_out}: ")) && backends[0].contains(why), "{report}");
+        assert!(backends[1].contains(serves), "{report}");
     }
-    assert!(program.log().contains("on GPU 1, stand-in 1"), "{}", program.log());
-    assert!(!program.log().contains("serving on the CPU"), "{}", program.log());
-    assert_eq!(program.stop(), Some(0));
 }
 
 #[test]
