@@ -8,6 +8,7 @@
 mod avatar;
 mod bench;
 mod completions;
+mod device_args;
 mod devices;
 mod doctor;
 mod engine;

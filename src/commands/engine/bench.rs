@@ -13,7 +13,7 @@ use crate::backend::cuda::CudaBackend;
 use crate::backend::cuda::measure::StageTimes;
 use crate::backend::{Backend, FrameFormat};
 use crate::batch::{Engine, EngineOptions};
-use crate::commands::devices::GpuArgs;
+use crate::commands::device_args::GpuArgs;
 use crate::commands::numbers::seconds;
 use crate::commands::stdout::say;
 use crate::commands::{CommandError, progress};

@@ -10,7 +10,7 @@ use crate::avatar::Bundle;
 use crate::backend::cuda::CudaBackend;
 use crate::backend::{Backend, CpuBackend};
 use crate::commands::CommandError;
-use crate::commands::devices::GpuArgs;
+use crate::commands::device_args::GpuArgs;
 use crate::commands::numbers::decibels;
 use crate::commands::stdout::say;
 

@@ -12,7 +12,7 @@ use clap::{Args as ClapArgs, ValueEnum};
 
 use self::output::Place;
 use self::sound::Speech;
-use super::devices::DeviceArgs;
+use super::device_args::DeviceArgs;
 use super::{CommandError, daemon_url, progress};
 use crate::audio::Pcm;
 use crate::picture::Quality;
