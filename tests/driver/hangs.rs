@@ -102,7 +102,7 @@ async fn before_there_are_lanes() {
 fn a_gpu_that_does_not_open_ends_the_start_after_two_minutes() {
     let driver = StandIn::new();
     driver.tell("cuDevicePrimaryCtxRetain", HANGS);
-    let output = run_for("180", "serve", &driver, &[]);
+    let output = run_for("180", &["serve"], &driver, &[]);
     let log = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{log}");
     assert!(log.contains("ending before it served: the NVIDIA driver has not opened GPU 0 for 120 s"), "{log}");

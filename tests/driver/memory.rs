@@ -11,6 +11,7 @@ use crate::common::talk::{Heard, connect, under_way};
 use crate::common::{TINY, avatars_dir, within};
 use crate::serving::{client, synthesize};
 use crate::stand_in::StandIn;
+use crate::unusable::{onnxruntime, run_with};
 
 /// CUDA_ERROR_OUT_OF_MEMORY.
 const OUT_OF_MEMORY: i32 = 2;
@@ -77,4 +78,23 @@ async fn a_gpu_without_memory_pools_serves_too() {
     assert_eq!(synthesize(&mut client, TINY, 20).await.len(), 20);
     assert!(program.metric("lipsyncd_device_memory_bytes") > 0.0, "{}", program.page());
     assert_eq!(program.stop(), Some(0));
+}
+
+#[test]
+fn to_bench_and_check_a_full_gpu_is_a_failure_and_a_faulty_bundle_bad_input() {
+    let (folder, runtime) = (tempfile::tempdir().unwrap(), onnxruntime());
+    [TINY, "faulty"].into_iter().for_each(|id| copy_tiny(folder.path(), id));
+    let path = |id: &str| folder.path().join(id).to_str().unwrap().to_owned();
+    std::fs::write(folder.path().join("faulty/generator.onnx"), "no network").unwrap();
+    for command in ["bench", "check"] {
+        for (id, code) in [(TINY, 1), ("faulty", 2)] {
+            let driver = StandIn::new();
+            driver.tell("cuMemAlloc_v2", OUT_OF_MEMORY);
+            let arguments = ["engine", command, "--avatar", &path(id), "--gpu-engine", "native", "--jpeg", "splice"];
+            let output = run_with(&arguments, &driver, &[("LIPSYNCD_ONNXRUNTIME", &runtime)]);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{command} {id}: {said}");
+            assert_eq!(said.contains("cuMemAlloc"), code == 1, "{command} {id}: {said}");
+        }
+    }
 }

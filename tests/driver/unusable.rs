@@ -35,7 +35,7 @@ fn cases() -> Vec<Case> {
 }
 
 /// ONNX Runtime of this machine, by its path: the caches of these programs are others.
-fn onnxruntime() -> String {
+pub fn onnxruntime() -> String {
     let library = std::env::var_os("LIPSYNCD_ONNXRUNTIME");
     let runtime = OnnxRuntime::load(library.as_deref().map(AsRef::as_ref)).unwrap_or_else(|error| panic!("{error}"));
     runtime.info().path.to_str().unwrap().to_owned()
@@ -43,14 +43,20 @@ fn onnxruntime() -> String {
 
 /// Runs a command of the program to its end, which is to come within a minute: what is not over by then is killed, and has no exit code of its own.
 pub fn run(command: &str, driver: &StandIn, environment: &[(&str, &str)]) -> Output {
+    run_with(&[command], driver, environment)
+}
+
+/// The same with arguments.
+pub fn run_with(command: &[&str], driver: &StandIn, environment: &[(&str, &str)]) -> Output {
     run_for("60", command, driver, environment)
 }
 
 /// The same within so many seconds.
-pub fn run_for(seconds: &str, command: &str, driver: &StandIn, environment: &[(&str, &str)]) -> Output {
+pub fn run_for(seconds: &str, command: &[&str], driver: &StandIn, environment: &[(&str, &str)]) -> Output {
     let mut program = Command::new("timeout");
     program
-        .args([seconds, env!("CARGO_BIN_EXE_lipsyncd"), command])
+        .args([seconds, env!("CARGO_BIN_EXE_lipsyncd")])
+        .args(command)
         .env("LIPSYNCD_LISTEN", "127.0.0.1:0")
         .env("LIPSYNCD_AVATARS", avatars_dir());
     program.envs(driver.environment(environment)).output().unwrap()

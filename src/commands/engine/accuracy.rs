@@ -44,7 +44,7 @@ fn draw(
 ) -> Result<(Arc<LoadedAvatar>, Vec<Vec<u8>>), CommandError> {
     let id = "accuracy".parse().map_err(CommandError::input)?;
     let avatar = LoadedAvatar::load(id, bundle, Arc::clone(&backend), &Keep::Pixels, &|_| {});
-    let avatar = Arc::new(avatar.map_err(CommandError::input)?);
+    let avatar = Arc::new(avatar.map_err(CommandError::of_load)?);
     let limits = Limits { max_windows: batch, max_frames: batch, batching_pays: batch > 1 };
     let engine = Engine::start(backend, EngineOptions { slots: 2, limits }).map_err(CommandError::failed)?;
     let rate_hz = avatar.sample_rate_hz();

@@ -104,7 +104,7 @@ struct Report {
 }
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
-    let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
+    let bundle = Bundle::open(&args.avatar).map_err(|error| CommandError::of_load(error.into()))?;
     let mut wanted = args.gpu.wanted();
     // Networks are loaded for as many frames as any row has.
     wanted.max_batch = wanted.max_batch.max(args.batches.iter().copied().max().map(usize::from));
@@ -151,7 +151,7 @@ fn load(bundle: &Bundle, backend: &Arc<CudaBackend>) -> Result<Arc<LoadedAvatar>
     let backend = Arc::clone(backend) as Arc<dyn Backend>;
     let avatar = LoadedAvatar::load(id, bundle, backend, &keep, &|done| bar.set_position(done as u64));
     bar.finish_and_clear();
-    Ok(Arc::new(avatar.map_err(CommandError::input)?))
+    Ok(Arc::new(avatar.map_err(CommandError::of_load)?))
 }
 
 fn bare(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<Vec<Bare>, CommandError> {

@@ -84,7 +84,7 @@ mod with_tensorrt {
     }
 
     pub(in super::super) fn run(args: &Args) -> Result<(), CommandError> {
-        let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
+        let bundle = Bundle::open(&args.avatar).map_err(|error| CommandError::of_load(error.into()))?;
         let library = Library::load(args.tensorrt.as_deref()).map_err(CommandError::failed)?;
         let options = options(args, &library);
         let wishes = library.plans(&options);
@@ -97,7 +97,7 @@ mod with_tensorrt {
         let bar = progress::bar("plans", networks.len() * targets.len());
         let mut plans = Vec::new();
         for (path, content, ports) in networks {
-            let content = content.map_err(CommandError::input)?;
+            let content = content.map_err(|error| CommandError::of_load(error.into()))?;
             let network = NetworkFile { path, content: &content, ports: &ports };
             let wanted = wishes.wanted(network);
             let wanted = wanted.map_err(|error| CommandError::input(format!("{}: {error}", path.display())))?;

@@ -28,7 +28,7 @@ pub(in crate::commands) struct Args {
 }
 
 pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
-    let bundle = Bundle::open(&args.avatar).map_err(CommandError::input)?;
+    let bundle = Bundle::open(&args.avatar).map_err(|error| CommandError::of_load(error.into()))?;
     let wanted = args.gpu.wanted();
     match compare(&bundle, args.gpu.open(&wanted)?, wanted.onnxruntime, args.min_psnr)? {
         Verdict::Close(line) => say(line),
