@@ -87,6 +87,7 @@ impl DeviceArgs {
 impl GpuArgs {
     /// Opens the GPU that is named, as it is `wanted`.
     pub(super) fn open(&self, wanted: &Wanted) -> Result<Arc<CudaBackend>, CommandError> {
+        wanted.check_paths()?;
         CudaBackend::open(&wanted.cuda(self.gpu)).map(Arc::new).map_err(CommandError::failed)
     }
 

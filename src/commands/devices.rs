@@ -1,15 +1,16 @@
 //! The devices that a command works with: which backend, and how many batches it has in flight.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::CommandError;
-use crate::backend::cuda::{CudaBackend, CudaOptions, CudaUnavailable};
+use crate::backend::cuda::{CudaBackend, CudaOptions, CudaUnavailable, EngineChoice};
 use crate::backend::{Backend, BackendError, CpuBackend};
 use crate::batch::{EngineOptions, Limits};
 use crate::config::{BackendChoice, Config, GpuConfig};
 use crate::cuda::Driver;
 use crate::machine::available_memory;
+use crate::onnxruntime::locate;
 
 /// Every device, and how its engine is started; at least one.
 pub(super) type Devices = Vec<(Arc<dyn Backend>, EngineOptions)>;
@@ -48,6 +49,17 @@ fn sentences(errors: &[BackendError]) -> String {
     said.join("; ")
 }
 
+/// Bad input where the `folder` that was set for TensorRT is none.
+pub(super) fn check_tensorrt(folder: &Path) -> Result<(), CommandError> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(CommandError::input(format!(
+        "{folder} is not a folder: correct `tensorrt` (LIPSYNCD_TENSORRT, --tensorrt), which names the one with TensorRT's libraries"
+    )))
+}
+
 pub(super) fn quarter_of_free_memory() -> u64 {
     available_memory().unwrap_or(0) / 4
 }
@@ -84,6 +96,9 @@ impl Wanted {
         if self.backend == BackendChoice::Cpu {
             return self.open_cpu();
         }
+        if self.backend == BackendChoice::Cuda {
+            self.check_paths()?;
+        }
         match self.open_gpus() {
             Ok(devices) => Ok(devices),
             Err(refused) if self.backend == BackendChoice::Cuda => {
@@ -98,13 +113,22 @@ impl Wanted {
 
     fn open_cpu(&self) -> Result<Devices, CommandError> {
         let backend = CpuBackend::new(self.onnxruntime.as_deref(), self.threads_per_slot);
-        let backend = backend.map_err(CommandError::failed)?.keep_pictures(self.picture_cache_bytes);
+        let backend = backend.map_err(CommandError::of_runtime)?.keep_pictures(self.picture_cache_bytes);
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let slots = self.slots.unwrap_or(cores.max(2));
         tracing::info!("backend: {}, {slots} slots of {} thread(s)", backend.info(), self.threads_per_slot);
         let max_frames = self.max_batch.unwrap_or(1);
         let limits = Limits { max_windows: CPU_WINDOWS, max_frames, batching_pays: false };
         Ok(vec![(Arc::new(backend), EngineOptions { slots, limits })])
+    }
+
+    /// Bad input where an engine was insisted on and nothing is at the path that was set for it.
+    pub(super) fn check_paths(&self) -> Result<(), CommandError> {
+        match (self.gpu.engine, &self.onnxruntime, &self.gpu.tensorrt) {
+            (EngineChoice::OnnxRuntime, Some(path), _) => locate(Some(path)).map(drop).map_err(CommandError::input),
+            (EngineChoice::TensorRt, _, Some(folder)) => check_tensorrt(folder),
+            _ => Ok(()),
+        }
     }
 
     /// Of the GPUs that are named, or else of all, those that can be used, at least one. Else why not, GPU by GPU. Where they were insisted on by name it is

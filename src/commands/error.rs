@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use crate::avatar::LoadError;
+use crate::backend::BackendError;
 use crate::chain::sentence;
+use crate::onnxruntime::OnnxError;
 use crate::rpc::client::ClientError;
 
 /// Why a command did not do its work.
@@ -31,6 +33,14 @@ impl CommandError {
     /// An avatar that could not be loaded: bad input where its bundle is at fault.
     pub(super) fn of_load(error: LoadError) -> Self {
         if error.is_faulty() { Self::input(error) } else { Self::failed(error) }
+    }
+
+    /// ONNX Runtime that could not be loaded: bad input where nothing is at the path that was set for it.
+    pub(super) fn of_runtime(error: BackendError) -> Self {
+        match error {
+            BackendError::Onnx(OnnxError::NotThere { .. }) => Self::input(error),
+            _ => Self::failed(error),
+        }
     }
 
     /// What a daemon answered: bad input where it says that asking again is of no use.

@@ -21,15 +21,12 @@ fn version(name: &str) -> Option<Vec<u32>> {
 /// `/var/cache/lipsyncd`), the system's library folders.
 ///
 /// # Errors
-/// [`OnnxError::Unusable`] when `explicit` does not exist (a wrong setting is never papered over), and
+/// [`OnnxError::NotThere`] when `explicit` does not exist (a wrong setting is never papered over), and
 /// [`OnnxError::NotFound`] with every place looked in.
 pub fn locate(explicit: Option<&Path>) -> Result<PathBuf, OnnxError> {
     if let Some(path) = explicit {
         let found = if path.is_dir() { newest_in(path) } else { path.is_file().then(|| path.to_owned()) };
-        return found.ok_or_else(|| OnnxError::Unusable {
-            path: path.to_owned(),
-            reason: "there is no such library file".to_owned(),
-        });
+        return found.ok_or_else(|| OnnxError::NotThere { path: path.to_owned() });
     }
     let folders = folders();
     folders.iter().find_map(|folder| newest_in(folder)).ok_or_else(|| OnnxError::NotFound {

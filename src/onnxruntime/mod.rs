@@ -49,6 +49,12 @@ pub enum OnnxError {
         /// The places, joined by commas.
         looked_in: String,
     },
+    /// Nothing where a setting says that it is.
+    #[error("there is no ONNX Runtime at {path}: correct `onnxruntime` (LIPSYNCD_ONNXRUNTIME, --onnxruntime)")]
+    NotThere {
+        /// The path that was set.
+        path: PathBuf,
+    },
     /// The file is there but is not a usable ONNX Runtime.
     #[error("ONNX Runtime at {path} cannot be used: {reason}; install onnxruntime {TESTED_VERSION} or later")]
     Unusable {

@@ -77,19 +77,29 @@ fn where_the_gpu_was_insisted_on_the_program_ends_and_says_why() {
 
 #[test]
 fn what_was_asked_of_a_gpu_and_is_not_there_is_named() {
+    let runtime = onnxruntime();
+    let no_provider = [("LIPSYNCD_GPU_ENGINE", "onnxruntime"), ("LIPSYNCD_ONNXRUNTIME", runtime.as_str())];
     let no_runtime = [("LIPSYNCD_GPU_ENGINE", "onnxruntime"), ("LIPSYNCD_ONNXRUNTIME", "/nowhere/libonnxruntime.so")];
-    let cases: [(&[_], &[_]); 3] = [
-        (&[("LIPSYNCD_GPUS", "0,1")], &["GPU 1 cannot be used", "cuDeviceGet"]),
+    let cases: [(&[_], _, &[_]); 5] = [
+        (&[("LIPSYNCD_GPUS", "0,1")], 1, &["GPU 1 cannot be used", "cuDeviceGet"]),
         (
             &[("LIPSYNCD_JPEG", "nvjpeg"), ("LIPSYNCD_NVJPEG", "/nowhere")],
+            1,
             &["jpeg = \"nvjpeg\" was asked for", "libnvjpeg.so.13 in /nowhere", "pip install nvidia-nvjpeg"],
         ),
-        (&no_runtime, &["GPU 0 (stand-in 0) is there", "nothing to run networks on it", "/nowhere/libonnxruntime.so"]),
+        (&no_provider, 1, &["GPU 0 (stand-in 0) is there", "nothing to run networks on it", &runtime]),
+        // Paths that were set and lead nowhere: another start meets the same.
+        (&no_runtime, 2, &["/nowhere/libonnxruntime.so", "correct `onnxruntime` (LIPSYNCD_ONNXRUNTIME"]),
+        (
+            &[("LIPSYNCD_GPU_ENGINE", "tensorrt"), ("LIPSYNCD_TENSORRT", "/nowhere")],
+            2,
+            &["/nowhere is not a folder", "correct `tensorrt` (LIPSYNCD_TENSORRT"],
+        ),
     ];
-    for (environment, said) in cases {
+    for (environment, code, said) in cases {
         let output = run("serve", &StandIn::new(), environment);
         let log = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{log}");
+        assert_eq!(output.status.code(), Some(code), "{log}");
         for part in said {
             assert!(log.contains(part), "{part} is missing: {log}");
         }

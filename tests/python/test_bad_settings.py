@@ -129,12 +129,13 @@ def test_a_preload_that_is_not_there(avatars):
 
 
 def test_a_runtime_that_is_not_there(avatars, tmp_path):
-    """One clear sentence with the fix."""
+    """One clear sentence with the fix, and the exit code after which the unit does not start it again."""
     wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.2))
-    done = daemon.run("synth", "--avatar", avatars / "single", "--audio", wav, "--out", tmp_path / "o",
-                      expect=None, env={"LIPSYNCD_ONNXRUNTIME": str(tmp_path / "no.so")})
-    assert done.returncode in (1, 2)
-    assert "no.so" in done.output and "panicked" not in done.output
+    env = {"LIPSYNCD_ONNXRUNTIME": str(tmp_path / "no.so"), "LIPSYNCD_AVATARS": str(avatars), "LIPSYNCD_BACKEND": "cpu"}
+    synth = ["synth", "--avatar", avatars / "single", "--audio", wav, "--out", tmp_path / "o"]
+    for command in (["serve"], synth):
+        said = daemon.run(*command, expect=2, env=env, timeout=20).stderr
+        assert "no.so" in said and "correct `onnxruntime` (LIPSYNCD_ONNXRUNTIME" in said and "panicked" not in said
 
 
 def test_too_little_memory_is_no_fault_of_the_avatar():

@@ -54,9 +54,9 @@ def test_a_runtime_named_in_the_file_is_found_as_serve_finds_it(tmp_path, monkey
     config.write_text(f'backend = "cpu"\nonnxruntime = "{library}"\n')
     lines, _ = doctor("--config", config)
     assert lines["ONNX Runtime"] == [library] and lines["backend"][0].startswith("cpu")
-    lines, _ = doctor("--config", config, "--onnxruntime", tmp_path / "no.so", expect=1)
+    lines, _ = doctor("--config", config, "--onnxruntime", tmp_path / "no.so", expect=2)
     assert "no.so" in lines["ONNX Runtime"][0]
-    lines, _ = doctor("--config", config, expect=1, LIPSYNCD_ONNXRUNTIME=str(tmp_path / "other.so"))
+    lines, _ = doctor("--config", config, expect=2, LIPSYNCD_ONNXRUNTIME=str(tmp_path / "other.so"))
     assert "other.so" in lines["ONNX Runtime"][0] and lines["backend"] == ["none"]
 
 

@@ -67,7 +67,7 @@ mod with_tensorrt {
     use crate::backend::cuda::tensorrt::{Library, Order, OrderTarget, order, target_of, target_of_sm};
     use crate::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
     use crate::backend::read_network;
-    use crate::commands::devices::largest_gpu_batch;
+    use crate::commands::devices::{check_tensorrt, largest_gpu_batch};
     use crate::commands::stdout::say;
     use crate::commands::{CommandError, progress};
     use crate::cuda::Driver;
@@ -85,6 +85,7 @@ mod with_tensorrt {
 
     pub(in super::super) fn run(args: &Args) -> Result<(), CommandError> {
         let bundle = Bundle::open(&args.avatar).map_err(|error| CommandError::of_load(error.into()))?;
+        args.tensorrt.as_deref().map_or(Ok(()), check_tensorrt)?;
         let library = Library::load(args.tensorrt.as_deref()).map_err(CommandError::failed)?;
         let options = options(args, &library);
         let wishes = library.plans(&options);

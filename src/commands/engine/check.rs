@@ -50,7 +50,7 @@ pub(super) fn compare(
     onnxruntime: Option<PathBuf>,
     min_psnr: f64,
 ) -> Result<Verdict, CommandError> {
-    let cpu = Arc::new(CpuBackend::new(onnxruntime.as_deref(), 1).map_err(CommandError::failed)?);
+    let cpu = Arc::new(CpuBackend::new(onnxruntime.as_deref(), 1).map_err(CommandError::of_runtime)?);
     let info = gpu.info();
     let accuracy = accuracy::measure(bundle, gpu, cpu)?;
     let line = format!(
