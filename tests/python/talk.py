@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import queue
 
+import grpc
 import numpy as np
+import pytest
 from stubs import lipsync
 
 DONE = object()
@@ -83,3 +85,15 @@ def frames(answers) -> list:
 
 def kinds(answers) -> list[str]:
     return [a.WhichOneof("message") for a in answers]
+
+
+def refusal(call, *codes: grpc.StatusCode) -> str:
+    """The call must fail with one of the codes; its sentence, not too long."""
+    with pytest.raises(grpc.RpcError) as failure:
+        answer = call()
+        if not hasattr(answer, "DESCRIPTOR"):
+            list(answer)
+    said = failure.value.details()
+    assert failure.value.code() in codes, f"{failure.value.code()}: {said}"
+    assert 10 < len(said) < 1000
+    return said
