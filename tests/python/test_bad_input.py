@@ -82,6 +82,24 @@ def test_what_a_daemon_refuses_on_the_command_line(server, avatars, tmp_path):
     daemon.run(*run, "http://127.0.0.1:9", "--avatar", "plain", expect=1)
 
 
+def test_options_that_a_daemon_hears_nothing_of(tmp_path):
+    wav = sounds.write(tmp_path / "a.wav", sounds.speech(0.2))
+    nobody = "http://127.0.0.1:9"
+    synth = ("synth", "--audio", wav, "--out", tmp_path / "o", "--avatar", "plain", "--server", nobody)
+    for option, value in {"slots": 2, "backend": "auto", "gpu": 1, "gpu-engine": "native", "jpeg": "splice", "plans": tmp_path,
+                          "onnxruntime": "x.so", "picture-cache-mib": 1, "threads-per-slot": 1}.items():
+        said = daemon.run(*synth, f"--{option}", value, expect=2).output
+        assert f"--{option} is of no use with --server" in said
+    # Variables are for other commands, too.
+    env = {"LIPSYNCD_PLANS": str(tmp_path), "LIPSYNCD_TENSORRT": str(tmp_path)}
+    daemon.run(*synth, "--quality", 80, "--start-position", 3, expect=1, env=env)
+    for option, value in {"duty": 0.5, "audio-speed": 2}.items():
+        bench = ("bench", "--target", nobody, f"--{option}", value)
+        assert "--realtime" in daemon.run(*bench, expect=2).output
+        daemon.run(*bench, "--realtime", expect=1)
+        daemon.run(*bench, "--find-capacity", expect=1)
+
+
 @pytest.mark.parametrize("command, code", [
     (["completions", "bash"], 0), (["doctor"], 0), (["avatar", "check", "--quick", "sound"], 0),
     (["avatar", "check", "--quick", "faulty"], 2), (["bench", "--target", "http://127.0.0.1:9"], 1),

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::Args as ClapArgs;
+use clap::{ArgGroup, Args as ClapArgs};
 
 use super::CommandError;
 use crate::audio::read_wav;
@@ -25,7 +25,7 @@ the last line on stdout is one JSON object with the results.";
 
 /// The command line.
 #[derive(Debug, ClapArgs)]
-#[command(after_long_help = ABOUT)]
+#[command(after_long_help = ABOUT, group = ArgGroup::new("paced").args(["realtime", "find_capacity"]).multiple(true))]
 pub(in crate::commands) struct Args {
     /// The daemon, e.g. http://127.0.0.1:50053
     #[arg(long, value_name = "URL", value_parser = daemon_url)]
@@ -48,14 +48,14 @@ pub(in crate::commands) struct Args {
     /// Avatar's id; repeat it to mix avatars, which the streams take in turn [default: all the daemon has]
     #[arg(long, value_name = "ID")]
     avatar: Vec<String>,
-    /// Part of the time that a stream speaks; the rest is pauses between utterances
-    #[arg(long, default_value_t = 1.0, value_name = "0..1", value_parser = duty)]
+    /// Part of the time that a stream speaks, with --realtime; the rest is pauses between utterances
+    #[arg(long, requires = "paced", default_value_t = 1.0, value_name = "0..1", value_parser = duty)]
     duty: f64,
     /// Ask for frames while nobody speaks, too; a frame is then due when the one before has been shown
     #[arg(long)]
     idle_frames: bool,
     /// How much faster than speech its audio is sent, with --realtime: 1 is a microphone, 4 a quick synthesiser
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", value_parser = speed)]
+    #[arg(long, requires = "paced", default_value_t = 1.0, value_name = "FACTOR", value_parser = speed)]
     audio_speed: f64,
     /// Length of an audio message
     #[arg(long, default_value_t = 40, value_name = "MS", value_parser = clap::value_parser!(u32).range(5..=1000))]

@@ -4,6 +4,7 @@ mod folder;
 mod local;
 mod output;
 mod remote;
+mod server_rule;
 mod sound;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 
 use self::output::Place;
+use self::server_rule::NoDevicesOfAServer;
 use self::sound::Speech;
 use super::device_args::DeviceArgs;
 use super::{CommandError, daemon_url, progress};
@@ -20,6 +22,9 @@ use crate::picture::Quality;
 /// What `lipsyncd synth` takes.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
+    // First: whoever reads the options takes them.
+    #[command(flatten)]
+    _rule: NoDevicesOfAServer,
     /// The avatar's bundle: a folder with an avatar.toml; with --server, the avatar's id there
     #[arg(long, value_name = "DIR")]
     avatar: PathBuf,
@@ -32,7 +37,7 @@ pub(super) struct Args {
     /// Where to write: a folder for frames (000000.jpg ...), or a file ending in .avi or .mp4
     #[arg(long, value_name = "OUT")]
     out: PathBuf,
-    /// What the frames in a folder are: jpg, or png for lossless
+    /// What the frames in a folder are: jpg, or png for lossless, which a daemon does not send
     #[arg(long, value_enum, default_value_t = Format::Jpg)]
     format: Format,
     /// JPEG quality [default: 75; with --server, the daemon's own]
