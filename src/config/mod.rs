@@ -162,7 +162,7 @@ impl Config {
             max_queued_synth: values.number("max_queued_synth", 0..=100_000)?.unwrap_or(256) as usize,
             utilisation_percent: values.number("utilisation_percent", 0..=100)?.unwrap_or(95),
             expected_speech_percent: values.number("expected_speech_percent", 1..=100)?.unwrap_or(100),
-            metrics: values.parsed("metrics", "an address such as \"127.0.0.1:9090\"")?,
+            metrics: values.parsed("metrics", "an address such as \"127.0.0.1:9464\"")?,
             otlp: values.parsed("otlp", "a URL such as \"http://127.0.0.1:4317\", without a path")?,
             max_message_bytes: values
                 .number("max_message_bytes", 1024..=u64::from(u32::MAX))?

@@ -114,7 +114,7 @@ fn what_to_write_is_said_as_its_writer_writes_it() {
         ("LOG", "", "write some text, or unset it"),
         ("BACKEND", "gpu", "write auto or cpu or cuda"),
         ("LISTEN", "x", "write an address such as [::]:50053"),
-        ("METRICS", "", "write an address such as 127.0.0.1:9090, or unset it"),
+        ("METRICS", "", "write an address such as 127.0.0.1:9464, or unset it"),
         ("GPU_PRECISION", "fp8", "write fp16 or fp32"),
     ];
     for (key, value, advice) in cases {

@@ -13,9 +13,11 @@ import urllib.request
 
 import daemon
 import grpc
+import promql_parser
 import pytest
 import stubs
 import talk
+import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from stubs import lipsync, monolithic
 
@@ -196,13 +198,25 @@ def test_an_address_that_is_taken_is_named(avatars):
     assert f"metrics: {address}: Address already in use" in done.output
 
 
+def panels() -> list[dict]:
+    return json.loads((DEPLOY / "grafana/lipsyncd.json").read_text())["panels"]
+
+
+def alerts() -> list[dict]:
+    groups = yaml.safe_load((DEPLOY / "prometheus/lipsyncd.rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def expressions() -> dict[str, list[str]]:
+    """What the dashboard and the rules ask Prometheus, by file."""
+    return {"dashboard": [target["expr"] for panel in panels() for target in panel["targets"]],
+            "rules": [alert["expr"] for alert in alerts()]}
+
+
 def named_metrics() -> dict[str, set[str]]:
-    """Metric names in the dashboard's and the rules' expressions, by file."""
+    """Metric names in these, by file."""
     word = re.compile(r"\b(?:lipsyncd|process)_[a-z_]+\b")
-    dashboard = json.loads((DEPLOY / "grafana/lipsyncd.json").read_text())
-    expressions = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    rules = (DEPLOY / "prometheus/lipsyncd.rules.yml").read_text()
-    return {"dashboard": set(word.findall(" ".join(expressions))), "rules": set(word.findall(rules))}
+    return {file: set(word.findall(" ".join(asked))) for file, asked in expressions().items()}
 
 
 @pytest.mark.parametrize("file", ["dashboard", "rules"])
@@ -210,6 +224,30 @@ def test_dashboard_and_alerts_name_only_what_is_there(file, metered):
     named = named_metrics()[file]
     assert len(named) > 5
     assert named - CAPACITY - GPU_ONLY - metered.page().names == set()
+
+
+@pytest.mark.parametrize("file", ["dashboard", "rules"])
+def test_what_dashboard_and_alerts_ask_is_promql(file):
+    """By a parser that knows the types of Prometheus' functions."""
+    with pytest.raises(ValueError):
+        promql_parser.parse("rate(lipsyncd_frames_total)")
+    for asked in expressions()[file]:
+        promql_parser.parse(asked.replace("$__rate_interval", "1m"))
+
+
+def test_alerts_say_for_how_long_how_urgent_and_what():
+    for alert in alerts():
+        assert set(alert) - {"for"} == {"alert", "expr", "labels", "annotations"}, alert
+        assert promql_parser.parse_duration(alert.get("for", "1m")).total_seconds() >= 60
+        assert alert["labels"]["severity"] in ("page", "warn") and alert["annotations"]["summary"]
+
+
+def test_a_panel_whose_queries_differ_in_unit_has_an_axis_for_each():
+    for panel in panels():
+        units = {unit for unit in ("bytes", "seconds") for target in panel["targets"] if f"_{unit}" in target["expr"]}
+        if len(units) > 1:
+            overridden = [p for override in panel["fieldConfig"]["overrides"] for p in override["properties"]]
+            assert {"id": "custom.axisPlacement", "value": "right"} in overridden, panel["title"]
 
 
 def test_every_metric_is_documented(metered):
