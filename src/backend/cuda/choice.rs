@@ -172,7 +172,10 @@ fn tensorrt(context: &Arc<Context>, options: &CudaOptions) -> Result<Box<dyn Gpu
     let gpu = context.gpu();
     // Asked for by name it is tried all the same.
     if !knows(gpu.sm) && options.engine == EngineChoice::Auto {
-        return Err(format!("{FLAVOUR} does not know sm_{}", gpu.sm));
+        return Err(format!(
+            "{FLAVOUR} is not supported on sm_{}; gpu_engine = \"tensorrt\" tries it all the same",
+            gpu.sm
+        ));
     }
     let library = Library::load(options.tensorrt.as_deref()).map_err(|error| error.to_string())?;
     let plans = library.plans(options).ok_or("there is no cache folder for TensorRT's plans: set HOME, or `plans`")?;

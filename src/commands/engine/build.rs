@@ -64,7 +64,7 @@ mod with_tensorrt {
     use crate::backend::cuda::engine::NetworkFile;
     use crate::backend::cuda::plan::{PlanError, PlanFile, read_plan};
     use crate::backend::cuda::ports::{encoder_ports, generator_ports};
-    use crate::backend::cuda::tensorrt::{Library, Order, OrderTarget, order, target_of, target_of_sm};
+    use crate::backend::cuda::tensorrt::{FLAVOUR, Library, Order, OrderTarget, knows, order, target_of, target_of_sm};
     use crate::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
     use crate::backend::read_network;
     use crate::commands::devices::{check_tensorrt, largest_gpu_batch};
@@ -90,6 +90,11 @@ mod with_tensorrt {
         let options = options(args, &library);
         let wishes = library.plans(&options);
         let wishes = wishes.ok_or_else(|| CommandError::input("no cache folder: set HOME, or say --out"))?;
+        for sm in args.sm.iter().filter(|&&sm| !knows(sm)) {
+            say(format_args!(
+                "sm_{sm}: {FLAVOUR} is not supported there; plans for it are used where gpu_engine is \"tensorrt\", not \"auto\""
+            ))?;
+        }
         let networks = [
             (&bundle.generator.path, read_network(&bundle.generator), generator_ports(&bundle, args.precision)),
             (&bundle.audio_encoder.path, read_network(&bundle.audio_encoder), encoder_ports(&bundle)),

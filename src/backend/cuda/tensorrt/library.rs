@@ -115,7 +115,8 @@ impl Library {
     }
 }
 
-/// Whether this flavour runs on GPUs of compute capability `sm` (support matrices of TensorRT 11 and TensorRT-RTX 1.7).
+/// Whether this flavour is supported on GPUs of compute capability `sm` (support matrices of TensorRT 11 and TensorRT-RTX 1.7). The latter's builder
+/// takes sm_80, too, which the matrix leaves out.
 #[must_use]
 pub fn knows(sm: u32) -> bool {
     if ENTERPRISE { sm >= 75 } else { [75, 86, 89, 120, 121].contains(&sm) }
