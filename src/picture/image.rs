@@ -89,11 +89,6 @@ impl Image {
         &self.data
     }
 
-    /// All bytes, given away.
-    pub fn into_data(self) -> Vec<u8> {
-        self.data
-    }
-
     /// The whole picture, borrowed.
     pub fn view(&self) -> View<'_> {
         let (width_px, height_px) = (self.width_px, self.height_px);

@@ -36,7 +36,7 @@ pub use image::{CHANNELS, Image, ImageError};
 pub use input::PictureInput;
 pub use jpeg::{JpegEncoder, JpegError, JpegFault, JpegSettings, Quality, YuvPlanes};
 pub use pack::{PackError, Unpacker, pack};
-pub use png_out::{PngError, encode_png, write_png};
+pub use png_out::{PngError, encode_png};
 pub use rect::Rect;
 pub use resize::{Interpolation, ResizeError, ResizeScratch, Resizer, Tap, Taps};
 pub use surround::Surround;

@@ -1,7 +1,6 @@
-//! Lossless output: a picture to PNG bytes or a file.
+//! Lossless output: a picture to PNG bytes.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
 
 use super::image::CHANNELS;
 use super::view::View;
@@ -20,14 +19,6 @@ pub enum PngError {
     /// The encoder failed.
     #[error("the PNG could not be encoded: {0}")]
     Encode(#[from] png::EncodingError),
-    /// The file could not be written.
-    #[error("{path} could not be written: {source}", path = path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
 }
 
 /// Appends the picture to `out` as an 8-bit RGB PNG, compressed for speed.
@@ -56,16 +47,6 @@ pub fn encode_png(picture: View<'_>, out: &mut Vec<u8>) -> Result<(), PngError> 
     Ok(writer.finish()?)
 }
 
-/// Writes the picture to a PNG file, replacing one that is there.
-///
-/// # Errors
-/// As [`encode_png`], and [`PngError::Write`] naming the file.
-pub fn write_png(picture: View<'_>, path: &Path) -> Result<(), PngError> {
-    let mut bytes = Vec::new();
-    encode_png(picture, &mut bytes)?;
-    std::fs::write(path, bytes).map_err(|source| PngError::Write { path: path.into(), source })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,12 +64,5 @@ mod tests {
         for y in 0..4 {
             assert_eq!(back.view().row(y), part.row(y));
         }
-    }
-
-    #[test]
-    fn an_unwritable_file_is_named() {
-        let image = Image::black(1, 1).unwrap();
-        let error = write_png(image.view(), Path::new("/nonexistent/x.png")).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/x.png"), "{error}");
     }
 }

@@ -108,16 +108,6 @@ impl Resizer {
         Ok(Self { src, dst, plan })
     }
 
-    /// Width and height it reads.
-    pub fn src_size(&self) -> (usize, usize) {
-        self.src
-    }
-
-    /// Width and height it writes.
-    pub fn dst_size(&self) -> (usize, usize) {
-        self.dst
-    }
-
     /// What each column and each row of the result is mixed from, for whoever does it elsewhere.
     ///
     /// An exact halving comes as bilinear taps with weights of one half, whose arithmetic gives the 2x2 mean to the bit.
