@@ -3,6 +3,8 @@
 //!
 //! `cargo bench --bench splice`. Timings on shared machines wander; compare ratios of one run.
 
+mod photo;
+
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::num::NonZero;
@@ -15,27 +17,11 @@ use lipsyncd::picture::{
     ChannelOrder, CompositeScratch, Compositor, GeneratorGeometry, Image, Interpolation, JpegEncoder, JpegSettings,
     Quality, Rect, Surround, cut_crop,
 };
+use photo::photo;
 
 const ROUNDS: usize = 200;
 /// Frames of the avatar whose load is timed.
 const AVATAR_FRAMES: usize = 500;
-
-/// Smooth shapes with a photograph's amount of noise.
-fn photo(width: usize, height: usize) -> Image {
-    let mut state = 1u32;
-    let mut data = Vec::with_capacity(width * height * 3);
-    for y in 0..height {
-        for x in 0..width {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let noise = (state >> 28) as f32 - 8.0;
-            for (c, phase) in [0.0f32, 1.3, 2.1].into_iter().enumerate() {
-                let wave = (x as f32 / 31.0 + phase).sin() * (y as f32 / 23.0 - phase).cos();
-                data.push((128.0 + 90.0 * wave + noise * (1.0 + c as f32 * 0.1)).clamp(0.0, 255.0) as u8);
-            }
-        }
-    }
-    Image::from_bgr(width, height, data).expect("the size is fixed")
-}
 
 struct Timer(Vec<f64>);
 
