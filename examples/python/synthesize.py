@@ -2,6 +2,7 @@
 
 From the root of the repository, once (the stubs land beside this file):
 
+    python3 -m venv .venv && . .venv/bin/activate
     python3 -m pip install grpcio grpcio-tools
     python3 -m grpc_tools.protoc -I proto --python_out=examples/python --grpc_python_out=examples/python \
         proto/lipsync/v1/lipsync.proto
