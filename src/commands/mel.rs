@@ -16,7 +16,7 @@ use crate::media::PartPath;
 /// What `lipsyncd mel` takes.
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
-    /// WAV file: 8/16/24/32-bit integer or 32-bit float PCM, any rate, up to 8 channels
+    /// WAV file: 8/16/24/32-bit integer or 32/64-bit float PCM, any rate, up to 8 channels
     #[arg(long, value_name = "IN.wav")]
     audio: PathBuf,
     /// NumPy file to write: [T, 80] float32, 80 mel frames a second

@@ -53,7 +53,7 @@ enum Command {
     /// Check avatar bundles, or make them from other tools' folders
     #[command(subcommand)]
     Avatar(avatar::Command),
-    /// Build TensorRT plans ahead of time
+    /// On a GPU: build TensorRT plans ahead of time, check its frames against the CPU's, measure what it carries
     #[command(subcommand)]
     Engine(engine::Command),
     /// Put live streams on a running daemon and measure what their viewers would see

@@ -41,7 +41,7 @@ impl CpuBackend {
     }
 
     /// Keeps, of avatars that are loaded from now on, what their generators make of each picture before they hear anything, in at most
-    /// `bytes` of memory: a fifth of the time less a frame, and the same bytes.
+    /// `bytes` of memory: up to a third of the time less a frame, and the same bytes.
     #[must_use]
     pub fn keep_pictures(mut self, bytes: u64) -> Self {
         self.loader.still_allowance = Allowance::new(bytes);

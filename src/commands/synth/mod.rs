@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// Let a running daemon make the frames, e.g. http://127.0.0.1:50053
     #[arg(long, value_name = "URL", value_parser = daemon_url)]
     server: Option<String>,
-    /// WAV file: 8/16/24/32-bit integer or 32-bit float PCM, any rate, up to 8 channels
+    /// WAV file: 8/16/24/32-bit integer or 32/64-bit float PCM, any rate, up to 8 channels
     #[arg(long, value_name = "IN.wav")]
     audio: PathBuf,
     /// Where to write: a folder for frames (000000.jpg ...), or a file ending in .avi or .mp4
