@@ -12,9 +12,10 @@ use common::talk::proto::get_avatar_frames_response::Item;
 use common::talk::proto::lip_sync_client::LipSyncClient;
 use common::talk::proto::{GetAvatarFramesRequest, GetAvatarFramesResponse};
 use common::talk::{Talk, connect};
-use common::{TINY, daemon_options, eventually, within};
+use common::{TINY, avatars_dir, daemon_options, eventually, within};
+use lipsyncd::avatar::RegistryError;
 use lipsyncd::picture::Quality;
-use lipsyncd::rpc::{DaemonOptions, DoorOptions};
+use lipsyncd::rpc::{DaemonOptions, DoorOptions, RpcError};
 use tonic::transport::Channel;
 use tonic::{Code, Status, Streaming};
 use tonic_types::StatusExt as _;
@@ -134,5 +135,44 @@ async fn a_daemon_that_stops_begins_no_more_of_them_and_ends_those_it_has() {
         answers += 1;
     }
     assert_eq!(answers, 1 + server.avatar().frame_count());
+    server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_avatar_whose_frames_are_being_fetched_is_not_let_go_for_another() {
+    let folder = tempfile::tempdir().unwrap();
+    for id in [TINY, "other"] {
+        std::os::unix::fs::symlink(avatars_dir().join(TINY), folder.path().join(id)).unwrap();
+    }
+    let start = async |most| {
+        let setup = Setup::new(daemon_options(100));
+        Setup { avatars: folder.path().to_owned(), max_resident_bytes: Some(most), ..setup }.start().await
+    };
+    let small = start(1).await;
+    let Err(RpcError::Registry(RegistryError::TooLarge { needed, .. })) = small.daemon.load(TINY, None).await else {
+        panic!("one byte is not enough")
+    };
+    small.ends_clean().await;
+
+    let server = start(needed).await;
+    let registry = server.daemon.registry();
+    let mut client = connect(server.address).await;
+    // More than the client's window has room for: it is fetched until somebody reads it.
+    let unread = fetch(&mut client, 100).await.unwrap();
+    let held = server.avatar().resident_bytes();
+    match server.daemon.load("other", None).await {
+        Err(RpcError::Registry(RegistryError::NoRoom { in_use, .. })) => assert_eq!(in_use, held),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("two are in memory"),
+    }
+    assert_eq!((registry.all_loaded().len(), registry.leaving_bytes()), (1, 0));
+    drop(unread);
+    within(async { while server.daemon.load("other", None).await.is_err() {} }).await;
+    assert_eq!((registry.all_loaded().len(), registry.loads().evicted), (1, 1));
+    // Lanes hold the last frames of a load for a moment, which is no reason to refuse the next.
+    for id in [TINY, "other"].repeat(4) {
+        server.daemon.load(id, None).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(registry.all_loaded().len(), 1);
+    }
     server.ends_clean().await;
 }

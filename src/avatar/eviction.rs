@@ -20,7 +20,7 @@ pub struct Candidate {
     pub id: AvatarId,
     /// Bytes it would free.
     pub bytes: u64,
-    /// Whether somebody watches it, or waits until it can be drawn.
+    /// Whether somebody watches it, holds it otherwise, or waits until it can be drawn.
     pub in_use: bool,
     /// Sessions it has had.
     pub requests: u64,

@@ -49,10 +49,15 @@ struct State {
 }
 
 impl State {
-    fn leaving_bytes(&self) -> u64 {
+    /// The avatars that were unloaded and are still held: on the first of the devices where they are.
+    fn leaving(&self) -> Vec<Arc<LoadedAvatar>> {
         let held = |replicas: &Vec<Weak<LoadedAvatar>>| replicas.iter().find_map(Weak::upgrade);
-        self.leaving.iter().filter_map(held).map(|avatar| avatar.resident_bytes()).sum()
+        self.leaving.iter().filter_map(held).collect()
     }
+}
+
+fn resident_bytes(avatars: &[Arc<LoadedAvatar>]) -> u64 {
+    avatars.iter().map(|avatar| avatar.resident_bytes()).sum()
 }
 
 /// What has become of loads since the start.
@@ -219,7 +224,8 @@ impl Registry {
     /// Bytes of avatars that were unloaded and are still watched.
     #[must_use]
     pub fn leaving_bytes(&self) -> u64 {
-        self.lock().leaving_bytes()
+        let leaving = self.lock().leaving();
+        resident_bytes(&leaving)
     }
 
     fn load_now(&self, id: &AvatarId, dir: &Path, device: Device) -> Result<Arc<LoadedAvatar>, RegistryError> {

@@ -29,9 +29,9 @@ pub enum RegistryError {
         /// `max_resident_bytes`.
         budget: u64,
     },
-    /// Everything else that is loaded is in use.
+    /// Everything else that is loaded is in use, or being loaded.
     #[error(
-        "avatar \"{id}\" needs {needed} bytes, {in_use} of max_resident_bytes = {budget} are held by avatars in use; \
+        "avatar \"{id}\" needs {needed} bytes, {in_use} of max_resident_bytes = {budget} are held by avatars in use or being loaded; \
          retry later or raise max_resident_bytes"
     )]
     NoRoom {
@@ -39,7 +39,7 @@ pub enum RegistryError {
         id: AvatarId,
         /// Bytes it needs.
         needed: u64,
-        /// Bytes that cannot be let go.
+        /// Bytes that cannot be let go, with those promised to loads under way.
         in_use: u64,
         /// `max_resident_bytes`.
         budget: u64,

@@ -98,11 +98,24 @@ impl Resident {
         self.replicas.first().map_or(0, |first| first.usage().sessions)
     }
 
-    /// What eviction sees of it; in use too while it is loaded on one more device.
+    /// What eviction sees of it; in use too while it is loaded on one more device, and while anybody but the registry holds it: until they let
+    /// go, its memory would not come back.
     pub(super) fn candidate(&self) -> Option<Candidate> {
         let mut candidate = Candidate::of(self.replicas.first()?);
-        candidate.in_use |= Arc::strong_count(&self.extending) > 1 || !self.replicas.iter().all(|one| one.is_ready());
+        let is_extended = Arc::strong_count(&self.extending) > 1;
+        candidate.in_use |= is_extended || self.is_held() || !self.replicas.iter().all(|one| one.is_ready());
         Some(candidate)
+    }
+
+    /// Whether it is in use by nobody who has a session: by a call that fetches its frames or is about to open one, or for a moment by a lane or
+    /// whoever reads its figures.
+    pub(super) fn is_held_in_passing(&self) -> bool {
+        self.is_held() && self.sessions() == 0 && self.replicas.iter().all(|one| one.is_ready())
+    }
+
+    /// Nobody begins to hold it while the registry is locked and nobody holds it.
+    fn is_held(&self) -> bool {
+        self.replicas.iter().any(|replica| Arc::strong_count(replica) > 1)
     }
 
     /// Whether `device` has not refused it, or so long ago that it may be asked again.

@@ -21,6 +21,7 @@ pub struct Setup {
     pub avatars: PathBuf,
     /// Each with its lanes.
     pub devices: Vec<(Arc<dyn Backend>, usize)>,
+    pub max_resident_bytes: Option<u64>,
     pub daemon: DaemonOptions,
     pub server: ServerOptions,
 }
@@ -29,12 +30,13 @@ impl Setup {
     /// The golden avatars on one CPU backend with two lanes.
     pub fn new(daemon: DaemonOptions) -> Self {
         let server = ServerOptions { max_message_bytes: 16 << 20, drain: Duration::ZERO, keepalive: None };
-        Self { avatars: avatars_dir(), devices: vec![(cpu_backend(), 2)], daemon, server }
+        let devices = vec![(cpu_backend(), 2)];
+        Self { avatars: avatars_dir(), devices, max_resident_bytes: None, daemon, server }
     }
 
     /// Starts it.
     pub async fn start(self) -> TestServer {
-        let limits = ResidencyLimits { max_resident_bytes: None, evict: EvictPolicy::default() };
+        let limits = ResidencyLimits { max_resident_bytes: self.max_resident_bytes, evict: EvictPolicy::default() };
         let backends: Vec<_> = self.devices.iter().map(|(backend, _)| Arc::clone(backend)).collect();
         let registry = Arc::new(Registry::new(self.avatars, backends, limits, templates()));
         let batches = Limits { max_windows: 8, max_frames: 1, batching_pays: false };

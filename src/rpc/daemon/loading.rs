@@ -8,6 +8,7 @@ use crate::avatar::{Acquired, AvatarId, LoadedAvatar, RegistryError};
 use crate::backend::{DeviceId, FrameFormat};
 use crate::batch::placement::place;
 use crate::batch::{Engine, Want, rehearse, rehearse_pictures};
+use crate::rpc::lipsync::blocking;
 use crate::rpc::status::RpcError;
 use crate::session::SessionError;
 
@@ -124,11 +125,17 @@ impl Daemon {
                         return Ok(Acquired { avatar, loading: Some(begun.elapsed()) });
                     }
                     Err(error) if error.is_passing() => return Err(error.into()),
-                    Err(error) => self.registry.undo(avatar, error),
+                    Err(error) => {
+                        let registry = Arc::clone(&self.registry);
+                        blocking(move || registry.undo(avatar, error)).await?
+                    }
                 },
                 Err(refused) => refused,
             };
-            if !self.registry.make_way(id, device, &refused) {
+            let (registry, wanted) = (Arc::clone(&self.registry), id.clone());
+            let make_way = move || (registry.make_way(&wanted, device, &refused), refused);
+            let (is_made, refused) = blocking(make_way).await?;
+            if !is_made {
                 break refused;
             }
             // Until its lanes have let go of it too, what gives way holds memory.
