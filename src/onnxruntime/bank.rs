@@ -90,7 +90,17 @@ impl Bank {
     /// Items that are written.
     #[must_use]
     pub fn kept(&self) -> usize {
-        self.states.iter().filter(|state| state.load(Ordering::Relaxed) == WRITTEN).count()
+        self.count(WRITTEN)
+    }
+
+    /// Items that somebody is writing now.
+    #[must_use]
+    pub fn being_written(&self) -> usize {
+        self.count(BEING_WRITTEN)
+    }
+
+    fn count(&self, what: u8) -> usize {
+        self.states.iter().filter(|state| state.load(Ordering::Relaxed) == what).count()
     }
 
     /// Items there is room for.

@@ -60,3 +60,23 @@ async fn pictures_there_is_room_for_are_kept_before_anybody_watches() {
     assert_eq!(keeper.kept_bytes(), Some(10 * DEMO_PICTURE));
     assert_eq!((engine.stats().frames(), avatar.usage().frames), (0, 0), "it is counted nowhere");
 }
+
+#[tokio::test]
+async fn an_avatar_that_is_loaded_again_keeps_its_pictures_once_those_of_before_have_gone() {
+    let keeper = cpu_backend_that_keeps(DEMO_PICTURE * 21 / 2);
+    let backend: Arc<dyn Backend> = Arc::clone(&keeper) as _;
+    let before = load(&backend, &demo());
+    speak(&backend, &before, 1).await;
+    // Unloaded, and still watched by somebody.
+    let again = load(&backend, &demo());
+    assert_eq!((keeper.kept_pictures(), keeper.pictures_to_keep(again.models())), (10, 0));
+    let drawn_whole = speak(&backend, &again, 1).await.remove(0);
+    assert_eq!((keeper.kept_pictures(), keeper.kept_bytes()), (10, Some(10 * DEMO_PICTURE)), "all of them of before");
+    drop(before);
+    assert_eq!((keeper.kept_pictures(), keeper.pictures_to_keep(again.models())), (0, 10));
+    let kept = speak(&backend, &again, 1).await.remove(0);
+    assert!(bytes(&kept.frames) == bytes(&drawn_whole.frames));
+    assert_eq!((keeper.kept_pictures(), keeper.kept_bytes()), (10, Some(10 * DEMO_PICTURE)));
+    drop(again);
+    assert_eq!(keeper.kept_bytes(), Some(0));
+}

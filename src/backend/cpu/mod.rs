@@ -62,8 +62,7 @@ impl Backend for CpuBackend {
     }
 
     fn kept_bytes(&self) -> Option<u64> {
-        let generators = self.table.generators();
-        Some(generators.iter().filter_map(|generator| generator.still.as_ref()).map(StillPart::kept_bytes).sum())
+        Some(self.loader.still_allowance.taken_bytes())
     }
 
     fn pictures_to_keep(&self, models: Models) -> usize {

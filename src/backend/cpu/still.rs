@@ -13,41 +13,55 @@ use crate::onnxruntime::halves::output_shapes;
 use crate::onnxruntime::{Bank, BoundHalves, Halved, Item, Network, OnnxError, TensorSpec};
 use crate::picture::{Surround, Unpacker};
 
-/// Memory that all avatars of a backend may take for it, in bytes.
+/// Memory that all avatars of a backend may take for it.
 #[derive(Debug, Clone)]
-pub(super) struct Allowance(Arc<AtomicU64>);
+pub(super) struct Allowance {
+    most_bytes: u64,
+    left_bytes: Arc<AtomicU64>,
+}
 
 /// A part of it, given back when dropped.
 struct Taken {
     allowance: Allowance,
-    bytes: u64,
+    bytes: AtomicU64,
 }
 
 impl Allowance {
     pub(super) fn new(bytes: u64) -> Self {
-        Self(Arc::new(AtomicU64::new(bytes)))
+        Self { most_bytes: bytes, left_bytes: Arc::new(AtomicU64::new(bytes)) }
     }
 
-    /// As many items of `item_bytes` as there is room for, at most `wanted`.
-    fn take(&self, item_bytes: u64, wanted: u64) -> (u64, Taken) {
-        let mut items = 0;
-        let take = |left: u64| {
-            items = wanted.min(left.checked_div(item_bytes).unwrap_or(0));
-            Some(left - items * item_bytes)
-        };
-        // Never refused: the closure always has an answer.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        (items, Taken { allowance: self.clone(), bytes: items * item_bytes })
+    /// Nothing of it, to be added to.
+    fn nothing(&self) -> Taken {
+        Taken { allowance: self.clone(), bytes: AtomicU64::new(0) }
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.load(Ordering::Relaxed) == 0
+    /// So many bytes, if they are left.
+    fn take(&self, bytes: u64) -> Option<Taken> {
+        let take = |left: u64| left.checked_sub(bytes);
+        self.left_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
+        Some(Taken { allowance: self.clone(), bytes: AtomicU64::new(bytes) })
+    }
+
+    fn left_bytes(&self) -> u64 {
+        self.left_bytes.load(Ordering::Relaxed)
+    }
+
+    /// What is taken of it now, also by avatars that were unloaded and are still in use.
+    pub(super) fn taken_bytes(&self) -> u64 {
+        self.most_bytes - self.left_bytes()
+    }
+}
+
+impl Taken {
+    fn add(&self, more: Self) {
+        self.bytes.fetch_add(more.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        self.allowance.0.fetch_add(self.bytes, Ordering::Relaxed);
+        self.allowance.left_bytes.fetch_add(*self.bytes.get_mut(), Ordering::Relaxed);
     }
 }
 
@@ -56,7 +70,8 @@ pub struct StillPart {
     halved: Halved,
     bank: Bank,
     item_bytes: u64,
-    _taken: Taken,
+    // Declared last: what the bank holds is given back once that has gone.
+    taken: Taken,
 }
 
 /// One thread's buffers for them.
@@ -65,8 +80,8 @@ pub(super) struct BoundStillPart {
 }
 
 impl StillPart {
-    /// Cuts the avatar's generator, `whole`, of this content in two, where there is memory for what the first half makes, the network can be cut, and the
-    /// halves together give the same bits as the whole.
+    /// Cuts the avatar's generator, `whole`, of this content in two, where there may be memory for what the first half makes, the network can be cut, and
+    /// the halves together give the same bits as the whole.
     ///
     /// # Errors
     /// What ONNX Runtime refuses; the whole generator does without then.
@@ -75,7 +90,8 @@ impl StillPart {
         bundle: &Bundle,
         (whole, content): (&GeneratorModel, &[u8]),
     ) -> Result<Option<Self>, BackendError> {
-        if loader.still_allowance.is_empty() {
+        let allowance = &loader.still_allowance;
+        if allowance.most_bytes == 0 {
             return Ok(None);
         }
         let path = &bundle.generator.path;
@@ -102,17 +118,19 @@ impl StillPart {
         }
         let (ring_bytes, pictures) = (geometry_of(bundle)?.ring_len(), bundle.frames.len());
         let item_bytes = Bank::item_bytes(&halved.seams, ring_bytes) as u64;
-        let (items, taken) = loader.still_allowance.take(item_bytes, pictures as u64);
+        // By all that there is, whatever others have taken of it: they may be on their way out, like this avatar itself as it was before.
+        let items = allowance.most_bytes.checked_div(item_bytes).unwrap_or(0).min(pictures as u64);
         if items == 0 {
             return Ok(None);
         }
         tracing::info!(
-            "{}: what it makes of {items} of {pictures} pictures alone is kept once drawn, {:.1} MB each",
+            "{}: what it makes of {items} of {pictures} pictures alone is kept once drawn, {:.1} MB each; there is room for {} now",
             path.display(),
-            item_bytes as f64 / 1e6
+            item_bytes as f64 / 1e6,
+            (allowance.left_bytes() / item_bytes).min(items),
         );
         let bank = Bank::new(&halved.seams, ring_bytes, usize::try_from(items).unwrap_or(pictures))?;
-        Ok(Some(Self { halved, bank, item_bytes, _taken: taken }))
+        Ok(Some(Self { halved, bank, item_bytes, taken: allowance.nothing() }))
     }
 
     /// Pictures that are kept.
@@ -120,14 +138,13 @@ impl StillPart {
         self.bank.kept()
     }
 
-    /// Pictures that are kept as soon as they are drawn.
+    /// Pictures that are kept as soon as they are drawn, those that are being drawn included.
     pub(super) fn to_keep(&self) -> usize {
-        self.bank.room() - self.bank.kept()
-    }
-
-    /// Bytes that are kept.
-    pub(super) fn kept_bytes(&self) -> u64 {
-        self.kept() as u64 * self.item_bytes
+        // In this order one that begins or ends meanwhile is counted, twice at the worst.
+        let room = self.taken.allowance.left_bytes().checked_div(self.item_bytes).unwrap_or(0);
+        let begun = self.bank.being_written();
+        let missing = self.bank.room() - self.bank.kept();
+        missing.min(begun.saturating_add(usize::try_from(room).unwrap_or(usize::MAX)))
     }
 
     pub(super) fn bind(&self) -> Result<BoundStillPart, OnnxError> {
@@ -153,10 +170,13 @@ impl BoundStillPart {
                 kept
             }
             Item::Blank(mut blank) => {
+                let Some(taken) = part.taken.allowance.take(part.item_bytes) else { return Ok(None) };
                 let crop = avatar.crop(index, crops)?;
                 avatar.picture_input().fill(crop, self.halves.item_mut())?;
                 Surround::Crop(crop).take_ring(avatar.compositor().geometry(), blank.note_mut())?;
-                self.halves.make(blank)?
+                let kept = self.halves.make(blank)?;
+                part.taken.add(taken);
+                kept
             }
             Item::Elsewhere => return Ok(None),
         };
