@@ -12,7 +12,8 @@ use std::time::Duration;
 use common::program::Program;
 use common::server::wav;
 use common::{TINY, avatars_dir, eventually, within};
-use lipsyncd::rpc::client::{Client, ClientOptions};
+use lipsyncd::rpc::client::{Client, ClientError, ClientOptions};
+use tokio::task::JoinHandle;
 
 const RATE_HZ: u32 = 16_000;
 
@@ -38,25 +39,46 @@ fn only_file(folder: &Path) -> PathBuf {
     files[0].clone()
 }
 
+/// A daemon that drains for `drain_seconds`, and calls that wait for a load that takes many minutes, each with what its client was told.
+async fn loading(drain_seconds: &str, cache: &Path) -> (Program, Vec<JoinHandle<ClientError>>) {
+    let environment = [("LIPSYNCD_TEMPLATE_CACHE", cache.to_str().unwrap()), ("LIPSYNCD_DRAIN_SECONDS", drain_seconds)];
+    let mut program = Program::start(&avatars_dir(), &environment);
+    within(client(&program).await.load(TINY)).await.unwrap();
+    assert_eq!(program.stop(), Some(0));
+    // Its checksum now takes long, and its holes no room.
+    let templates = only_file(cache);
+    OpenOptions::new().write(true).open(&templates).unwrap().set_len(1 << 40).unwrap();
+    let program = Program::start(&avatars_dir(), &environment);
+    let [mut first, mut second] = [client(&program).await, client(&program).await];
+    let load = tokio::spawn(async move { first.load(TINY).await.unwrap_err() });
+    eventually("it is being loaded", || program.has_mapped(&templates)).await;
+    let sound = wav(&vec![0.1; RATE_HZ as usize], RATE_HZ);
+    let speak = tokio::spawn(async move { second.synthesize(TINY, sound, 0, 0).await.map(drop).unwrap_err() });
+    (program, vec![load, speak])
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_that_does_not_end_does_not_hold_up_the_end() {
     // Not where files are kept in memory: one of them is read for as long as the program lives.
     let cache = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let folder = cache.path().to_str().unwrap();
-    let environment = [("LIPSYNCD_TEMPLATE_CACHE", folder), ("LIPSYNCD_DRAIN_SECONDS", "0")];
-    let mut program = Program::start(&avatars_dir(), &environment);
-    within(client(&program).await.load(TINY)).await.unwrap();
-    assert_eq!(program.stop(), Some(0));
-    // Its checksum now takes many minutes, and its holes no room.
-    let templates = only_file(cache.path());
-    OpenOptions::new().write(true).open(&templates).unwrap().set_len(1 << 40).unwrap();
-    let mut program = Program::start(&avatars_dir(), &environment);
-    let mut client = client(&program).await;
-    let load = tokio::spawn(async move { client.load(TINY).await });
-    eventually("it is being loaded", || program.has_mapped(&templates)).await;
+    let (mut program, calls) = loading("0", cache.path()).await;
     program.ask_to_end();
     eventually("it ends", || program.ended() == Some(Some(0))).await;
-    within(load).await.unwrap().unwrap_err();
+    for call in calls {
+        within(call).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_wait_for_an_avatar_are_told_of_the_stop_at_once() {
+    let cache = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let (mut program, calls) = loading("3600", cache.path()).await;
+    program.ask_to_end();
+    for call in calls {
+        let told = within(call).await.unwrap().to_string();
+        assert!(told.contains("the daemon is stopping; connect again"), "{told}");
+    }
+    eventually("it ends", || program.ended() == Some(Some(0))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -113,6 +113,12 @@ impl Daemon {
         self.stopping.subscribe()
     }
 
+    /// Completes when [`Self::stop`] has been called.
+    async fn stopped(&self) {
+        // The other end lives as long as this daemon does.
+        let _ = self.stopping().wait_for(|stopping| *stopping).await;
+    }
+
     /// A place, before anything is loaded for the call: whoever is refused for lack of room is told so at once.
     pub(super) async fn enter(self: &Arc<Self>, info: &CallInfo, id: &str, want: Want) -> Result<Place, RpcError> {
         let place = self.doors.enter(info, self.stopping()).await?;

@@ -16,11 +16,12 @@ impl Daemon {
     /// The avatar a client names for a call that is to have what it `want`s, on the device that is to serve it; loaded and rehearsed there if need be.
     ///
     /// # Errors
-    /// [`RpcError::Id`], [`RpcError::Registry`].
+    /// [`RpcError::Id`], [`RpcError::Registry`]; [`RpcError::Stopping`] as soon as the daemon is.
     pub(in crate::rpc) async fn acquire(self: &Arc<Self>, id: &str, want: Want) -> Result<Acquired, RpcError> {
         let id: AvatarId = id.parse()?;
         let device = self.place(&id, want);
         match self.acquire_on(&id, device).await {
+            Err(RpcError::Stopping) => Err(RpcError::Stopping),
             // One device less to spread to is no reason to turn a viewer away.
             Err(error) => match self.place_where_it_is(&id, want) {
                 Some(own) => {
@@ -37,7 +38,7 @@ impl Daemon {
     /// The avatar loaded ahead of its calls, on the device that would serve them: on that with CUDA ordinal `gpu` where there is one.
     ///
     /// # Errors
-    /// [`RpcError::Id`], [`RpcError::Registry`].
+    /// [`RpcError::Id`], [`RpcError::Registry`]; [`RpcError::Stopping`] as soon as the daemon is.
     pub async fn load(self: &Arc<Self>, id: &str, gpu: Option<u32>) -> Result<Acquired, RpcError> {
         let id: AvatarId = id.parse()?;
         let ordinal = |engine: &Engine| engine.backend().info().gpu;
@@ -88,12 +89,17 @@ impl Daemon {
             biased;
             acquired = self.acquire_in_turn(id, device) => acquired,
             () = broken => Err(RegistryError::Stopping { id: id.clone() }.into()),
+            // The load goes on, for as long as the process does.
+            () = self.stopped() => Err(RpcError::Stopping),
         }
     }
 
     async fn acquire_in_turn(self: &Arc<Self>, id: &AvatarId, device: DeviceId) -> Result<Acquired, RpcError> {
         if let Some(avatar) = self.registry.ready(id, device) {
             return Ok(Acquired { avatar, loading: None });
+        }
+        if self.is_stopping() {
+            return Err(RpcError::Stopping);
         }
         self.registry.bundle_dir(id)?;
         let turn = self.registry.load_turn(id).await;
