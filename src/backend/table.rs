@@ -66,14 +66,19 @@ impl<E: ?Sized, G> Table<E, G> {
     /// Lets go of a generator, and of its encoder with the last that used it.
     pub(super) fn remove(&self, models: Models) {
         let mut loaded = self.lock();
-        loaded.generators.retain(|(id, _)| *id != models.generator);
+        let of_generator = loaded.generators.iter().position(|(id, _)| *id == models.generator);
+        let generator = of_generator.map(|at| loaded.generators.swap_remove(at));
+        let mut encoder = None;
         if let Some(at) = loaded.encoders.iter().position(|shared| shared.id == models.encoder) {
             loaded.encoders[at].users -= 1;
             if loaded.encoders[at].users == 0 {
-                loaded.encoders.swap_remove(at);
+                encoder = Some(loaded.encoders.swap_remove(at));
             }
         }
         self.epoch.fetch_add(1, Ordering::Release);
+        // Lanes look networks up meanwhile: freeing hundreds of megabytes takes a while.
+        drop(loaded);
+        drop((generator, encoder));
     }
 
     /// A number that is another after every [`Self::remove`].
