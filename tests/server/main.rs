@@ -18,7 +18,7 @@ use wire::proto::converse_request::Message as Say;
 use wire::proto::converse_response::Message as Heard;
 use wire::proto::lip_sync_client::LipSyncClient;
 use wire::proto::{EndUtterance, Interrupt, SynthesizeRequest, UnloadAvatarRequest};
-use wire::{Talk, connect, endpoint, jpegs, request, sound, synthesize};
+use wire::{Talk, bytes_of, connect, endpoint, jpegs, request, sound, synthesize};
 
 async fn start(max_sessions: usize, max_message_bytes: usize) -> TestServer {
     let server = ServerOptions { max_message_bytes, drain: Duration::from_secs(40), keepalive: None };
@@ -72,6 +72,26 @@ async fn converse_gives_the_frames_of_synthesize_utterance_by_utterance() {
         let told = (done.utterance, done.frames, done.samples);
         assert_eq!(told, (number, expected.len() as u64, samples as u64));
     }
+    drop(talk);
+    server.ends_clean().await;
+}
+
+#[tokio::test]
+async fn a_message_of_seconds_keeps_its_place_among_short_ones() {
+    let server = roomy().await;
+    let mut client = connect(&server).await;
+    let sound = sound(8, 50);
+    let expected = synthesize(&mut client, request(&sound, 0)).await.unwrap();
+    let mut talk = Talk::open(&mut client).await.unwrap();
+    let (first, rest) = sound.split_at(3_200);
+    let (long, last) = rest.split_at(24_000);
+    talk.speak(first).await;
+    talk.say(Say::Audio(bytes_of(long))).await;
+    talk.speak(last).await;
+    talk.say(Say::EndUtterance(EndUtterance {})).await;
+    let (frames, done) = talk.utterance().await;
+    assert!(jpegs(&frames) == jpegs(&expected));
+    assert_eq!((done.frames, done.samples), (50, sound.len() as u64));
     drop(talk);
     server.ends_clean().await;
 }

@@ -11,6 +11,7 @@ use tonic::{Status, Streaming};
 
 use crate::audio::{PcmFormat, decode_pcm};
 use crate::rpc::activity::Activity;
+use crate::rpc::lipsync::blocking;
 use crate::rpc::proto::lipsync::ConverseRequest;
 use crate::rpc::proto::lipsync::converse_request::Message as In;
 use crate::rpc::status::RpcError;
@@ -18,6 +19,9 @@ use crate::session::{Intake, SessionEnded};
 
 /// Seconds of audio that may wait; beyond that the client's sending is held back.
 const BACKLOG_SECONDS: usize = 60;
+
+/// Messages longer than this are decoded where that holds up nobody else: the longest take milliseconds.
+const LONG_BYTES: usize = 64 << 10;
 
 /// Samples that take as much memory as an item does beside its own: its place, with what a growing queue leaves free, and its block
 /// on the heap. However short the messages are, as many of them may wait as there are such parts in the backlog.
@@ -115,7 +119,11 @@ pub(super) async fn listen(
                         }
                     }
                     Some(Some(In::Audio(bytes))) => {
-                        let samples = decode(&bytes, format)?;
+                        // Waited for here, so that what comes after it stays behind it.
+                        let samples = match bytes.len() {
+                            ..=LONG_BYTES => decode(&bytes, format)?,
+                            _ => blocking(move || decode(&bytes, format)).await??,
+                        };
                         if !samples.is_empty() {
                             speaking = true;
                             backlog.push(Item::Audio(samples));
