@@ -163,6 +163,28 @@ async fn a_device_that_was_measured_while_it_was_slow_is_measured_again_when_nob
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_was_measured_while_it_was_slow_is_measured_again_beside_a_call_that_is_open() {
+    let device = NamedGpu::new(cpu_backend(), 0, 2, 1);
+    // Of streams that take eight lanes or more of the two there is room for one.
+    let admission = Some(AdmissionLimits { utilisation: 8.0, expected_speech: 1.0 });
+    let server = TestServer::on(Arc::clone(&device) as _, DaemonOptions { admission, ..daemon_options(1000) }).await;
+    device.slow_down(Duration::from_millis(300));
+    server.daemon.load(TINY, None).await.unwrap();
+    device.slow_down(Duration::ZERO);
+    let mut client = server.client().await;
+    let _first = talk(&mut client).await.unwrap();
+    let sentence = refusal(talk(&mut client).await);
+    assert!(sentence.contains("1 live streams"), "{sentence}");
+    // Nobody speaks, so that no batch of theirs says what the device carries.
+    within(async {
+        while talk(&mut client).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_who_come_at_once_those_without_room_make_no_session() {
     const MANY: usize = 24;
     let (backend, bundle) = (cpu_backend(), common::bundle());

@@ -238,6 +238,12 @@ impl Engine {
         self.queue.turns().count()
     }
 
+    /// Whether its lanes have nothing to do now.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.queue.is_idle()
+    }
+
     /// Live sessions open now, and the others.
     #[must_use]
     pub fn open_sessions(&self) -> (usize, usize) {

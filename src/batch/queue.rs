@@ -279,6 +279,13 @@ impl WorkQueue {
         (windows, state.work.len() - windows)
     }
 
+    /// Whether nothing waits and nothing is under way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.work.is_empty() && state.in_flight == 0
+    }
+
     /// Live sessions open now, and the others; without those that nobody sees.
     #[must_use]
     pub fn open_sessions(&self) -> (usize, usize) {

@@ -12,8 +12,9 @@ use crate::batch::AdmissionLimits;
 const PAUSE: Duration = Duration::from_secs(5);
 
 impl Daemon {
-    /// Has devices without a live stream that yet have no room for one of these `replicas` measured again, for the next who comes: what they were
-    /// measured by may have been drawn while something else kept this machine busy, and with nobody let in nothing else would correct it.
+    /// Has devices that do nothing now, and yet have no room for a live stream of one of these `replicas`, measured again, for the next who
+    /// comes: what they were measured by may have been drawn while something else kept this machine busy, and until so many are let in that
+    /// all lanes are at work at once nothing else would correct it. Those who speak meanwhile go first, and wait for the end of a small batch at most.
     pub(super) fn measure_idle(
         self: &Arc<Self>,
         replicas: Vec<Arc<LoadedAvatar>>,
@@ -21,8 +22,9 @@ impl Daemon {
         limits: AdmissionLimits,
     ) {
         let is_refused_idle = |avatar: &Arc<LoadedAvatar>| {
-            let refused = self.fleet.engine_of(avatar).has_room(avatar, waits, limits).err();
-            refused.is_some_and(|overload| overload.streams == 0)
+            let engine = self.fleet.engine_of(avatar);
+            let refused = engine.has_room(avatar, waits, limits).err();
+            refused.is_some_and(|overload| overload.streams == 0 || engine.is_idle())
         };
         let idle: Vec<_> = replicas.into_iter().filter(is_refused_idle).collect();
         if idle.is_empty() || self.measuring.swap(true, Ordering::AcqRel) {
@@ -32,7 +34,7 @@ impl Daemon {
         tokio::spawn(async move {
             let pause = tokio::time::sleep(PAUSE);
             for avatar in idle {
-                tracing::info!(avatar = %avatar.id(), "a device that nobody is on had no room for it; it is measured again");
+                tracing::info!(avatar = %avatar.id(), "a device that has nothing to do had no room for it; it is measured again");
                 if let Err(error) = daemon.try_out(&avatar).await {
                     tracing::warn!(avatar = %avatar.id(), "it could not be drawn: {error}");
                 }
