@@ -14,7 +14,7 @@ const WEIGHT: f64 = 0.02;
 /// The first measurements weigh more: the n-th 1 / (n + this).
 const EARLY: u32 = 8;
 
-/// Networks with an estimate; beyond them the one known longest is given up.
+/// Networks with an estimate; beyond them the one that has not run for longest is given up.
 const MAX_NETWORKS: usize = 256;
 
 /// Measurements beyond so many times the estimate are taken for so much: a machine that was busy otherwise for once.
@@ -23,6 +23,7 @@ const OUTLIER: f64 = 4.0;
 /// Estimated seconds per item, by kind, network and batch size.
 #[derive(Debug, Default)]
 pub struct Costs {
+    /// The one that ran last is last.
     known: Mutex<Vec<(BatchKey, [Option<Estimate>; BUCKETS])>>,
 }
 
@@ -57,7 +58,9 @@ impl Costs {
             known.push((key, [None; BUCKETS]));
             known.len() - 1
         });
-        let estimate = &mut known[at].1[bucket(len)];
+        known[at..].rotate_left(1);
+        let Some((_, estimates)) = known.last_mut() else { return };
+        let estimate = &mut estimates[bucket(len)];
         *estimate = Some(estimate.map_or(Estimate { seconds, measurements: 1 }, |old| old.follow(seconds)));
     }
 
@@ -124,8 +127,13 @@ mod tests {
         costs.note(KEY, 32, 64 * MS);
         assert_eq!(costs.batch(KEY, 32), 64 * MS);
         let other = |id| BatchKey::Encode(ModelId(id));
-        (0..MAX_NETWORKS as u64).for_each(|id| costs.note(other(id), 1, MS));
-        assert_eq!(costs.per_item(KEY, 1), None, "given up for newer ones");
-        assert!(costs.per_item(other(0), 1).is_some());
+        let most = MAX_NETWORKS as u64;
+        for id in 0..2 * most {
+            costs.note(other(id), 1, MS);
+            costs.note(KEY, 1, MS);
+        }
+        assert!(costs.per_item(KEY, 1).is_some(), "it runs all the time");
+        let is_known = |id: &u64| costs.per_item(other(*id), 1).is_some();
+        assert!((0..2 * most).filter(is_known).eq(most + 1..2 * most), "the others are those that ran last");
     }
 }
