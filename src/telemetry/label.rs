@@ -105,8 +105,10 @@ labels! {
     CallEnd {
         /// Everything that was asked for has been handed over.
         Done = "done",
-        /// The client went, or the daemon stopped.
+        /// The client went, or the daemon cut it off when it had no more time to stop.
         Cancelled = "cancelled",
+        /// It was told that the daemon is stopping.
+        Stopped = "stopped",
         /// It was answered with an error.
         Failed = "failed",
         /// It was ended for being silent or unread too long.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use common::server::{Setup, TestServer};
 use common::{TINY, daemon_options, eventually, within};
 use lipsyncd::rpc::ServerOptions;
+use lipsyncd::telemetry::metrics::Page;
 use tokio::sync::mpsc;
 use tonic::Code;
 use tonic_health::ServingStatus;
@@ -168,6 +169,9 @@ async fn stopping_lets_running_sound_end_and_idle_calls_go() {
     within(server.running).await.unwrap().unwrap();
     assert!(within(watch.message()).await.is_ok_and(|end| end.is_none()), "the watch ends as well");
     assert_eq!(server.daemon.sessions(), 0);
+    let page = Page::new(&server.daemon).render().unwrap();
+    assert!(page.contains("lipsyncd_sessions_ended_total{kind=\"live\",end=\"stopped\"} 1\n"), "{page}");
+    assert!(page.contains("lipsyncd_sessions_ended_total{kind=\"whole\",end=\"done\"} 1\n"), "{page}");
 }
 
 #[tokio::test]

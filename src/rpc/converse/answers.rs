@@ -61,6 +61,7 @@ pub(super) async fn next_message(mut running: Running) -> Option<Step> {
             () = stop_signal(stopping), if !told_to_stop => {
                 // A running utterance is finished first; the check comes round again after it.
                 if reader.is_idle() {
+                    call.record.ends(CallEnd::Stopped);
                     return Some((Err(RpcError::Stopping.into()), None));
                 }
                 told_to_stop = true;
