@@ -1,17 +1,16 @@
 //! What an avatar looks like while nothing is heard: computed once by drawing it, then kept.
 //!
 //! A frame whose context is exactly silent depends on its pose alone. The first time one is drawn its strip is kept, and every
-//! such frame after that is spliced from it: the same bytes without a network.
+//! such frame after that is spliced from it: the same bytes without a network. At another quality than the avatar's own, where the
+//! background would have to be encoded for it again, the whole frame is kept.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::LoadedAvatar;
 use super::frame_store::Pictures;
 use crate::backend::{BackendError, DeviceId, FrameFormat};
 use crate::batch::PooledBuf;
-use crate::picture::Quality;
 use crate::picture::template::{KeptStrip, SpliceError};
 
 /// Forms in which silent pictures are kept after the sessions that wanted them; of more, those used longest ago are given up.
@@ -21,8 +20,15 @@ const ALBUMS: usize = 4;
 #[derive(Default)]
 pub struct Silence {
     feature: OnceLock<Box<[f32]>>,
-    /// Used last comes last.
-    albums: Mutex<Vec<Arc<Album>>>,
+    albums: Mutex<Albums>,
+}
+
+#[derive(Default)]
+struct Albums {
+    /// Every one that somebody has: a form is kept once, however many sessions show it.
+    all: Vec<Weak<Album>>,
+    /// Kept though nobody may have them; used last comes last.
+    recent: Vec<Arc<Album>>,
 }
 
 /// Silent pictures in one form, by pose.
@@ -36,7 +42,7 @@ pub struct Album {
 
 /// One silent picture.
 enum Kept {
-    /// Of a whole frame that is spliced.
+    /// Of a whole frame that is spliced from a template of the avatar's.
     Strip(KeptStrip),
     /// As it is sent.
     Whole(Box<[u8]>),
@@ -55,26 +61,34 @@ impl Silence {
 
     /// The pictures in `format`, of an avatar with so many `poses`.
     pub fn album(&self, format: FrameFormat, poses: usize) -> Arc<Album> {
-        let mut albums = self.albums.lock().unwrap_or_else(PoisonError::into_inner);
-        let album = match albums.iter().position(|album| album.format == format) {
-            Some(at) => albums.remove(at),
-            None => {
-                let pictures = std::iter::repeat_with(OnceLock::new).take(poses).collect();
-                let claims = std::iter::repeat_with(AtomicU64::default).take(poses + 1).collect();
-                Arc::new(Album { format, pictures, bytes: AtomicU64::new(0), claims })
-            }
-        };
-        albums.push(Arc::clone(&album));
-        if albums.len() > ALBUMS {
-            albums.remove(0);
+        let mut albums = self.albums();
+        let Albums { all, recent } = &mut *albums;
+        all.retain(|album| album.strong_count() > 0);
+        let known = all.iter().filter_map(Weak::upgrade).find(|album| album.format == format);
+        let album = known.unwrap_or_else(|| {
+            let pictures = std::iter::repeat_with(OnceLock::new).take(poses).collect();
+            let claims = std::iter::repeat_with(AtomicU64::default).take(poses + 1).collect();
+            let album = Arc::new(Album { format, pictures, bytes: AtomicU64::new(0), claims });
+            all.push(Arc::downgrade(&album));
+            album
+        });
+        recent.retain(|other| !Arc::ptr_eq(other, &album));
+        recent.push(Arc::clone(&album));
+        if recent.len() > ALBUMS {
+            recent.remove(0);
         }
         album
     }
 
-    /// Bytes kept.
+    /// Bytes kept, those of sessions' forms included that are given up with them.
     pub fn bytes(&self) -> u64 {
-        let albums = self.albums.lock().unwrap_or_else(PoisonError::into_inner);
-        albums.iter().map(|album| album.bytes.load(Ordering::Relaxed)).sum()
+        let albums = self.albums();
+        albums.all.iter().filter_map(Weak::upgrade).map(|album| album.bytes.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Nothing that can panic leaves the albums half changed.
+    fn albums(&self) -> MutexGuard<'_, Albums> {
+        self.albums.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -154,7 +168,10 @@ impl LoadedAvatar {
     pub(crate) fn keep_silent(&self, album: &Album, pose: usize, frame: &[u8]) {
         let Some(place) = album.pictures.get(pose).filter(|place| place.get().is_none()) else { return };
         let strip = match (album.format, self.strip_layout(pose)) {
-            (FrameFormat::Jpeg(_), Some(layout)) => KeptStrip::cut(frame, layout).ok().map(Kept::Strip),
+            // What surrounds a strip lies ready at the avatar's own quality alone, and whoever shows it must not wait for more.
+            (FrameFormat::Jpeg(quality), Some(layout)) if self.keeps_backgrounds(quality) => {
+                KeptStrip::cut(frame, layout).ok().map(Kept::Strip)
+            }
             _ => None,
         };
         let kept = strip.unwrap_or_else(|| Kept::Whole(frame.into()));
@@ -167,40 +184,21 @@ impl LoadedAvatar {
         }
     }
 
-    /// Writes the silent picture of `pose` again; false when it is not there.
+    /// Writes the silent picture of `pose` again, which is a copy and no more; false when it is not there.
     ///
     /// # Errors
-    /// [`BackendError`] when the avatar's picture has to be read again, for another quality than its own, and cannot be.
+    /// [`BackendError`] when it does not fit what it was cut from.
     pub(crate) fn draw_silent(&self, album: &Album, pose: usize, out: &mut PooledBuf) -> Result<bool, BackendError> {
-        match album.pictures.get(pose).and_then(OnceLock::get) {
-            None => return Ok(false),
-            Some(Kept::Whole(bytes)) => put_whole(bytes, out)?,
-            Some(Kept::Strip(strip)) => {
-                self.splice_kept(pose, album.format.quality().unwrap_or_default(), strip, out)?;
+        match (album.pictures.get(pose).and_then(OnceLock::get), self.pictures()) {
+            (None, _) => return Ok(false),
+            (Some(Kept::Whole(bytes)), _) => put_whole(bytes, out)?,
+            (Some(Kept::Strip(strip)), Pictures::Templates { set, .. }) => {
+                let template = set.template(pose).ok_or(BackendError::Unloaded)?;
+                out.fill(|buffer| strip.splice(&template, buffer))?;
             }
+            (Some(Kept::Strip(_)), Pictures::Pixels(_)) => return Err(BackendError::Unloaded),
         }
         Ok(true)
-    }
-
-    /// Writes `strip` between what lies around it at `quality`.
-    fn splice_kept(
-        &self,
-        pose: usize,
-        quality: Quality,
-        strip: &KeptStrip,
-        out: &mut PooledBuf,
-    ) -> Result<(), BackendError> {
-        let Pictures::Templates { set, on_demand } = self.pictures() else { return Err(BackendError::Unloaded) };
-        if quality == set.settings().quality {
-            let template = set.template(pose).ok_or(BackendError::Unloaded)?;
-            return Ok(out.fill(|buffer| strip.splice(&template, buffer))?);
-        }
-        let decode = || self.pixels(pose).map(Cow::into_owned);
-        let own = on_demand.get_or_build(set, pose, quality, decode).map_err(Box::new)?;
-        let own = own.ok_or(BackendError::Unloaded)?;
-        let template = own.template(0).ok_or(BackendError::Unloaded)?;
-        out.make_room(own.max_frame_len());
-        Ok(out.fill(|buffer| strip.splice(&template, buffer))?)
     }
 }
 
@@ -218,6 +216,23 @@ fn put_whole(bytes: &[u8], out: &mut PooledBuf) -> Result<(), SpliceError> {
 mod tests {
     use super::*;
     use crate::batch::BufferPool;
+    use crate::picture::Quality;
+
+    #[test]
+    fn a_form_is_kept_once_while_it_is_shown_and_four_are_after_that() {
+        let silence = Silence::default();
+        let form = |quality| silence.album(FrameFormat::Jpeg(Quality::new(quality).unwrap()), 1);
+        let shown: Vec<_> = (1..=ALBUMS as u32 + 2).map(form).collect();
+        for (album, quality) in shown.iter().zip(1..) {
+            assert!(Arc::ptr_eq(album, &form(quality)), "another album of quality {quality}");
+            album.bytes.store(7, Ordering::Relaxed);
+        }
+        assert_eq!(silence.bytes(), 7 * (ALBUMS as u64 + 2), "what sessions have counts, too");
+        drop(shown);
+        assert_eq!(silence.bytes(), 7 * ALBUMS as u64);
+        let bytes = |quality| form(quality).bytes.load(Ordering::Relaxed);
+        assert_eq!((bytes(3), bytes(1)), (7, 0), "those used longest ago are given up");
+    }
 
     #[test]
     fn what_is_missing_is_claimed_once_a_device_until_the_claim_drops() {

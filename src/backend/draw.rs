@@ -75,7 +75,8 @@ impl Easel {
         match (format.quality(), avatar.pictures()) {
             (Some(quality), Pictures::Templates { set, on_demand }) => {
                 let patcher = patchers.at(set, quality)?;
-                if quality == set.settings().quality {
+                // Of a patch alone no background is sent, and the pixels that surround the face are the same at any quality.
+                if quality == set.settings().quality || matches!(format, FrameFormat::PatchJpeg(_)) {
                     let template = set.template(index).ok_or(BackendError::Unloaded)?;
                     return self.patch(avatar, &template, patcher, source, (format, out));
                 }

@@ -3,16 +3,18 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use lipsyncd::avatar::Bundle;
-use lipsyncd::backend::Backend;
+use lipsyncd::avatar::{Bundle, Keep, LoadedAvatar, TemplateOptions};
+use lipsyncd::backend::{Backend, FrameFormat};
 use lipsyncd::batch::BatchKey;
+use lipsyncd::picture::Quality;
+use lipsyncd::picture::template::OnDemandTemplates;
 use lipsyncd::session::{IdleFrames, SessionOptions};
 use tempfile::TempDir;
 
 use crate::call::{PER_FRAME, RATE_HZ, START, Stage, is_spoken, options};
 use crate::common::speech::speech;
 use crate::common::wiretap::Wiretap;
-use crate::common::{JPEG, TINY, avatars_dir, cpu_backend, eventually};
+use crate::common::{JPEG, TINY, avatars_dir, cpu_backend, engine, eventually, perform};
 
 /// Ticks for which pictures are drawn ahead.
 const AHEAD: usize = 8;
@@ -133,4 +135,47 @@ async fn who_waits_for_what_another_had_asked_for_has_it_drawn_when_that_one_goe
     drop(one);
     there.tap.release();
     waits.await.unwrap().check(&there.stage.avatar);
+}
+
+/// An avatar in `dir` of which no template at another quality than its own is kept.
+fn without_backgrounds(dir: &Path, poses: usize) -> Stage {
+    let (bundle, backend) = (with_poses(dir, poses), cpu_backend());
+    let on_demand = Arc::new(OnDemandTemplates::new(0));
+    let keep = Keep::Templates(TemplateOptions { quality: Quality::DEFAULT, cache_dir: None, on_demand });
+    let avatar = LoadedAvatar::load(TINY.parse().unwrap(), &bundle, Arc::clone(&backend), &keep, &|_| {}).unwrap();
+    Stage { engine: engine(&backend, 1, 8, 1), avatar: Arc::new(avatar) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_at_another_quality_is_shown_without_reading_a_picture_again() {
+    let (dir, poses) = (tempfile::tempdir().unwrap(), 6);
+    let stage = without_backgrounds(dir.path(), poses);
+    let other = FrameFormat::Jpeg(Quality::new(31).unwrap());
+    let mut call = stage.call_with(SessionOptions { format: other, ..options(START) });
+    call.ticks(2 * poses).await;
+    dir.close().unwrap();
+    call.ticks(2 * poses).await;
+    call.check(&stage.avatar);
+    let frames = call.frames();
+    let (drawn, kept) = frames.split_at(2 * poses);
+    for frame in kept {
+        let first = drawn.iter().find(|first| first.avatar_frame == frame.avatar_frame).unwrap();
+        assert!(*frame.data == *first.data, "tick {:?}", frame.tick);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patch_alone_is_drawn_at_another_quality_without_its_background() {
+    let dir = tempfile::tempdir().unwrap();
+    let stage = without_backgrounds(dir.path(), 2);
+    dir.close().unwrap();
+    let sound = speech(51, 4 * PER_FRAME, RATE_HZ);
+    let mut bytes = [0; 2];
+    for (quality, bytes) in [90, 31].into_iter().zip(&mut bytes) {
+        let format = FrameFormat::PatchJpeg(Quality::new(quality).unwrap());
+        let take = perform(&stage.engine, &stage.avatar, SessionOptions::new(format, RATE_HZ), &sound).await;
+        assert_eq!(take.frames.len(), 4);
+        *bytes = take.frames.iter().map(|frame| frame.data.len()).sum();
+    }
+    assert!(bytes[0] > bytes[1], "{bytes:?}");
 }
