@@ -29,8 +29,9 @@ impl SessionCore {
                 Some((index, picture)) => return self.take_spoken(state, (tick, index, picture), now),
                 None => return Step::Wait,
             },
-            _ if feed.is_spoken() && state.utterance.run_dry() => {
+            _ if feed.is_spoken() && !state.utterance.is_dry() => {
                 self.prepare_closing(state);
+                state.utterance.run_dry();
                 self.queue_closing(state);
                 return self.step_tick(state, now);
             }
@@ -80,10 +81,11 @@ impl SessionCore {
         self.avatar.frame_at(self.options.start_position.wrapping_add(tick))
     }
 
-    /// Has the mouth close in the next ticks, from what the next frames of speech would have heard; [`Self::queue_closing`] follows.
+    /// Has the mouth close in the next ticks, from what the next frames of speech would have heard, unless it is shut or closing;
+    /// [`Self::queue_closing`] follows.
     pub(super) fn prepare_closing(&self, state: &mut State) {
         let State { feed: Some(feed), closing: Some(closing), utterance, .. } = state else { return };
-        if !feed.is_spoken() || utterance.frames_taken() == 0 {
+        if !feed.is_spoken() || utterance.is_dry() {
             return;
         }
         let position = self.options.start_position.wrapping_add(feed.next_tick());

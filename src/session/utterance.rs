@@ -241,9 +241,15 @@ impl<F> Utterance<F> {
         (index.saturating_sub(self.heard_from), after)
     }
 
-    /// Notes that the sound has run dry, so that what comes next begins anew. False if that has been noted.
-    pub fn run_dry(&mut self) -> bool {
-        std::mem::replace(&mut self.heard_from, self.frames_taken) != self.frames_taken
+    /// Notes that the sound has run dry, so that what comes next begins anew.
+    pub fn run_dry(&mut self) {
+        self.heard_from = self.frames_taken;
+    }
+
+    /// Whether nothing has been taken since the sound began, or since it was noted that it has run dry.
+    #[must_use]
+    pub fn is_dry(&self) -> bool {
+        self.heard_from == self.frames_taken
     }
 
     /// Writes what the frame `ahead` of the next to take hears, or, as far as the sound is not there, the last that is known.

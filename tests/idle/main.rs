@@ -4,6 +4,7 @@ mod album;
 mod call;
 #[path = "../common/mod.rs"]
 mod common;
+mod cuts;
 
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use common::speech::speech;
 use common::{JPEG, bundle, cpu_backend, engine, load, open, within};
 use lipsyncd::backend::Backend;
 use lipsyncd::session::closing::FADE_FRAMES;
-use lipsyncd::session::{Cut, IdleFrames, SessionOptions};
+use lipsyncd::session::{IdleFrames, SessionOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nobody_speaks_every_tick_has_its_silent_picture() {
@@ -76,69 +77,6 @@ async fn an_utterance_takes_the_ticks_from_its_first_frame_on_and_its_ends_are_f
         "before and after it the mouth is shut"
     );
     assert!(idle.iter().any(|frame| frame.tick == Some(first + 30) && frame.utterance == 1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cut_is_answered_and_the_mouth_closes_at_the_next_poses() {
-    let stage = Stage::new(2);
-    let mut call = stage.call();
-    call.ticks(stage.avatar.frame_count() + 1).await;
-    let sound = speech(42, 100 * PER_FRAME, RATE_HZ);
-    within(call.intake.push(&sound[..60 * PER_FRAME])).await.unwrap();
-    let heard = |seen: &[Seen]| seen.iter().filter(|seen| matches!(seen, Seen::Frame(frame) if !frame.is_idle)).count();
-    call.until(|seen| heard(seen) >= 12).await;
-    call.intake.interrupt();
-    call.until(|seen| seen.iter().any(|seen| matches!(seen, Seen::Cut(_)))).await;
-    let spoken = call.spoken().len() as u64;
-    let next_tick = call.frames().len() as u64;
-    let Some(Seen::Cut(cut)) = call.seen.last() else { panic!("the cut is the last thing seen") };
-    assert_eq!(*cut, Cut { utterance: 0, frames: spoken, next_position: START + next_tick });
-    call.ticks(6).await;
-    call.check(&stage.avatar);
-    let first = call.spoken()[0].tick.unwrap();
-    let (offline, silent) = (stage.offline(&sound, first).await, stage.silent().await);
-    for (ahead, frame) in call.frames()[next_tick as usize..].iter().enumerate() {
-        assert!(frame.is_idle && frame.utterance == 1);
-        let quiet = &silent[frame.avatar_frame];
-        if ahead < FADE_FRAMES {
-            let plain = &offline[spoken as usize + ahead];
-            assert!(*frame.data != **quiet && *frame.data != **plain, "frame {ahead} after the cut is on its way");
-        } else {
-            assert!(*frame.data == **quiet, "frame {ahead} after the cut");
-        }
-    }
-    // The next utterance begins as if nothing had been.
-    let next = speech(43, 20 * PER_FRAME, RATE_HZ);
-    call.say(&next).await;
-    call.until(is_done).await;
-    call.check(&stage.avatar);
-    let spoken = &call.spoken()[spoken as usize..];
-    let offline = stage.offline(&next, spoken[0].tick.unwrap()).await;
-    assert_eq!(spoken.len(), 20);
-    for index in FADE_FRAMES..20 - FADE_FRAMES {
-        assert!(*spoken[index].data == *offline[index], "frame {index}: something of the cut remained");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_mouth_closes_after_a_cut_though_an_utterance_without_sound_follows_at_once() {
-    let stage = Stage::new(2);
-    let mut call = stage.call();
-    call.ticks(stage.avatar.frame_count() + 1).await;
-    within(call.intake.push(&speech(48, 60 * PER_FRAME, RATE_HZ))).await.unwrap();
-    call.until(|seen| seen.iter().filter(|seen| is_spoken(seen)).count() >= 6).await;
-    call.intake.interrupt();
-    within(call.intake.finish()).await.unwrap();
-    call.until(is_done).await;
-    let next_tick = call.frames().len();
-    call.ticks(FADE_FRAMES + 3).await;
-    call.check(&stage.avatar);
-    let silent = stage.silent().await;
-    for (ahead, frame) in call.frames()[next_tick..].iter().enumerate() {
-        assert!(frame.is_idle, "frame {ahead}");
-        let shut = *frame.data == silent[frame.avatar_frame];
-        assert_eq!(shut, ahead >= FADE_FRAMES, "frame {ahead} after the cut");
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
