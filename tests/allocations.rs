@@ -1,4 +1,4 @@
-//! No heap allocation per frame, from the session's intake to the encoded JPEG, on any thread.
+//! No heap allocation per frame, from the session's intake to the encoded JPEG, on any thread, and none that is left by what clients ask for.
 //!
 //! A counting allocator watches the whole process; ONNX Runtime and libjpeg-turbo have heaps of their own,
 //! which it does not see. With the argument `cuda` it is the first GPU that draws. A program of its own, without the test harness, whose threads would count too.
@@ -10,16 +10,17 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use common::cuda::cuda_backend;
 use common::speech::speech;
-use common::{JPEG, bundle, cpu_backend, cpu_backend_that_keeps, demo, engine, load, open, within};
+use common::{JPEG, bundle, cpu_backend, cpu_backend_that_keeps, demo, engine, load, open, perform, within};
 use lipsyncd::avatar::LoadedAvatar;
-use lipsyncd::backend::Backend;
 use lipsyncd::backend::cuda::plan::Precision;
+use lipsyncd::backend::{Backend, FrameFormat};
 use lipsyncd::batch::Engine;
+use lipsyncd::picture::Quality;
 use lipsyncd::session::{Event, FrameReader, Intake, SessionOptions};
 
 /// Frames of the first sessions before counting: every lane has met both networks and every buffer is in use.
@@ -30,11 +31,16 @@ const SETTLED_FRAMES: usize = 40;
 const COUNTED_FRAMES: usize = 200;
 /// Frames of an utterance, so that ends and beginnings are counted as well.
 const UTTERANCE_FRAMES: usize = 60;
+/// JPEG qualities that are asked for, one after the other, and the bytes that all of them may leave: less than one encoder of strips for each.
+const QUALITIES: u32 = 40;
+const LEFT_BY_QUALITIES: isize = 1 << 20;
 /// Allocations whose place is told.
 const TOLD: usize = 6;
 
 static COUNTING: AtomicBool = AtomicBool::new(false);
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+/// Bytes in use.
+static LIVE: AtomicIsize = AtomicIsize::new(0);
 static PLACES: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 thread_local! {
@@ -52,23 +58,27 @@ static ALLOCATOR: Counting = Counting;
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
+        LIVE.fetch_add(layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps `alloc`'s contract.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(layout.size());
+        LIVE.fetch_add(layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps `alloc_zeroed`'s contract.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(size);
+        LIVE.fetch_add(size as isize - layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps `realloc`'s contract, and `block` is the system's.
         unsafe { System.realloc(block, layout, size) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        LIVE.fetch_sub(layout.size() as isize, Ordering::Relaxed);
         // SAFETY: the caller keeps `dealloc`'s contract, and `block` is the system's.
         unsafe { System.dealloc(block, layout) }
     }
@@ -190,6 +200,9 @@ fn main() -> ExitCode {
     for (warm, rates_hz) in phases {
         failed |= !is_free_of_allocations(&engine, &avatar, warm, rates_hz);
     }
+    let left = left_by_qualities(&engine, &avatar);
+    println!("{QUALITIES} JPEG qualities: {left} bytes more are in use");
+    failed |= left > LEFT_BY_QUALITIES;
     if !on_gpu {
         // Counted while what the generator makes of pictures is still being kept, one after the other.
         let backend: Arc<dyn Backend> = cpu_backend_that_keeps(1 << 30);
@@ -197,6 +210,20 @@ fn main() -> ExitCode {
         failed |= !is_free_of_allocations(&common::engine(&backend, 2, 8, 1), &avatar, SETTLED_FRAMES, &[16_000]);
     }
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Bytes more in use after patches at [`QUALITIES`] qualities, when the lanes have met some others.
+fn left_by_qualities(engine: &Engine, avatar: &Arc<LoadedAvatar>) -> isize {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let sound = speech(11, 4 * 16_000 / 25, 16_000);
+    let say = |quality| {
+        let format = FrameFormat::PatchJpeg(Quality::new(quality).unwrap());
+        runtime.block_on(perform(engine, avatar, SessionOptions::new(format, 16_000), &sound));
+    };
+    (1..=8).for_each(say);
+    let before = LIVE.load(Ordering::Relaxed);
+    (9..9 + QUALITIES).for_each(say);
+    LIVE.load(Ordering::Relaxed) - before
 }
 
 fn is_free_of_allocations(engine: &Engine, avatar: &Arc<LoadedAvatar>, warm: usize, rates_hz: &[u32]) -> bool {

@@ -66,6 +66,11 @@ fn frames_are_made_without_allocating() {
             let (template, crop) = (templates.template(i).unwrap(), crops[i].data());
             filler.fill(crop, &mut input).unwrap();
             let strip = strips.bgr(&template, &compositor, &output, Surround::Crop(crop)).unwrap();
+            for quality in [1, 100, 75].map(|quality| Quality::new(quality).unwrap()) {
+                patcher.set_quality(quality).unwrap();
+                whole.set_quality(quality).unwrap();
+                patcher.encode(template.layout(), strip).unwrap();
+            }
             let patch = patcher.encode(template.layout(), strip).unwrap();
             splice(&template, &patch, &mut jpeg).unwrap();
             let planes = strips.planes(&template, &compositor, &output, Surround::Crop(crop)).unwrap();

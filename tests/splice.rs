@@ -222,7 +222,8 @@ fn another_encoders_templates_are_refused() {
     let templates = templates(&frame, area, settings(75));
     let template = templates.template(0).unwrap();
     let strip = Image::black(template.layout().strip_px().0, template.layout().strip_px().1).unwrap();
-    let mut other = PatchEncoder::with_quality(&templates, Quality::new(76).unwrap()).unwrap();
+    let mut other = PatchEncoder::new(&templates).unwrap();
+    other.set_quality(Quality::new(76).unwrap()).unwrap();
     let patch = other.encode(template.layout(), strip.view()).unwrap();
     let mut out = vec![0; templates.max_frame_len()];
     assert_eq!(splice(&template, &patch, &mut out), Err(SpliceError::Header));

@@ -17,7 +17,7 @@ pub(super) struct Easel {
     composite: CompositeScratch,
     /// A whole frame being composited, BGR.
     frame: Vec<u8>,
-    jpeg: Vec<(Quality, JpegEncoder)>,
+    jpeg: Option<JpegEncoder>,
     crops: Unpacker,
 }
 
@@ -36,9 +36,9 @@ pub(super) fn takes_planes(avatar: &LoadedAvatar, index: usize, format: FrameFor
     format.quality().is_some() && set.layouts().get(index).is_some_and(StripLayout::planes_are_exact)
 }
 
-/// Encoders for one avatar's strips, one per quality asked for.
+/// The encoder for one avatar's strips, once one was asked for. It serves every quality: what clients ask for costs no memory.
 #[derive(Default)]
-pub(super) struct Patchers(Vec<(Quality, PatchEncoder)>);
+pub(super) struct Patcher(Option<PatchEncoder>);
 
 impl Easel {
     /// Makes room for an avatar's frames, so that drawing them allocates nothing.
@@ -63,7 +63,7 @@ impl Easel {
     pub(super) fn draw(
         &mut self,
         avatar: &LoadedAvatar,
-        patchers: &mut Patchers,
+        patcher: &mut Patcher,
         index: usize,
         source: Source<'_>,
         (format, out): (FrameFormat, &mut PooledBuf),
@@ -74,7 +74,7 @@ impl Easel {
         };
         match (format.quality(), avatar.pictures()) {
             (Some(quality), Pictures::Templates { set, on_demand }) => {
-                let patcher = patchers.at(set, quality)?;
+                let patcher = patcher.at(set, quality)?;
                 // Of a patch alone no background is sent, and the pixels that surround the face are the same at any quality.
                 if quality == set.settings().quality || matches!(format, FrameFormat::PatchJpeg(_)) {
                     let template = set.template(index).ok_or(BackendError::Unloaded)?;
@@ -92,7 +92,7 @@ impl Easel {
             }
             (Some(quality), Pictures::Pixels(_)) => {
                 let drawn = composite(avatar, index, pixels()?, &mut self.composite, &mut self.frame)?;
-                let encoder = encoder_for(&mut self.jpeg, quality)?;
+                let encoder = encoder_at(&mut self.jpeg, quality)?;
                 out.fill(|bytes| encoder.encode(drawn.as_view(), bytes))?;
                 Ok(())
             }
@@ -115,7 +115,7 @@ impl Easel {
     pub(super) fn draw_generated(
         &mut self,
         avatar: &LoadedAvatar,
-        patchers: &mut Patchers,
+        patcher: &mut Patcher,
         index: usize,
         picture: &[f32],
         to: (FrameFormat, &mut PooledBuf),
@@ -124,7 +124,7 @@ impl Easel {
         let crop = avatar.crop(index, &mut crops).map_err(BackendError::from);
         let drawn = crop.and_then(|crop| {
             let source = Source::Generated { picture, surround: Surround::Crop(crop) };
-            self.draw(avatar, patchers, index, source, to)
+            self.draw(avatar, patcher, index, source, to)
         });
         self.crops = crops;
         drawn
@@ -158,19 +158,15 @@ impl Easel {
     }
 }
 
-impl Patchers {
-    /// The encoder at `quality`, made when it is first asked for.
+impl Patcher {
+    /// The encoder, at `quality`.
     fn at(&mut self, set: &TemplateSet, quality: Quality) -> Result<&mut PatchEncoder, BackendError> {
-        let at = match self.0.iter().position(|(known, _)| *known == quality) {
-            Some(at) => at,
-            None => {
-                let own = quality == set.settings().quality;
-                let patcher = if own { PatchEncoder::new(set)? } else { PatchEncoder::with_quality(set, quality)? };
-                self.0.push((quality, patcher));
-                self.0.len() - 1
-            }
+        let encoder = match &mut self.0 {
+            Some(encoder) => encoder,
+            none => none.insert(PatchEncoder::new(set)?),
         };
-        Ok(&mut self.0[at].1)
+        encoder.set_quality(quality)?;
+        Ok(encoder)
     }
 }
 
@@ -198,14 +194,12 @@ fn put_all(bytes: &[u8], out: &mut [u8]) -> Result<usize, SpliceError> {
     Ok(bytes.len())
 }
 
-fn encoder_for(encoders: &mut Vec<(Quality, JpegEncoder)>, quality: Quality) -> Result<&mut JpegEncoder, BackendError> {
-    let at = match encoders.iter().position(|(known, _)| *known == quality) {
-        Some(at) => at,
-        None => {
-            let settings = JpegSettings { quality, ..JpegSettings::default() };
-            encoders.push((quality, JpegEncoder::new(settings)?));
-            encoders.len() - 1
-        }
+/// The encoder of whole frames, made when it is first asked for, at `quality`.
+fn encoder_at(encoder: &mut Option<JpegEncoder>, quality: Quality) -> Result<&mut JpegEncoder, BackendError> {
+    let encoder = match encoder {
+        Some(encoder) => encoder,
+        none => none.insert(JpegEncoder::new(JpegSettings::default())?),
     };
-    Ok(&mut encoders[at].1)
+    encoder.set_quality(quality)?;
+    Ok(encoder)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::models::{GeneratorModel, Table};
 use super::still::BoundStillPart;
 use crate::avatar::LoadedAvatar;
-use crate::backend::draw::{Easel, Patchers, Source};
+use crate::backend::draw::{Easel, Patcher, Source};
 use crate::backend::{BackendError, Lane, ModelId};
 use crate::batch::policy::BatchKey;
 use crate::batch::slot::StageTimes;
@@ -26,14 +26,14 @@ struct BoundGenerator {
     network: BoundNetwork,
     /// The generator itself, with what it keeps of its pictures, and buffers for that.
     still: Option<(Arc<GeneratorModel>, BoundStillPart)>,
-    patchers: Patchers,
+    patcher: Patcher,
 }
 
 impl BoundGenerator {
     fn new(id: ModelId, model: Arc<GeneratorModel>) -> Result<Self, BackendError> {
         let network = model.bind()?;
         let still = model.still.as_ref().map(|part| part.bind()).transpose()?;
-        Ok(Self { id, network, still: still.map(|bound| (model, bound)), patchers: Patchers::default() })
+        Ok(Self { id, network, still: still.map(|bound| (model, bound)), patcher: Patcher::default() })
     }
 }
 
@@ -142,12 +142,12 @@ impl CpuLane {
         slot: &mut Slot<InFlight>,
         index: usize,
     ) -> Result<StageTimes, BackendError> {
-        let BoundGenerator { network, still, patchers, .. } = &mut self.generators[at];
+        let BoundGenerator { network, still, patcher, .. } = &mut self.generators[at];
         let start = Instant::now();
         let (avatar_frame, format) = (slot.frame(index).avatar_frame, slot.frame(index).format);
         let source = generate((network, still), (avatar, &mut self.crops), slot, index)?;
         let network = start.elapsed();
-        self.easel.draw(avatar, patchers, avatar_frame, source, (format, slot.output_mut(index)))?;
+        self.easel.draw(avatar, patcher, avatar_frame, source, (format, slot.output_mut(index)))?;
         Ok(StageTimes { network, composite: start.elapsed() - network })
     }
 }

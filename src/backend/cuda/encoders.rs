@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::avatar::LoadedAvatar;
-use crate::backend::draw::{Easel, Patchers, Source};
+use crate::backend::draw::{Easel, Patcher, Source};
 use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::batch::PooledBuf;
 use crate::picture::template::packed_planes;
@@ -157,7 +157,7 @@ fn caught(draw: impl FnOnce() -> Result<(), BackendError>) -> Result<(), Backend
 struct Encoder {
     easel: Easel,
     /// Compressors by generator: each loaded avatar has one of its own.
-    known: Vec<(ModelId, Patchers)>,
+    known: Vec<(ModelId, Patcher)>,
 }
 
 impl Encoder {
@@ -185,19 +185,19 @@ impl Encoder {
         let strip_px = avatar.strip_px(picture).ok_or(BackendError::Unloaded)?;
         let source = Source::Planes(packed_planes(strip_px, planes)?);
         let generator = avatar.models().generator;
-        let patchers = match self.known.iter().position(|(known, _)| *known == generator) {
+        let patcher = match self.known.iter().position(|(known, _)| *known == generator) {
             Some(at) => &mut self.known[at].1,
             None => {
                 if self.known.len() == MOST_AVATARS {
                     self.known.remove(0);
                 }
                 self.easel.fit(avatar);
-                self.known.push((generator, Patchers::default()));
+                self.known.push((generator, Patcher::default()));
                 let last = self.known.len() - 1;
                 &mut self.known[last].1
             }
         };
-        self.easel.draw(avatar, patchers, picture, source, output)
+        self.easel.draw(avatar, patcher, picture, source, output)
     }
 }
 

@@ -15,7 +15,7 @@ use super::shared::{Generator, Shared};
 use super::whole::WholeFrames;
 use crate::avatar::LoadedAvatar;
 use crate::avatar::onnx::FEATURE_LEN;
-use crate::backend::draw::{Easel, Patchers, takes_planes};
+use crate::backend::draw::{Easel, Patcher, takes_planes};
 use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::batch::slot::FrameJob;
 use crate::batch::{InFlight, PooledBuf, Slot};
@@ -39,7 +39,7 @@ pub(super) struct BoundGenerator {
     avatar: Arc<DeviceAvatar>,
     model: Arc<Generator>,
     readback: Readback,
-    patchers: Patchers,
+    patcher: Patcher,
     override_room: Option<OverrideRoom>,
     /// Of avatars whose whole frames are on the GPU.
     nvjpeg: Option<WholeFrames>,
@@ -101,7 +101,7 @@ impl GeneratorPool {
             avatar,
             model,
             readback,
-            patchers: Patchers::default(),
+            patcher: Patcher::default(),
             override_room: None,
             nvjpeg,
         });
@@ -274,7 +274,7 @@ impl BoundGenerator {
                 nvjpeg.encode(index, quality, slot.output_mut(index))
             } else if !self.has_planes(&avatar, picture, format) {
                 let (generated, to) = (self.readback.generated(index), (format, slot.output_mut(index)));
-                easel.draw_generated(&avatar, &mut self.patchers, picture, generated, to)
+                easel.draw_generated(&avatar, &mut self.patcher, picture, generated, to)
             } else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! [`JpegEncoder`]: one compressor, fixed settings, into the caller's buffer.
+//! [`JpegEncoder`]: one compressor, into the caller's buffer.
 
 use super::handle::{Handle, JpegFault, Param, SUBSAMPLING_420};
 use crate::picture::view::View;
@@ -160,7 +160,7 @@ impl<'a> YuvPlanes<'a> {
     }
 }
 
-/// One JPEG compressor: baseline, 4:2:0, slow integer DCT, standard Huffman tables. The same pixels give the same bytes,
+/// One JPEG compressor: baseline, 4:2:0, slow integer DCT, standard Huffman tables. The same pixels at the same quality give the same bytes,
 /// whatever was encoded before. `Send`, one per thread.
 ///
 /// Encoding makes no Rust allocation; libjpeg-turbo takes and returns its own few working buffers by `malloc`.
@@ -169,7 +169,7 @@ pub struct JpegEncoder {
 }
 
 impl JpegEncoder {
-    /// A compressor with fixed settings.
+    /// A compressor with these settings.
     ///
     /// # Errors
     /// [`JpegError::Library`] when libjpeg-turbo has no memory.
@@ -192,6 +192,14 @@ impl JpegEncoder {
         handle.set(Param::Quality, i32::from(quality.get()))?;
         handle.set(restart, interval)?;
         Ok(Self { handle })
+    }
+
+    /// Has the pictures from now on encoded at `quality`: libjpeg makes its tables anew for each, so one compressor serves all.
+    ///
+    /// # Errors
+    /// [`JpegError::Library`], which would be a fault of ours.
+    pub fn set_quality(&mut self, quality: Quality) -> Result<(), JpegError> {
+        Ok(self.handle.set(Param::Quality, i32::from(quality.get()))?)
     }
 
     /// Bytes that always hold a picture of this size, whatever the quality and the restart interval.

@@ -36,7 +36,8 @@ pub enum PatchError {
     Segments(#[from] SegmentError),
 }
 
-/// Encodes strips for the templates it was made for. One per thread; encoding makes no Rust allocation.
+/// Encodes strips for the templates it was made for, at their quality until it is told another. One per thread; encoding makes no Rust
+/// allocation.
 pub struct PatchEncoder {
     encoder: JpegEncoder,
     codes: Codes,
@@ -104,7 +105,19 @@ impl PatchEncoder {
     /// # Errors
     /// [`PatchError::Header`] when it writes other header bytes than the templates have.
     pub fn new(templates: &TemplateSet) -> Result<Self, PatchError> {
-        let mut patcher = Self::with_quality(templates, templates.settings().quality)?;
+        let most = |of: fn(&StripLayout) -> usize| templates.layouts().iter().map(of).max().unwrap_or(0);
+        let jpeg = most(|layout| {
+            let (width, height) = layout.strip_px();
+            JpegEncoder::max_len(width, height)
+        });
+        let mut patcher = Self {
+            encoder: JpegEncoder::with_marker_per_row(templates.settings().quality)?,
+            codes: templates.codes().clone(),
+            jpeg: vec![0; jpeg],
+            ends: Vec::with_capacity(most(StripLayout::rows)),
+            plain: Vec::with_capacity(jpeg),
+            fillings: Vec::with_capacity(most(StripLayout::segments)),
+        };
         if let Some(template) = templates.template(0) {
             let layout = template.layout();
             let (width, height) = layout.strip_px();
@@ -118,24 +131,12 @@ impl PatchEncoder {
         Ok(patcher)
     }
 
-    /// An encoder for an avatar's templates at another quality, as [`super::OnDemandTemplates`] makes them.
+    /// Has the strips from now on encoded at `quality`, for templates as [`super::OnDemandTemplates`] makes them of these.
     ///
     /// # Errors
-    /// [`PatchError::Jpeg`] when there is no memory for it.
-    pub fn with_quality(avatar: &TemplateSet, quality: Quality) -> Result<Self, PatchError> {
-        let most = |of: fn(&StripLayout) -> usize| avatar.layouts().iter().map(of).max().unwrap_or(0);
-        let jpeg = most(|layout| {
-            let (width, height) = layout.strip_px();
-            JpegEncoder::max_len(width, height)
-        });
-        Ok(Self {
-            encoder: JpegEncoder::with_marker_per_row(quality)?,
-            codes: avatar.codes().clone(),
-            jpeg: vec![0; jpeg],
-            ends: Vec::with_capacity(most(StripLayout::rows)),
-            plain: Vec::with_capacity(jpeg),
-            fillings: Vec::with_capacity(most(StripLayout::segments)),
-        })
+    /// As [`JpegEncoder::set_quality`].
+    pub fn set_quality(&mut self, quality: Quality) -> Result<(), PatchError> {
+        Ok(self.encoder.set_quality(quality)?)
     }
 
     /// Encodes a strip's pixels.

@@ -52,6 +52,17 @@ fn the_same_pixels_give_the_same_bytes_whatever_came_before() {
 }
 
 #[test]
+fn a_compressor_that_is_told_another_quality_writes_what_one_made_for_it_does() {
+    let picture = noise(75, 40);
+    let mut told = encoder(80, 2);
+    for quality in [1, 100, 37, 80] {
+        told.set_quality(Quality::new(quality).unwrap()).unwrap();
+        let made = encode(&mut encoder(quality, 2), picture.view());
+        assert_eq!(encode(&mut told, picture.view()), made, "quality {quality}");
+    }
+}
+
+#[test]
 fn rows_apart_encode_as_rows_together() {
     let wide = noise(60, 40);
     let area = Rect::new(7, 3, 44, 36);
