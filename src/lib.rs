@@ -43,6 +43,7 @@ mod bounded;
 pub mod chain;
 pub mod commands;
 pub mod config;
+mod crew;
 pub mod cuda;
 pub mod load;
 pub mod machine;

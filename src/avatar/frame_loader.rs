@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::Bundle;
 use super::frame_store::{FrameStoreError, Pictures, TemplateOptions};
 use crate::chain::sentence;
+use crate::crew;
 use crate::picture::template::{
     CacheError, CacheProblem, ContentDigest, Job, Loaded, Source, TemplatePlan, content_digest, is_cached,
     load_or_build,
@@ -118,11 +119,7 @@ impl Loader<'_> {
                 progress(done.fetch_add(1, Ordering::Relaxed) + 1);
             }
         };
-        std::thread::scope(|scope| {
-            for _ in 0..threads().get().min(count) {
-                scope.spawn(worker);
-            }
-        });
+        crew::share(threads(), worker);
         match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error),
             None => Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()),

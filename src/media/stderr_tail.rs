@@ -15,7 +15,8 @@ pub(crate) struct StderrTail {
 
 impl StderrTail {
     pub(crate) fn read(stderr: impl Read + Send + 'static) -> Self {
-        Self { thread: Some(std::thread::spawn(move || last_lines(stderr))) }
+        // Without a thread nobody listens, and the child is told so when it speaks.
+        Self { thread: std::thread::Builder::new().spawn(move || last_lines(stderr)).ok() }
     }
 
     /// The last lines, once the child has closed its end.

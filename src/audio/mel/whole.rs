@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{MelPlan, MelStream};
 use crate::audio::Sound;
+use crate::crew;
 
 /// Mel frames of a part of a sound that one thread works on: small beside a minute, so that a busy core delays little,
 /// and large beside the two transforms of samples that neighbouring parts both read.
@@ -29,9 +30,6 @@ pub fn mel_spectrogram(plan: &Arc<MelPlan>, samples: &[f32]) -> Vec<f32> {
 ///
 /// # Errors
 /// The first, in the sound's order, that reading the sound or `keep` gave.
-///
-/// # Panics
-/// When the system refuses a thread.
 pub fn mel_in_parts<S, E>(
     plan: &Arc<MelPlan>,
     sound: &S,
@@ -61,16 +59,9 @@ where
                 .map_err(|error| (first, error))?;
         }
     };
-    let helpers = threads.get().min(frames.div_ceil(PART_FRAMES)) - 1;
-    let outcomes = std::thread::scope(|scope| {
-        let helpers: Vec<_> = (0..helpers).map(|_| scope.spawn(work)).collect();
-        let own = work();
-        let join = |helper: std::thread::ScopedJoinHandle<'_, _>| {
-            helper.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        helpers.into_iter().map(join).chain([own]).collect::<Vec<_>>()
-    });
-    let first_failure = outcomes.into_iter().filter_map(Result::err).min_by_key(|(part, _)| *part);
+    let parts = NonZeroUsize::new(frames.div_ceil(PART_FRAMES)).unwrap_or(NonZeroUsize::MIN);
+    let first_failure =
+        crew::share(threads.min(parts), work).into_iter().filter_map(Result::err).min_by_key(|(part, _)| *part);
     first_failure.map_or(Ok(()), |(_, error)| Err(error))
 }
 

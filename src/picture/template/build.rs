@@ -8,7 +8,6 @@ use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 
 use super::cache::{Assembly, CacheError, Parts};
 use super::key::{CacheKey, ContentDigest};
@@ -17,6 +16,7 @@ use super::margin::collect_margin;
 use super::plan::TemplatePlan;
 use super::set::{Store, TemplateSet};
 use super::sweep;
+use crate::crew;
 use crate::media::AtomicFile;
 use crate::picture::image::{Image, ImageError};
 use crate::picture::jpeg::{JpegEncoder, JpegError};
@@ -84,7 +84,7 @@ pub struct Job<'a> {
     pub contents: &'a [ContentDigest],
     /// The folder of cache files; made when missing. `None` keeps the templates in memory.
     pub cache_dir: Option<&'a Path>,
-    /// Threads that build.
+    /// Threads that build, the calling one included.
     pub threads: NonZero<usize>,
 }
 
@@ -226,13 +226,7 @@ fn build<E: Error + Send + 'static, S: Into<Source>>(
         }
         Ok::<_, BuildError<E>>(())
     };
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(work)).collect();
-        let join = |worker: thread::ScopedJoinHandle<'_, _>| {
-            worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        };
-        workers.into_iter().try_for_each(join)
-    })?;
+    crew::share(threads, work).into_iter().collect::<Result<(), _>>()?;
     Ok(queue.into_inner().unwrap_or_else(PoisonError::into_inner).assembly.finish())
 }
 

@@ -126,8 +126,12 @@ pub fn order(order: &Order<'_>) -> Result<Made, OrderError> {
     let stdin = child.stdin.take();
     let status = thread::scope(|scope| {
         // A child that ends before it has read everything says why itself, and so does one that finds less than its key is of.
-        scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(order.content)));
-        wait(&mut child, order.timeout)
+        let say = || stdin.map(|mut stdin| stdin.write_all(order.content));
+        match thread::Builder::new().spawn_scoped(scope, say) {
+            Ok(_) => wait(&mut child, order.timeout),
+            // The child has met the end of its input.
+            Err(error) => wait(&mut child, order.timeout).and(Err(error)),
+        }
     });
     let status = status.map_err(spawn)?;
     let said = stderr.as_mut().map(StderrTail::join).unwrap_or_default().replace("lipsyncd: ", "");

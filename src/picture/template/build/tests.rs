@@ -32,6 +32,17 @@ fn load(cache_dir: Option<&Path>) -> Loaded {
     load_or_build(job, |i| Ok::<_, Infallible>(frame(i)), |_| {}).unwrap()
 }
 
+#[test]
+fn what_one_thread_builds_is_built_by_the_one_that_asks() {
+    let (contents, here) = (contents(), std::thread::current().id());
+    let job = Job { plan: plan(), contents: &contents, cache_dir: None, threads: NonZero::<usize>::MIN };
+    let ours = |i| {
+        assert_eq!(std::thread::current().id(), here);
+        Ok::<_, Infallible>(frame(i))
+    };
+    assert_same(&load_or_build(job, ours, |_| {}).unwrap().set, &load(None).set);
+}
+
 struct Folder(PathBuf);
 
 impl Folder {
