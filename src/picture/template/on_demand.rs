@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::build::{BuildError, Job, load_or_build};
 use super::key::{CacheKey, ContentDigest};
@@ -12,10 +13,15 @@ use super::set::TemplateSet;
 use crate::picture::image::Image;
 use crate::picture::jpeg::{JpegSettings, Quality};
 
-/// Sets of one template each, the least recently used given up first. Shared by all threads and avatars.
+/// How long a template is there for its next use though another finds no room. In a loop the one used longest ago is the next to be used:
+/// given up for the one at hand, all of a loop that does not fit would be built again and again. So, what fits of it stays.
+const KEPT_FOR: Duration = Duration::from_secs(60);
+
+/// Sets of one template each, of those not used for a minute the least recently used given up first. Shared by all threads and avatars.
 #[derive(Debug)]
 pub struct OnDemandTemplates {
     budget_bytes: usize,
+    kept_for: Duration,
     state: Mutex<State>,
 }
 
@@ -23,8 +29,6 @@ pub struct OnDemandTemplates {
 struct State {
     entries: HashMap<EntryKey, Entry>,
     bytes: usize,
-    /// Counts uses: the smallest among the entries is the least recent.
-    clock: u64,
 }
 
 type EntryKey = (CacheKey, usize, Quality);
@@ -32,13 +36,13 @@ type EntryKey = (CacheKey, usize, Quality);
 #[derive(Debug)]
 struct Entry {
     set: Arc<TemplateSet>,
-    used: u64,
+    used: Instant,
 }
 
 impl OnDemandTemplates {
     /// Keeps at most `budget_bytes` of templates.
     pub fn new(budget_bytes: usize) -> Self {
-        Self { budget_bytes, state: Mutex::default() }
+        Self { budget_bytes, kept_for: KEPT_FOR, state: Mutex::default() }
     }
 
     /// The template of the avatar's `frame` at `quality`, as a set of this one (its template 0), with the avatar's restart
@@ -76,10 +80,8 @@ impl OnDemandTemplates {
 
     fn get(&self, key: &EntryKey) -> Option<Arc<TemplateSet>> {
         let mut state = self.lock();
-        state.clock += 1;
-        let now = state.clock;
         let entry = state.entries.get_mut(key)?;
-        entry.used = now;
+        entry.used = Instant::now();
         Some(Arc::clone(&entry.set))
     }
 
@@ -88,18 +90,18 @@ impl OnDemandTemplates {
         if bytes > self.budget_bytes {
             return;
         }
-        let mut state = self.lock();
-        state.clock += 1;
-        let used = state.clock;
-        state.bytes += bytes;
-        if let Some(double) = state.entries.insert(key, Entry { set, used }) {
+        let (mut state, now) = (self.lock(), Instant::now());
+        if let Some(double) = state.entries.remove(&key) {
             state.bytes -= double.set.resident_bytes();
         }
-        while state.bytes > self.budget_bytes {
-            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.used).map(|(key, _)| *key);
-            let Some(entry) = oldest.and_then(|key| state.entries.remove(&key)) else { break };
+        while state.bytes + bytes > self.budget_bytes {
+            let oldest = state.entries.iter().min_by_key(|(_, entry)| entry.used);
+            let unused = oldest.filter(|(_, entry)| now.saturating_duration_since(entry.used) >= self.kept_for);
+            let Some(entry) = unused.map(|(key, _)| *key).and_then(|key| state.entries.remove(&key)) else { return };
             state.bytes -= entry.set.resident_bytes();
         }
+        state.bytes += bytes;
+        state.entries.insert(key, Entry { set, used: now });
     }
 
     /// No operation under the lock leaves the state half changed, so a panic elsewhere in its holder does not spoil it.
@@ -157,15 +159,33 @@ mod tests {
         assert!(own.template(0).unwrap().jpeg() == avatar.template(2).unwrap().jpeg());
     }
 
+    /// Bytes of a template at quality 40.
+    fn size(avatar: &TemplateSet) -> usize {
+        let cache = OnDemandTemplates::new(1 << 20);
+        cache.get_or_build(avatar, 0, quality(40), || Ok::<_, Infallible>(frame(0))).unwrap();
+        cache.bytes()
+    }
+
     #[test]
-    fn the_budget_holds_and_the_least_recent_goes() {
+    fn what_fits_of_a_loop_is_not_built_again_though_the_rest_is() {
         let avatar = avatar();
-        let size = {
-            let cache = OnDemandTemplates::new(1 << 20);
-            cache.get_or_build(&avatar, 0, quality(40), || Ok::<_, Infallible>(frame(0))).unwrap();
-            cache.bytes()
+        let cache = OnDemandTemplates::new(size(&avatar) * 5 / 2);
+        let builds = AtomicUsize::new(0);
+        let decode = || {
+            builds.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>(frame(0))
         };
-        let cache = OnDemandTemplates::new(size * 2 + size / 2);
+        for index in (0..3).cycle().take(5 * 3) {
+            cache.get_or_build(&avatar, index, quality(40), decode).unwrap().unwrap();
+        }
+        assert_eq!(builds.load(Ordering::Relaxed), 2 + 5);
+    }
+
+    #[test]
+    fn the_budget_holds_and_the_least_recent_of_those_unused_goes() {
+        let avatar = avatar();
+        let size = size(&avatar);
+        let cache = OnDemandTemplates { kept_for: Duration::ZERO, ..OnDemandTemplates::new(size * 2 + size / 2) };
         let builds = AtomicUsize::new(0);
         let get = |index| {
             let decode = || {
