@@ -210,6 +210,6 @@ mod tests {
         drop(CallRecord::open(Arc::clone(&recorder), &info, &avatar));
         let live: Vec<u64> =
             recorder.calls.get(CallKind::Live).iter().map(|(_, count)| count.load(Ordering::Relaxed)).collect();
-        assert_eq!(live, [1, 1, 0, 0]);
+        assert_eq!(live, [1, 1, 0, 0, 0]);
     }
 }
