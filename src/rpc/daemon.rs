@@ -8,6 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use super::activity::Bounds;
 use super::doors::{DoorOptions, Doors, FetchPlace, Place};
+use super::looks::Looks;
 use super::status::RpcError;
 use crate::avatar::{LoadedAvatar, Registry};
 use crate::batch::{AdmissionLimits, Engine, Fleet, Want};
@@ -39,6 +40,7 @@ pub struct Daemon {
     registry: Arc<Registry>,
     options: DaemonOptions,
     doors: Doors,
+    looks: Looks,
     stopping: watch::Sender<bool>,
     /// Whether a device is being measured again.
     measuring: AtomicBool,
@@ -67,6 +69,7 @@ impl Daemon {
             registry,
             options,
             doors: Doors::new(options.doors),
+            looks: Looks::new(),
             stopping: watch::Sender::new(false),
             measuring: AtomicBool::new(false),
             started: Instant::now(),
@@ -149,6 +152,11 @@ impl Daemon {
     /// A turn to encode one of them.
     pub(super) async fn encoder(&self) -> Result<OwnedSemaphorePermit, RpcError> {
         self.doors.encoder().await
+    }
+
+    /// What looks at the bundles' files.
+    pub(super) fn looks(&self) -> &Looks {
+        &self.looks
     }
 
     /// A session in `place`, if a device that has the avatar has room for it: its own first.

@@ -18,7 +18,7 @@ use super::proto::lipsync::{
 };
 use super::status::RpcError;
 use super::synthesize::{FrameStream, synthesize};
-use crate::avatar::{AvatarId, LoadedAvatar, Registry, RegistryError, check};
+use crate::avatar::{AvatarId, Checks, LoadedAvatar};
 use crate::batch::Engine;
 use crate::batch::stats::EngineStats;
 use crate::telemetry::{CallInfo, CallKind};
@@ -63,14 +63,27 @@ impl LipSync for LipSyncService {
         _request: Request<ListAvatarsRequest>,
     ) -> Result<Response<ListAvatarsResponse>, Status> {
         let registry = Arc::clone(self.daemon.registry());
-        let avatars = blocking(move || registry.ids().iter().filter_map(|id| describe(&registry, id).ok()).collect());
-        Ok(Response::new(ListAvatarsResponse { avatars: avatars.await? }))
+        let look = move |checks: &Checks| {
+            let ids = registry.ids();
+            checks.keep_only(&ids);
+            ids
+        };
+        let mut avatars = Vec::new();
+        // A turn for each bundle: others come in between, and nothing goes on when the caller is gone.
+        for id in self.daemon.looks().look(look).await? {
+            match describe(&self.daemon, id).await {
+                Ok(avatar) => avatars.push(avatar),
+                // It went meanwhile.
+                Err(RpcError::Registry(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Response::new(ListAvatarsResponse { avatars }))
     }
 
     async fn get_avatar(&self, request: Request<GetAvatarRequest>) -> Result<Response<GetAvatarResponse>, Status> {
         let id = parse_id(&request.get_ref().avatar_id)?;
-        let registry = Arc::clone(self.daemon.registry());
-        let avatar = blocking(move || describe(&registry, &id)).await?.map_err(RpcError::from)?;
+        let avatar = describe(&self.daemon, id).await?;
         Ok(Response::new(GetAvatarResponse { avatar: Some(avatar) }))
     }
 
@@ -154,19 +167,21 @@ fn loaded(avatar: &LoadedAvatar) -> Avatar {
 }
 
 /// What is known of an avatar without loading it.
-fn describe(registry: &Registry, id: &AvatarId) -> Result<Avatar, RegistryError> {
-    if let Some(avatar) = registry.loaded(id) {
+async fn describe(daemon: &Daemon, id: AvatarId) -> Result<Avatar, RpcError> {
+    let registry = Arc::clone(daemon.registry());
+    if let Some(avatar) = registry.loaded(&id) {
         return Ok(loaded(&avatar));
     }
-    let report = check(&registry.bundle_dir(id)?);
+    let avatar_id = id.to_string();
+    let report = daemon.looks().look(move |checks| checks.of(&registry, &id)).await??;
     let faults = report.faults.iter().map(ToString::to_string).collect();
-    let mut avatar = Avatar { avatar_id: id.to_string(), faults, ..Avatar::default() };
-    if let Some(summary) = report.summary {
+    let mut avatar = Avatar { avatar_id, faults, ..Avatar::default() };
+    if let Some(summary) = &report.summary {
         avatar.width = summary.frame_size.width;
         avatar.height = summary.frame_size.height;
         avatar.fps = summary.fps;
         avatar.frames = u32::try_from(summary.frames).unwrap_or(u32::MAX);
-        avatar.name = summary.name;
+        avatar.name.clone_from(&summary.name);
     }
     Ok(avatar)
 }

@@ -8,6 +8,7 @@
 //! | `frames` | a finished frame as a message |
 //! | `frame_codec`, `uncopied` | that message to the socket without a copy of its JPEG |
 //! | `lipsync` | `lipsync.v1.LipSync`: the calls about avatars, and the way into the three below |
+//! | `looks` | the bundles' files, looked at for those calls |
 //! | `backgrounds` | the avatar's own frames, for clients that keep them and take patches |
 //! | `synthesize` | whole audio in, a stream of frames out |
 //! | `converse` | live audio in, live frames out |
@@ -38,6 +39,7 @@ mod heard_out;
 mod lease;
 mod linger;
 mod lipsync;
+mod looks;
 mod lost;
 mod monolithic;
 mod synthesize;

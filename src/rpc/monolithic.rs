@@ -60,7 +60,7 @@ impl MonolithicService for Monolithic {
 
     async fn list_models(&self, _request: Request<ListModelsRequest>) -> Result<Response<ListModelsResponse>, Status> {
         let registry = Arc::clone(self.daemon.registry());
-        let ids = blocking(move || registry.ids()).await?;
+        let ids = self.daemon.looks().look(move |_| registry.ids()).await?;
         let models = ids
             .iter()
             .map(|id| {
@@ -120,7 +120,8 @@ impl MonolithicService for Monolithic {
 
     async fn health(&self, _request: Request<HealthRequest>) -> Result<Response<HealthResponse>, Status> {
         let registry = Arc::clone(self.daemon.registry());
-        let (loaded, known) = blocking(move || (registry.all_loaded().len(), registry.ids().len())).await?;
+        let known = self.daemon.looks().look(move |_| registry.ids().len()).await?;
+        let loaded = self.daemon.registry().all_loaded().len();
         let gpus =
             || self.daemon.fleet().engines().iter().map(Engine::backend).filter_map(|it| Some((it.info().gpu?, it)));
         Ok(Response::new(HealthResponse {
