@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs::OpenOptions;
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -138,4 +139,24 @@ async fn connections_that_never_spoke_do_not_hold_up_the_end() {
     eventually("they are accepted", || program.holding().descriptors >= before + silent.len()).await;
     program.ask_to_end();
     eventually("it ends", || program.ended() == Some(Some(0))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_do_not_answer_do_not_hold_up_the_end() {
+    let mut program = Program::start(&avatars_dir(), &[("LIPSYNCD_DRAIN_SECONDS", "3600")]);
+    // As one that has been suspended since it connected.
+    let mut client = TcpStream::connect(program.address).unwrap();
+    client.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    const SETTINGS: u8 = 4;
+    client.write_all(&[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &[0, 0, 0, SETTINGS, 0, 0, 0, 0, 0][..]].concat()).unwrap();
+    // Its settings are acknowledged.
+    let mut header = [0; 9];
+    while (header[3], header[4]) != (SETTINGS, 1) {
+        client.read_exact(&mut header).unwrap();
+        let len = u32::from_be_bytes([0, header[0], header[1], header[2]]);
+        std::io::copy(&mut (&client).take(len.into()), &mut std::io::sink()).unwrap();
+    }
+    program.ask_to_end();
+    eventually("it ends", || program.ended() == Some(Some(0))).await;
+    drop(client);
 }

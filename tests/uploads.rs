@@ -11,7 +11,7 @@ use common::speech::speech;
 use common::talk::proto::{AudioFormat, GetStatsRequest, SynthesizeRequest};
 use common::talk::{RATE_HZ, Talk, bytes_of, connect};
 use common::{TINY, daemon_options, eventually, within};
-use http_body_util::StreamBody;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -36,6 +36,7 @@ struct Plain(SendRequest<Pieces>);
 /// A call whose request is being sent.
 struct Sending {
     pieces: mpsc::Sender<Result<Frame<Bytes>, Infallible>>,
+    /// How it is refused, or that it is not.
     answer: JoinHandle<Status>,
 }
 
@@ -49,17 +50,23 @@ impl Plain {
 
     /// Begins a call of `path` with a message of `len` bytes.
     async fn begin(&mut self, path: &str, len: usize) -> Sending {
+        let sending = self.open(path);
+        sending.send([&[0][..], &u32::try_from(len).unwrap().to_be_bytes()].concat().into()).await;
+        sending
+    }
+
+    /// Begins a call of `path`, and says nothing yet.
+    fn open(&mut self, path: &str) -> Sending {
         let (pieces, body) = mpsc::channel(1);
         let request = http::Request::post(format!("http://daemon{path}")).header("content-type", "application/grpc");
         let request = request.header("te", "trailers").body(StreamBody::new(ReceiverStream::new(body))).unwrap();
         let answer = self.0.send_request(request);
         let answer = tokio::spawn(async move {
-            let answer = answer.await.unwrap();
-            Status::from_header_map(answer.headers()).expect("it is refused")
+            let mut answer = answer.await.unwrap();
+            while let Some(Ok(_)) = answer.body_mut().frame().await {}
+            Status::from_header_map(answer.headers()).unwrap_or_else(|| Status::ok("it was let in"))
         });
-        let sending = Sending { pieces, answer };
-        sending.send([&[0][..], &u32::try_from(len).unwrap().to_be_bytes()].concat().into()).await;
-        sending
+        Sending { pieces, answer }
     }
 }
 
@@ -126,6 +133,32 @@ async fn a_request_whose_rest_does_not_come_ends_and_one_that_comes_slowly_does_
     let status = within(slow.answer).await.unwrap();
     assert_eq!(status.code(), Code::InvalidArgument, "{status}");
     server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_requests_that_are_not_whole_and_calls_that_say_nothing() {
+    let mut setup = Setup::new(daemon_options(100));
+    setup.server.drain = Duration::from_secs(3600);
+    let server = setup.start().await;
+    let mut connection = Plain::connect(&server).await;
+    let mut unfinished = Vec::new();
+    for path in [SYNTHESIZE, "/monolithic.MonolithicService/InferBatchComposite"] {
+        unfinished.push(connection.begin(path, 1 << 20).await);
+    }
+    unfinished.push(connection.open("/lipsync.v1.LipSync/Converse"));
+    let asking = connection.open("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo");
+    // Once this one is answered, those before it are known.
+    let whole = connection.begin("/lipsync.v1.LipSync/GetStats", 0).await;
+    drop(whole.pieces);
+    assert_eq!(within(whole.answer).await.unwrap().code(), Code::Ok);
+    server.stop.send(()).unwrap();
+    for sending in unfinished {
+        let status = within(sending.answer).await.unwrap();
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        assert!(status.get_details_retry_info().is_some(), "{status:?}");
+    }
+    assert_eq!(within(asking.answer).await.unwrap().code(), Code::Ok);
+    within(server.running).await.unwrap().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::sleep;
 
 use super::linger::Lingering;
+use super::traffic::Traffic;
 use crate::machine::most_descriptors;
 
 /// Descriptors that connections leave for the figures' readers, and for avatars and plans that are loaded; of few, a quarter.
@@ -24,18 +25,20 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// While it goes on refusing, the log says so no more often.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
-/// The connections that come to `listener`. Those that have not begun when `stopping` turns true are closed.
+/// The connections that come to `listener`; what they send is noted in `traffic`. Those that have not begun when `stopping` turns true are
+/// closed.
 pub(super) fn connections(
     listener: TcpListener,
     stopping: watch::Receiver<bool>,
+    traffic: Traffic,
 ) -> impl Stream<Item = Result<Lingering, Infallible>> {
     let places = Places::of(most_descriptors().unwrap_or(Semaphore::MAX_PERMITS));
     unfold((listener, places, None), move |(listener, places, mut warned)| {
-        let stopping = stopping.clone();
+        let (stopping, traffic) = (stopping.clone(), traffic.clone());
         async move {
             let place = places.take(&mut warned).await;
             let stream = accept(&listener, &mut warned).await;
-            Some((Ok(Lingering::new(stream, place, stopping)), (listener, places, warned)))
+            Some((Ok(Lingering::new(stream, place, stopping, traffic)), (listener, places, warned)))
         }
     })
 }

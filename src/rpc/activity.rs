@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::Status;
 
@@ -58,12 +59,18 @@ impl Bounds {
         }
     }
 
-    /// What the client sends first, which it must do in time.
-    pub(super) async fn first<T>(&self, message: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    /// What the client sends first, which it must do in time, and before the daemon is `stopping`.
+    pub(super) async fn first<T>(
+        &self,
+        message: impl Future<Output = Result<T, Status>>,
+        mut stopping: watch::Receiver<bool>,
+    ) -> Result<T, Status> {
         let activity = Activity::now();
         tokio::select! {
             message = message => message,
             over = self.passed(&activity) => Err(over.into()),
+            // A daemon that is gone has stopped as well.
+            _ = stopping.wait_for(|stop| *stop) => Err(RpcError::Stopping.into()),
         }
     }
 }

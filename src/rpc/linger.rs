@@ -13,8 +13,10 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
+use super::traffic::Traffic;
+
 /// Time the other end gets to read the end of a connection and to end its own.
-const LINGER: Duration = Duration::from_secs(2);
+pub(super) const LINGER: Duration = Duration::from_secs(2);
 
 /// Time the other end gets to begin. Until it has, no keep-alive finds out whether it is there, and it cannot be told of a stop.
 const BEGIN: Duration = Duration::from_secs(10);
@@ -34,6 +36,7 @@ pub(super) struct Lingering {
     beginning: Option<Beginning>,
     /// Once the sending side is shut.
     until: Option<Pin<Box<Sleep>>>,
+    traffic: Traffic,
     /// Given back once the stream is closed.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -45,9 +48,14 @@ struct Beginning {
 }
 
 impl Lingering {
-    /// Is not waited for once `stopping` is true; holds `place`.
-    pub fn new(stream: TcpStream, place: Option<OwnedSemaphorePermit>, stopping: watch::Receiver<bool>) -> Self {
-        Self { _place: place, ..Self::within(BEGIN, stream, stopping) }
+    /// Is not waited for once `stopping` is true; holds `place`, and notes in `traffic` what it sends.
+    pub fn new(
+        stream: TcpStream,
+        place: Option<OwnedSemaphorePermit>,
+        stopping: watch::Receiver<bool>,
+        traffic: Traffic,
+    ) -> Self {
+        Self { _place: place, traffic, ..Self::within(BEGIN, stream, stopping) }
     }
 
     fn within(time: Duration, stream: TcpStream, mut stopping: watch::Receiver<bool>) -> Self {
@@ -61,7 +69,12 @@ impl Lingering {
         // Whoever reads on is told again.
         let over = Box::pin(maybe_done(over));
         let beginning = Some(Beginning { bytes: PREFACE_BYTES, over });
-        Self { stream, beginning, until: None, _place: None }
+        Self { stream, beginning, until: None, traffic: Traffic::new(), _place: None }
+    }
+
+    fn sent(&self, bytes: usize) -> usize {
+        self.traffic.sent();
+        bytes
     }
 
     /// Reads and drops until the other end closes.
@@ -107,7 +120,7 @@ impl AsyncRead for Lingering {
 
 impl AsyncWrite for Lingering {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes).map_ok(|sent| self.sent(sent))
     }
 
     fn poll_write_vectored(
@@ -115,7 +128,7 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces).map_ok(|sent| self.sent(sent))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -44,7 +44,7 @@ impl LipSync for LipSyncService {
     async fn converse(&self, request: Request<Streaming<ConverseRequest>>) -> Result<Response<ConverseStream>, Status> {
         let info = call_info(CallKind::Live, &request);
         let mut messages = request.into_inner();
-        let first = self.daemon.bounds(&info).first(messages.message()).await?;
+        let first = self.daemon.bounds(&info).first(messages.message(), self.daemon.stopping()).await?;
         let stream = converse(&self.daemon, &info, first, messages).await;
         Ok(Response::new(stream.inspect_err(|error| self.daemon.refused(error))?))
     }

@@ -18,6 +18,7 @@
 //! | [`client`] | the other end, for `synth --server` and `bench` |
 //! | [`server`] | the listening server, from start to drained |
 //! | `accept`, `linger`, `heard_out` | its connections from their beginning to their end, and what comes of calls that are over |
+//! | `traffic` | whether a stop still has somebody to wait for |
 //! | `lost` | when it ends after the loss of a device |
 //!
 //! The generated types stay inside this module.
@@ -43,6 +44,7 @@ mod looks;
 mod lost;
 mod monolithic;
 mod synthesize;
+mod traffic;
 mod uncopied;
 mod uploads;
 

@@ -1,7 +1,7 @@
 //! The listening server, from start to drained.
 //!
 //! Order of the end: health says NOT_SERVING and new sessions are refused; sessions between utterances
-//! end; running utterances and answers are given `drain` to finish; what still runs then is cut off.
+//! end, and requests that are not whole; running utterances and answers are given `drain` to finish; what still runs then is cut off.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,11 +18,13 @@ use super::accept::connections;
 use super::daemon::Daemon;
 use super::deadline::Timely;
 use super::heard_out::HeardOut;
+use super::linger::LINGER;
 use super::lipsync::LipSyncService;
 use super::monolithic::Monolithic;
 use super::proto::DESCRIPTORS;
 use super::proto::lipsync::lip_sync_server::LipSyncServer;
 use super::proto::monolithic::monolithic_service_server::MonolithicServiceServer;
+use super::traffic::Traffic;
 use super::uncopied::Uncopied;
 use super::uploads::Uploads;
 
@@ -92,6 +94,8 @@ pub async fn run(
         .add_service(Timely(Uploads::new(monolithic, &daemon, most)))
         .prepare();
     let (stop, stopped) = tokio::sync::oneshot::channel();
+    let traffic = Traffic::new();
+    let incoming = connections(listener, daemon.stopping(), traffic.clone());
     let serving = Server::builder()
         .http2_keepalive_interval(options.keepalive)
         .http2_keepalive_timeout(options.keepalive.map(|interval| interval / 2))
@@ -101,7 +105,7 @@ pub async fn run(
         .http2_max_pending_accept_reset_streams(Some(STREAMS_PER_CONNECTION as usize))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .serve_with_incoming_shutdown(HeardOut::new(services), connections(listener, daemon.stopping()), async {
+        .serve_with_incoming_shutdown(HeardOut::new(services, traffic.clone()), incoming, async {
             // A dropped sender also means that it is time to end.
             let _ = stopped.await;
         });
@@ -110,13 +114,20 @@ pub async fn run(
         result = &mut serving => return Ok(result?),
         () = shutdown => {}
     }
-    tracing::info!("stopping: running calls have {:?} to end", options.drain);
     refuse(&mut health).await;
     daemon.stop();
     let _ = stop.send(());
-    match tokio::time::timeout(options.drain, serving).await {
-        Ok(result) => result?,
-        Err(_) => tracing::warn!("calls still running after {:?} were cut off", options.drain),
+    tracing::info!("stopping: running calls have {:?} to end", options.drain);
+    tokio::select! {
+        // First, so that connections are told of the end however little time there is.
+        biased;
+        result = &mut serving => result?,
+        // Clients that are not there, or do not speak the protocol, never say that they have understood.
+        () = traffic.quiet(LINGER) => tracing::debug!("connections without a call, whose clients did not close them, were cut off"),
+        () = tokio::time::sleep(options.drain) => match traffic.calls() {
+            0 => {}
+            calls => tracing::warn!(calls, "calls still running after {:?} were cut off", options.drain),
+        },
     }
     Ok(())
 }

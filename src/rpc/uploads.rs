@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::maybe_done;
 use hyper::body::Frame;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
@@ -27,8 +28,11 @@ const HEADER_LEN: usize = 5;
 /// Bytes of each call that are not counted: questions are answered and live streams let in, whatever whole files hold.
 const FREE_BYTES: usize = 64 << 10;
 
+/// Time that the rest of a request gets once the daemon stops: one that comes in one go is still answered.
+const LAST_PIECES: Duration = Duration::from_secs(1);
+
 /// The call whose messages come one by one for as long as it lasts. It bounds itself how long they stay away, and once it has its place
-/// how many there are.
+/// how many there are; a stop ends it by other ways.
 const LIVE_PATH: &str = "/lipsync.v1.LipSync/Converse";
 
 /// Wraps a service whose requests are bounded.
@@ -75,8 +79,9 @@ where
                 headers: Headers::default(),
                 announced: 0,
                 is_live,
-                idle: self.daemon.idle().filter(|_| !is_live),
+                idle: self.daemon.idle(),
                 clock: None,
+                stop: None,
             })
         });
         let answer = self.service.call(request);
@@ -116,6 +121,8 @@ struct Upload {
     idle: Option<Duration>,
     /// From the first time that nothing is there.
     clock: Option<Pin<Box<Sleep>>>,
+    /// From then on too: completes when the daemon waits no more.
+    stop: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Upload {
@@ -140,19 +147,40 @@ impl Upload {
     }
 }
 
+impl Upload {
+    /// Completes when what has not come is not waited for any more, with the reason.
+    fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<RpcError> {
+        if let Some(idle) = self.idle
+            && self.clock.get_or_insert_with(|| Box::pin(sleep(idle))).as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(RpcError::Stalled { seconds: idle.as_secs() });
+        }
+        let stop = self.stop.get_or_insert_with(|| {
+            let mut stopping = self.daemon.stopping();
+            Box::pin(maybe_done(async move {
+                // A daemon that is gone has stopped as well.
+                let _ = stopping.wait_for(|stop| *stop).await;
+                sleep(LAST_PIECES).await;
+            }))
+        });
+        ready!(stop.as_mut().poll(context));
+        Poll::Ready(RpcError::Stopping)
+    }
+}
+
 impl HttpBody for Upload {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
-        let frame = match (Pin::new(&mut this.body).poll_frame(context), this.idle) {
-            (Poll::Ready(Some(Ok(frame))), _) => frame,
-            (Poll::Pending, Some(idle)) => {
-                ready!(this.clock.get_or_insert_with(|| Box::pin(sleep(idle))).as_mut().poll(context));
-                return Poll::Ready(Some(Err(RpcError::Stalled { seconds: idle.as_secs() }.into())));
+        let frame = match Pin::new(&mut this.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => frame,
+            Poll::Pending if !this.is_live => {
+                let error = ready!(this.poll_given_up(context));
+                return Poll::Ready(Some(Err(error.into())));
             }
-            (polled, _) => return polled,
+            polled => return polled,
         };
         if let (Some(clock), Some(idle)) = (&mut this.clock, this.idle) {
             clock.as_mut().reset(Instant::now() + idle);
