@@ -214,10 +214,12 @@ impl Registry {
         if let Some(gone) = &gone {
             state.leaving.retain(|replicas| replicas.iter().any(|replica| replica.strong_count() > 0));
             state.leaving.push(gone.replicas().iter().map(Arc::downgrade).collect());
-            tracing::info!(avatar = %id, sessions = gone.sessions(), "unloaded");
         }
         // Outside the lock: letting go of frames and networks takes a while.
         drop(state);
+        if let Some(gone) = &gone {
+            tracing::info!(avatar = %id, sessions = gone.sessions(), "unloaded");
+        }
         gone.is_some()
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use clap::{Args as ClapArgs, Subcommand};
 
+use super::stderr;
 use super::stdout::say;
 use super::{CommandError, progress};
 use crate::avatar::import::{ImportError, ImportOptions, ImportSource, import};
@@ -110,7 +111,7 @@ fn try_it(dir: &Path, onnxruntime: Option<&Path>) -> Result<(), CommandError> {
         return untried.map_or(Ok(()), |why| Err(CommandError::failed(format!("{why}; --quick does without"))));
     };
     if let Some(why) = untried {
-        eprintln!("lipsyncd: {why}");
+        stderr::say(format_args!("lipsyncd: {why}"));
     }
     if faults.is_empty() {
         return Err(CommandError::of_load(last));

@@ -2,8 +2,8 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage or bad input.
 
-// `println!` panics when nobody reads any more; `stdout::say` does not.
-#![warn(clippy::print_stdout)]
+// `println!` panics when nobody reads any more, and so does `eprintln!`; `stdout::say` and `stderr::say` do not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod avatar;
 mod bench;
@@ -19,6 +19,7 @@ mod preload;
 mod progress;
 mod serve;
 mod starting;
+mod stderr;
 mod stdout;
 mod synth;
 mod target;
@@ -89,11 +90,13 @@ pub fn run(cli: Cli) -> ExitCode {
 
 /// The exit code of a command; its failure, if any, in one line on stderr.
 fn end(result: Result<(), CommandError>, format: LogFormat) -> ExitCode {
-    match result {
+    let code = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             telemetry::last_words(format, &error);
             error.exit_code()
         }
-    }
+    };
+    telemetry::flush();
+    code
 }

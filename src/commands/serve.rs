@@ -74,6 +74,7 @@ fn run_with(config: Config) -> Result<(), CommandError> {
     runtime.shutdown_timeout(LAST_WORK);
     if result.is_ok() && begun.elapsed() >= LAST_WORK {
         tracing::warn!("ended with work still running, such as the loading of an avatar");
+        telemetry::flush();
         // Its thread still runs, and must find nothing of the process taken down.
         leave(0);
     }
@@ -167,6 +168,7 @@ fn leave_if_broken(daemon: &Daemon) {
         tracing::error!(
             "ending: a device or a lane is broken, as said above; whoever supervises this daemon starts it anew"
         );
+        telemetry::flush();
         leave(1);
     }
 }
@@ -220,6 +222,7 @@ fn shutdown_signal() -> std::io::Result<impl Future<Output = ()> + Send + 'stati
         let _ = ask.send(());
         next().await;
         tracing::warn!("asked to end a second time: ending at once");
+        telemetry::flush();
         leave(1);
     });
     Ok(async {

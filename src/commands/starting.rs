@@ -4,6 +4,7 @@ use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 
 use crate::cuda::{GLANCE, hang, leave};
+use crate::telemetry;
 
 /// Ends the process, with exit code 1, where the driver or a GPU does not come back; until this is dropped.
 pub(super) struct StartWatch(#[expect(dead_code, reason = "its end is what tells the thread")] Sender<()>);
@@ -19,6 +20,7 @@ impl StartWatch {
             while over.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
                 if let Some(hang) = hang() {
                     tracing::error!("ending before it served: {hang}");
+                    telemetry::flush();
                     leave(1);
                 }
             }

@@ -1,15 +1,17 @@
 //! The log, and the spans of sessions and batches.
 
 use std::fmt::Display;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 
 #[cfg(feature = "otlp")]
 use tracing_subscriber::filter::FilterExt as _;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use super::filter::{self, FilterError};
+use super::lines::{self, Stderr};
 use crate::config::{LogFormat, OtlpEndpoint};
 
 /// Longest that the last spans are waited for when the program ends.
@@ -70,15 +72,25 @@ impl Traces {
 }
 
 /// Sends `tracing` events that pass the filter to stderr, so that stdout stays a command's own, and spans to
-/// the collector. With a collector it must be called within a `tokio` runtime.
+/// the collector. With a collector it must be called within a `tokio` runtime. A thread writes the lines, or loses them where nobody reads:
+/// [`lines::flush`] waits for it before the program ends.
 ///
 /// # Errors
 /// [`StartError`], naming the key.
 pub fn start(options: LogOptions) -> Result<Traces, StartError> {
     let filter = filter::read(options.filter)?;
     #[cfg_attr(not(feature = "otlp"), allow(unused_mut))] // One layer, without it.
-    let mut layers = vec![lines(options.format).with_filter(filter).boxed()];
+    let mut layers = vec![layer(options.format, Stderr).with_filter(filter).boxed()];
     let traces = exporter(&options, &mut layers)?;
+    let LogOptions { format, .. } = options;
+    let say_lost = move |lost| {
+        says(format, io::stderr, || {
+            tracing::warn!(lost, "lines of this log were lost: nobody read them, as stderr is full")
+        });
+    };
+    if let Err(error) = lines::start(say_lost) {
+        says(format, io::stderr, || tracing::warn!("the log is written as it comes, as it has no thread: {error}"));
+    }
     // A second start in one process (tests) keeps the first log.
     let _ = tracing_subscriber::registry().with(layers).try_init();
     Ok(traces)
@@ -87,17 +99,20 @@ pub fn start(options: LogOptions) -> Result<Traces, StartError> {
 /// Says on stderr what the program ends of, whatever the filter is: an error in the form of the log's lines where those are JSON.
 pub fn last_words(format: LogFormat, error: &dyn Display) {
     match format {
-        LogFormat::Text => eprintln!("lipsyncd: {error}"),
-        LogFormat::Json => {
-            let subscriber = tracing_subscriber::registry().with(lines(format));
-            tracing::subscriber::with_default(subscriber, || tracing::error!("{error}"));
-        }
+        // As one line; nobody may be there to read it.
+        LogFormat::Text => drop(Stderr.write_all(format!("lipsyncd: {error}\n").as_bytes())),
+        LogFormat::Json => says(format, Stderr, || tracing::error!("{error}")),
     }
 }
 
+/// Writes what is logged in `event` to `writer`, whatever the filter is.
+fn says(format: LogFormat, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static, event: impl FnOnce()) {
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer(format, writer)), event);
+}
+
 /// The log's lines.
-fn lines(format: LogFormat) -> BoxedLayer {
-    let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+fn layer(format: LogFormat, writer: impl for<'w> MakeWriter<'w> + Send + Sync + 'static) -> BoxedLayer {
+    let lines = fmt::layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
     match format {
         LogFormat::Text => lines.with_target(false).boxed(),
         // One level of keys: what a session's lines have in common is under `span`.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `log` | `tracing` to stderr, and the spans to a collector when one is named |
 //! | `filter` | what is logged |
+//! | `lines` | a thread that writes it, so that nobody else waits for its reader |
 //! | `otlp` | the exporter of spans (feature `otlp`) |
 //! | [`label`] | the words metrics are broken down by |
 //! | [`histogram`] | counts by size without a lock |
@@ -28,6 +29,7 @@ pub mod session;
 pub mod systemd;
 
 mod filter;
+mod lines;
 mod log;
 #[cfg(feature = "otlp")]
 mod otlp;
@@ -36,6 +38,7 @@ pub use device::{DeviceRecorder, LaneSummary};
 pub use filter::FilterError;
 pub use label::{CallEnd, CallKind, FirstPart, Refusal, SessionState, Stage, WorkClass};
 pub use lane::LaneMeter;
+pub use lines::flush;
 pub use log::{LogOptions, StartError, Traces, last_words, start};
 pub use recorder::Recorder;
 pub use session::{CallInfo, CallRecord, Overdue, SessionMeter};

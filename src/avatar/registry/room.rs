@@ -87,10 +87,10 @@ impl Registry {
         let there = state.loaded.values().filter(|resident| resident.on(device).is_some());
         let candidates = there.filter_map(Resident::candidate).filter(|candidate| candidate.id != *id).collect();
         let Some(victim) = eviction::idle(candidates, self.limits.evict).into_iter().next() else { return false };
-        tracing::info!(avatar = %victim.id, "evicted to make room for {id}: {why}");
         let gone = state.loaded.remove(&victim.id);
         state.counts.evicted += 1;
         drop(state);
+        tracing::info!(avatar = %victim.id, "evicted to make room for {id}: {why}");
         drop(gone);
         true
     }

@@ -6,6 +6,7 @@ mod progress;
 pub(super) use args::Args;
 
 use super::CommandError;
+use super::stderr;
 use super::stdout::say;
 use crate::load::{Capacity, Crowd, CrowdError, Report, Search, Speech, Step, plot};
 
@@ -51,7 +52,8 @@ async fn search(args: &Args, crowd: &mut Crowd) -> Result<Report, CrowdError> {
         let report = one_run(args, crowd, streams).await?;
         let step = report.step(CARRIED_BELOW_PERCENT);
         let verdict = if step.carried { "carried" } else { "not carried" };
-        eprintln!("{streams} streams: {} held, {:.3} % missed: {verdict}", step.held, step.miss_percent);
+        let (held, missed) = (step.held, step.miss_percent);
+        stderr::say(format_args!("{streams} streams: {held} held, {missed:.3} % missed: {verdict}"));
         steps.push(step);
         search.note(step.carried);
         if step.carried || best.is_none() {

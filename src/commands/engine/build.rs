@@ -68,6 +68,7 @@ mod with_tensorrt {
     use crate::backend::cuda::{CudaBackend, CudaOptions, EngineChoice};
     use crate::backend::read_network;
     use crate::commands::devices::{check_tensorrt, largest_gpu_batch};
+    use crate::commands::stderr;
     use crate::commands::stdout::say;
     use crate::commands::{CommandError, progress};
     use crate::cuda::Driver;
@@ -160,7 +161,7 @@ mod with_tensorrt {
             return Ok((false, format!("there already, {} bytes", plan.len())));
         }
         if let Err(error @ (PlanError::Corrupt { .. } | PlanError::Foreign { .. })) = &found {
-            eprintln!("{}: {error}; building it again", path.display());
+            stderr::say(format_args!("{}: {error}; building it again", path.display()));
         }
         let made = order(&Order {
             network: network.path,

@@ -66,7 +66,8 @@ struct Stderr;
 impl LogHandler for Stderr {
     fn log(&self, severity: Severity, message: &str) {
         if severity <= Severity::Warning {
-            eprintln!("{severity:?}: {message}");
+            // Who started this process may be gone, which is no reason for a panic in here.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("{severity:?}: {message}\n").as_bytes());
         }
     }
 }
