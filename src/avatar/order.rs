@@ -13,20 +13,27 @@ pub enum FrameOrder {
 impl FrameOrder {
     /// The avatar frame, `0..count`, at `position` frames from the start; 0 when `count` is 0.
     pub fn avatar_frame(self, position: u64, count: usize) -> usize {
-        let n = count as u64;
-        if n < 2 {
-            return 0;
-        }
+        let phase = self.phase(position, count);
         let frame = match self {
-            Self::Loop => position % n,
-            // Half the period at most, so doubling cannot overflow for any count that fits in memory.
-            Self::PingPong => {
-                let period = 2 * (n - 1);
-                let phase = position % period;
-                phase.min(period - phase)
-            }
+            Self::Loop => phase,
+            Self::PingPong => phase.min(self.period(count) - phase),
         };
         frame as usize
+    }
+
+    /// The first position at which the loop goes on as at `position`.
+    pub fn phase(self, position: u64, count: usize) -> u64 {
+        position % self.period(count)
+    }
+
+    /// Frames until the loop begins anew.
+    fn period(self, count: usize) -> u64 {
+        let n = (count as u64).max(1);
+        match self {
+            Self::Loop => n,
+            // Doubling cannot overflow for any count that fits in memory.
+            Self::PingPong => (2 * (n - 1)).max(1),
+        }
     }
 
     /// The word for it in `avatar.toml`.
@@ -44,6 +51,22 @@ mod tests {
 
     fn walk(order: FrameOrder, count: usize, len: u64) -> Vec<usize> {
         (0..len).map(|position| order.avatar_frame(position, count)).collect()
+    }
+
+    #[test]
+    fn the_loop_goes_on_from_the_phase_of_any_position() {
+        for order in [FrameOrder::PingPong, FrameOrder::Loop] {
+            for count in 0..6 {
+                for position in [0, 1, 7, u64::MAX - 1, u64::MAX] {
+                    let phase = order.phase(position, count);
+                    assert!(phase <= 2 * count as u64);
+                    assert_eq!(order.avatar_frame(phase, count), order.avatar_frame(position, count));
+                }
+                let before = order.phase(u64::MAX, count);
+                let jump = order.avatar_frame(before, count).abs_diff(order.avatar_frame(before + 1, count));
+                assert!(jump <= 1 || order == FrameOrder::Loop && jump == count - 1);
+            }
+        }
     }
 
     #[test]

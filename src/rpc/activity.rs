@@ -67,6 +67,8 @@ impl Bounds {
     ) -> Result<T, Status> {
         let activity = Activity::now();
         tokio::select! {
+            // What has come is refused like any other, and counted.
+            biased;
             message = message => message,
             over = self.passed(&activity) => Err(over.into()),
             // A daemon that is gone has stopped as well.

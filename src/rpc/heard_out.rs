@@ -20,6 +20,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{Body as HttpBody, Service, http};
 
+use super::status::explain_unknown;
 use super::traffic::{Call, Traffic};
 
 /// Time a client gets to end its side.
@@ -60,7 +61,8 @@ where
         let (places, call) = (Arc::clone(&self.places), self.traffic.call());
         let answer = self.service.call(request.map(|body| Body::new(Said { body, over: false, places })));
         Box::pin(async move {
-            let answer = answer.await?;
+            let mut answer = answer.await?;
+            explain_unknown(&mut answer);
             Ok(answer.map(|body| Body::new(Answer { body, _call: call })))
         })
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tonic::body::Body;
+use tonic::codegen::http;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -231,6 +233,20 @@ impl From<RpcError> for Status {
             }
             None => Self::new(error.code(), sentence),
         }
+    }
+}
+
+/// Says what there is to the client of a call that there is not, to which the gRPC layer answers without a word.
+pub(super) fn explain_unknown(answer: &mut http::Response<Body>) {
+    let headers = answer.headers_mut();
+    let is_unknown = headers.get("grpc-status").is_some_and(|code| code == "12");
+    if is_unknown && headers.get("grpc-message").is_none_or(|said| said.is_empty()) {
+        let status = Status::unimplemented(
+            "there is no such call; the services are lipsync.v1.LipSync, monolithic.MonolithicService, grpc.health.v1.Health and \
+             grpc.reflection.v1.ServerReflection, which lists their calls",
+        );
+        // The sentence is plain, and fits.
+        let _ = status.add_header(headers);
     }
 }
 

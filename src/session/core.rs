@@ -108,6 +108,10 @@ impl SessionCore {
         block_mel_frames: usize,
     ) -> Arc<Self> {
         options.outbox_frames = options.outbox_frames.clamp(1, SessionOptions::MAX_OUTBOX);
+        if options.start_position > u64::MAX / 2 {
+            // The end of numbers, which a session could come to from there, is no end of the loop.
+            options.start_position = avatar.order().phase(options.start_position, avatar.frame_count());
+        }
         if !is_live(options.pace) || options.format == FrameFormat::Bgr {
             options.idle_frames = None;
         }

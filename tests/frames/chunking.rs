@@ -185,6 +185,19 @@ proptest! {
 }
 
 #[test]
+fn the_loop_goes_on_where_positions_come_to_the_end_of_numbers() {
+    let (backend, avatar) = stage();
+    let engine = engine(backend, 1, 8, 1);
+    let options = SessionOptions { start_position: u64::MAX, ..SessionOptions::new(JPEG, 16_000) };
+    let take = block_on(perform(&engine, avatar, options, &speech(5, 4_000, 16_000)));
+    let first = avatar.order().phase(u64::MAX, avatar.frame_count());
+    let poses: Vec<_> = take.frames.iter().map(|frame| frame.avatar_frame).collect();
+    let due: Vec<_> = (first..).take(poses.len()).map(|position| avatar.frame_at(position)).collect();
+    assert_eq!(poses, due);
+    assert!(poses.len() > 1);
+}
+
+#[test]
 fn every_interrupt_is_answered() {
     let (backend, avatar) = stage();
     let engine = engine(backend, 1, 8, 1);

@@ -202,6 +202,12 @@ def test_unknown_names_are_named(client):
     assert "nobody" in refusal(lambda: talk.synthesize(client, "nobody", talk.f32(np.zeros(640))), Code.NOT_FOUND)
 
 
+@pytest.mark.parametrize("path", ["/lipsync.v1.LipSync/Sing", "/nobody.Service/Sing"])
+def test_a_call_that_there_is_not_is_told_which_services_there_are(server, path):
+    call = server.channel.unary_unary(path)
+    assert "lipsync.v1.LipSync" in refusal(lambda: call(b"", timeout=60), Code.UNIMPLEMENTED)
+
+
 # ---------------------------------------------------------------- bundles
 
 def test_faulty_bundles_are_refused_and_the_sound_one_served(avatars, tmp_path):
