@@ -1,12 +1,19 @@
-//! Looks at the bundles' files, one at a time: however many clients ask, and however few wait for their answers, they take one thread.
+//! Looks at the bundles' files, one at a time and with pauses: however many clients ask, and however few wait for their answers, they take one
+//! thread, and of its time half. Speech has the rest.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio::time::sleep;
 
 use super::lipsync::blocking;
 use super::status::RpcError;
 use crate::avatar::Checks;
+
+/// A look that takes longer has waited for a disk.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Cheap to clone.
 #[derive(Clone)]
@@ -21,7 +28,7 @@ impl Looks {
     }
 
     /// Does `work` when it is its turn, which should be short: about one bundle. Whoever is gone before has left the queue; once it has begun
-    /// it ends, and keeps its turn until then.
+    /// it ends, and keeps its turn until then and for as long again.
     pub async fn look<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Checks) -> T + Send + 'static,
@@ -29,8 +36,14 @@ impl Looks {
         let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| RpcError::Stopping)?;
         let checks = Arc::clone(&self.checks);
         blocking(move || {
-            let _turn = turn;
-            work(&checks)
+            let begun = Instant::now();
+            let found = work(&checks);
+            let pause = begun.elapsed().min(LONGEST_PAUSE);
+            Handle::current().spawn(async move {
+                sleep(pause).await;
+                drop(turn);
+            });
+            found
         })
         .await
     }
@@ -40,7 +53,6 @@ impl Looks {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
-    use std::time::Duration;
 
     use tokio::time::timeout;
 
@@ -83,5 +95,18 @@ mod tests {
         drop(end);
         assert!(timeout(STUCK, patient).await.unwrap().unwrap());
         assert_eq!(done.load(Ordering::Acquire), 1, "work was done for those who had given up");
+    }
+
+    #[tokio::test]
+    async fn half_of_the_time_nobody_looks() {
+        let looks = Looks::new();
+        let took = LONGEST_PAUSE / 2;
+        let ended = looks.look(move |_| {
+            std::thread::sleep(took);
+            Instant::now()
+        });
+        let ended = timeout(STUCK, ended).await.unwrap().unwrap();
+        let next = timeout(STUCK, looks.look(|_| Instant::now())).await.unwrap().unwrap();
+        assert!(next - ended >= took, "{:?}", next - ended);
     }
 }
