@@ -20,7 +20,7 @@ type Hook = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Faults {
     lost: OnceLock<String>,
     hooks: Mutex<Vec<Hook>>,
-    /// Somebody has found no memory since the last load.
+    /// Somebody has found no memory.
     found_full: AtomicBool,
 }
 
@@ -92,10 +92,11 @@ impl Faults {
         }
     }
 
-    /// Before a load, makes the most of the room there is where none was found since the last one: what has given way to it meanwhile, in the order of
-    /// `loader`, is in the pool.
+    /// Before a load on a GPU that was full once, makes the most of the room there is: what has given way to it, in the order of `loader`, is in
+    /// the pool.
     pub(super) fn make_room(&self, loader: &Stream) {
-        if self.found_full.swap(false, Ordering::Relaxed) {
+        // For good: of two loads at once, the other may have given back too early.
+        if self.found_full.load(Ordering::Relaxed) {
             give_back(loader);
         }
     }
