@@ -21,6 +21,8 @@ const ALBUMS: usize = 4;
 pub struct Silence {
     feature: OnceLock<Box<[f32]>>,
     albums: Mutex<Albums>,
+    /// Of all albums that there are.
+    bytes: Arc<AtomicU64>,
 }
 
 #[derive(Default)]
@@ -36,6 +38,8 @@ pub struct Album {
     format: FrameFormat,
     pictures: Box<[OnceLock<Kept>]>,
     bytes: AtomicU64,
+    /// Those of the avatar's albums together.
+    bytes_of_all: Arc<AtomicU64>,
     /// Devices that are at work on each pose's picture, a bit each, and in the last place those on the silent feature.
     claims: Box<[AtomicU64]>,
 }
@@ -64,26 +68,27 @@ impl Silence {
         let mut albums = self.albums();
         let Albums { all, recent } = &mut *albums;
         all.retain(|album| album.strong_count() > 0);
-        let known = all.iter().filter_map(Weak::upgrade).find(|album| album.format == format);
-        let album = known.unwrap_or_else(|| {
-            let pictures = std::iter::repeat_with(OnceLock::new).take(poses).collect();
-            let claims = std::iter::repeat_with(AtomicU64::default).take(poses + 1).collect();
-            let album = Arc::new(Album { format, pictures, bytes: AtomicU64::new(0), claims });
-            all.push(Arc::downgrade(&album));
-            album
-        });
+        let held = all.iter().filter_map(Weak::upgrade).collect::<Vec<_>>();
+        let album = held.iter().find(|album| album.format == format).map_or_else(
+            || {
+                let album = Arc::new(Album::new(format, poses, Arc::clone(&self.bytes)));
+                all.push(Arc::downgrade(&album));
+                album
+            },
+            Arc::clone,
+        );
         recent.retain(|other| !Arc::ptr_eq(other, &album));
         recent.push(Arc::clone(&album));
-        if recent.len() > ALBUMS {
-            recent.remove(0);
-        }
+        let given_up = (recent.len() > ALBUMS).then(|| recent.remove(0));
+        // An album may have hundreds of megabytes, and whoever is the last to hold it frees them: not under the lock.
+        drop(albums);
+        drop((held, given_up));
         album
     }
 
     /// Bytes kept, those of sessions' forms included that are given up with them.
     pub fn bytes(&self) -> u64 {
-        let albums = self.albums();
-        albums.all.iter().filter_map(Weak::upgrade).map(|album| album.bytes.load(Ordering::Relaxed)).sum()
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// Nothing that can panic leaves the albums half changed.
@@ -93,6 +98,17 @@ impl Silence {
 }
 
 impl Album {
+    fn new(format: FrameFormat, poses: usize, bytes_of_all: Arc<AtomicU64>) -> Self {
+        let pictures = std::iter::repeat_with(OnceLock::new).take(poses).collect();
+        let claims = std::iter::repeat_with(AtomicU64::default).take(poses + 1).collect();
+        Self { format, pictures, bytes: AtomicU64::new(0), bytes_of_all, claims }
+    }
+
+    fn add_bytes(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes_of_all.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Whether the picture of `pose` is there.
     #[must_use]
     pub fn has(&self, pose: usize) -> bool {
@@ -163,6 +179,12 @@ impl Drop for Claim {
     }
 }
 
+impl Drop for Album {
+    fn drop(&mut self) {
+        self.bytes_of_all.fetch_sub(*self.bytes.get_mut(), Ordering::Relaxed);
+    }
+}
+
 impl LoadedAvatar {
     /// Keeps `frame`, a silent picture of `pose` in the album's form. Allocates, once a pose and form.
     pub(crate) fn keep_silent(&self, album: &Album, pose: usize, frame: &[u8]) {
@@ -180,7 +202,7 @@ impl LoadedAvatar {
             Kept::Whole(bytes) => bytes.len(),
         };
         if place.set(kept).is_ok() {
-            album.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+            album.add_bytes(bytes as u64);
         }
     }
 
@@ -225,7 +247,7 @@ mod tests {
         let shown: Vec<_> = (1..=ALBUMS as u32 + 2).map(form).collect();
         for (album, quality) in shown.iter().zip(1..) {
             assert!(Arc::ptr_eq(album, &form(quality)), "another album of quality {quality}");
-            album.bytes.store(7, Ordering::Relaxed);
+            album.add_bytes(7);
         }
         assert_eq!(silence.bytes(), 7 * (ALBUMS as u64 + 2), "what sessions have counts, too");
         drop(shown);
