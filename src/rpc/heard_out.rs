@@ -21,7 +21,7 @@ use tonic::body::Body;
 use tonic::codegen::{Body as HttpBody, Service, http};
 
 use super::status::explain_unknown;
-use super::traffic::{Call, Traffic};
+use super::traffic::{Traffic, UnderWay};
 
 /// Time a client gets to end its side.
 const MOMENT: Duration = Duration::from_secs(1);
@@ -71,7 +71,7 @@ where
 /// What a call is answered.
 struct Answer {
     body: Body,
-    _call: Call,
+    _call: UnderWay,
 }
 
 impl HttpBody for Answer {

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-use super::traffic::Traffic;
+use super::traffic::{Traffic, UnderWay};
 
 /// Time the other end gets to read the end of a connection and to end its own.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
@@ -37,6 +37,8 @@ pub(super) struct Lingering {
     /// Once the sending side is shut.
     until: Option<Pin<Box<Sleep>>>,
     traffic: Traffic,
+    /// While the other end takes no more.
+    held_up: Option<UnderWay>,
     /// Given back once the stream is closed.
     _place: Option<OwnedSemaphorePermit>,
 }
@@ -69,12 +71,20 @@ impl Lingering {
         // Whoever reads on is told again.
         let over = Box::pin(maybe_done(over));
         let beginning = Some(Beginning { bytes: PREFACE_BYTES, over });
-        Self { stream, beginning, until: None, traffic: Traffic::new(), _place: None }
+        Self { stream, beginning, until: None, traffic: Traffic::new(), held_up: None, _place: None }
     }
 
-    fn sent(&self, bytes: usize) -> usize {
-        self.traffic.sent();
-        bytes
+    /// Notes what came of sending.
+    fn sent(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match polled {
+            Poll::Pending if self.held_up.is_none() => self.held_up = Some(self.traffic.held_up()),
+            Poll::Pending => {}
+            Poll::Ready(_) => {
+                self.held_up = None;
+                self.traffic.sent();
+            }
+        }
+        polled
     }
 
     /// Reads and drops until the other end closes.
@@ -120,7 +130,8 @@ impl AsyncRead for Lingering {
 
 impl AsyncWrite for Lingering {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes).map_ok(|sent| self.sent(sent))
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.sent(polled)
     }
 
     fn poll_write_vectored(
@@ -128,7 +139,8 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, pieces).map_ok(|sent| self.sent(sent))
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
+        self.sent(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -214,5 +226,21 @@ mod tests {
         let reading = tokio::spawn(async move { read(&mut connection).await.map_err(|error| error.kind()) });
         stopping.send_replace(true);
         assert_eq!(reading.await.unwrap(), Err(io::ErrorKind::TimedOut));
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_what_a_slow_client_has_still_to_take() {
+        let stopping = watch::Sender::new(false);
+        let (mut client, mut connection) = pair(Duration::MAX, stopping.subscribe()).await;
+        let (traffic, time) = (connection.traffic.clone(), Duration::from_millis(50));
+        let bytes = vec![7; 64 << 20];
+        let writing = tokio::spawn(async move { connection.write_all(&bytes).await });
+        assert!(timeout(10 * time, traffic.quiet(time)).await.is_err(), "it was not waited for");
+        let mut left = 64 << 20;
+        while left > 0 {
+            left -= timeout(STUCK, client.read(&mut [0; 1 << 16])).await.unwrap().unwrap();
+        }
+        writing.await.unwrap().unwrap();
+        timeout(STUCK, traffic.quiet(time)).await.unwrap();
     }
 }

@@ -7,36 +7,59 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// Calls that have come and whose answers have not been given away, and when something was last sent. Clones share it.
+/// What is under way, and when something was last sent. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) struct Traffic(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
-    calls: watch::Sender<usize>,
+    busy: watch::Sender<Busy>,
     since: Instant,
     /// Milliseconds from `since`.
     sent: AtomicU64,
 }
 
-/// One of those calls, for as long as it is kept.
+#[derive(Debug, Default)]
+struct Busy {
+    /// Calls that have come, and whose answers have not been given away.
+    calls: usize,
+    /// Connections that have something for their clients, who take no more.
+    held_up: usize,
+}
+
+impl Busy {
+    fn is_over(&self) -> bool {
+        self.calls == 0 && self.held_up == 0
+    }
+}
+
+/// One of those, for as long as it is kept.
 #[derive(Debug)]
-pub(super) struct Call(Traffic);
+pub(super) struct UnderWay(Traffic, fn(&mut Busy) -> &mut usize);
 
 impl Traffic {
     pub fn new() -> Self {
-        Self(Arc::new(Counts { calls: watch::Sender::new(0), since: Instant::now(), sent: AtomicU64::new(0) }))
+        Self(Arc::new(Counts { busy: watch::Sender::default(), since: Instant::now(), sent: AtomicU64::new(0) }))
     }
 
     /// A call begins.
-    pub fn call(&self) -> Call {
-        self.0.calls.send_modify(|calls| *calls += 1);
-        Call(self.clone())
+    pub fn call(&self) -> UnderWay {
+        self.begin(|busy| &mut busy.calls)
+    }
+
+    /// A connection's client takes no more for now: the end of an answer that has been given away may wait for that.
+    pub fn held_up(&self) -> UnderWay {
+        self.begin(|busy| &mut busy.held_up)
+    }
+
+    fn begin(&self, count: fn(&mut Busy) -> &mut usize) -> UnderWay {
+        self.0.busy.send_modify(|busy| *count(busy) += 1);
+        UnderWay(self.clone(), count)
     }
 
     /// Calls under way.
     pub fn calls(&self) -> usize {
-        *self.0.calls.borrow()
+        self.0.busy.borrow().calls
     }
 
     /// A connection has taken something for its client.
@@ -45,15 +68,16 @@ impl Traffic {
         self.0.sent.store(now, Ordering::Relaxed);
     }
 
-    /// Completes once no call is under way and nothing has been sent for so long.
+    /// Completes once nothing is under way and nothing has been sent for so long, from now on.
     pub async fn quiet(&self, time: Duration) {
-        let mut calls = self.0.calls.subscribe();
+        self.sent();
+        let mut busy = self.0.busy.subscribe();
         loop {
             // What is watched is kept here.
-            let _ = calls.wait_for(|calls| *calls == 0).await;
+            let _ = busy.wait_for(Busy::is_over).await;
             let quiet =
                 self.0.since.elapsed().saturating_sub(Duration::from_millis(self.0.sent.load(Ordering::Relaxed)));
-            if quiet >= time && self.calls() == 0 {
+            if quiet >= time && self.0.busy.borrow().is_over() {
                 return;
             }
             sleep(time.saturating_sub(quiet)).await;
@@ -61,11 +85,12 @@ impl Traffic {
     }
 }
 
-impl Drop for Call {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         // The end of its answer is still to be sent.
         self.0.sent();
-        self.0.0.calls.send_modify(|calls| *calls -= 1);
+        let count = self.1;
+        self.0.0.busy.send_modify(|busy| *count(busy) -= 1);
     }
 }
 
@@ -93,5 +118,11 @@ mod tests {
         traffic.sent();
         timeout(STUCK, traffic.quiet(time)).await.unwrap();
         assert!(sent.elapsed() + Duration::from_millis(2) >= time, "something was being sent");
+        let (asked, held_up) = (Instant::now(), traffic.held_up());
+        assert!(timeout(2 * time, traffic.quiet(time)).await.is_err(), "a client takes no more");
+        drop(held_up);
+        sleep(2 * time).await;
+        timeout(STUCK, traffic.quiet(time)).await.unwrap();
+        assert!(asked.elapsed() + Duration::from_millis(2) >= 5 * time, "the time counts from when it is asked for");
     }
 }
