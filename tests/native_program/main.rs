@@ -128,6 +128,42 @@ fn constants_behind_a_spread_pixel_belong_to_its_output_channels() {
     check(file.path());
 }
 
+/// Behind an activation, before a convolution, and where what it normalises has another reader.
+#[test]
+fn a_normalisation_that_no_convolution_takes_in_is_computed() {
+    let mut random = Random::new(8);
+    let mut factor = || 0.5 + random.unit();
+    let graph = Graph::default().input("x", &[1, 8, 4, 4]).output("out", &[1, 8, 4, 4]);
+    let graph = graph.constant("point", &[8, 8, 1, 1], || factor() - 1.0);
+    let statistics = ["scale", "offset", "mean", "variance"];
+    let graph = statistics.iter().fold(graph, |graph, name| graph.constant(name, &[8], &mut factor));
+    let normal =
+        |graph: Graph, from: &str, to: &str| graph.node("BatchNormalization", &[&[from][..], &statistics].concat(), to);
+    let graph =
+        normal(graph, "x", "before").node("Conv", &["before", "point"], "first").node("Relu", &["first"], "bent");
+    let graph = normal(graph, "bent", "behind").node("Conv", &["behind", "point"], "second");
+    let graph = normal(graph, "second", "read").node("Add", &["read", "second"], "out");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), graph.model()).unwrap();
+    check(file.path());
+}
+
+#[test]
+fn what_would_be_computed_otherwise_is_refused() {
+    let graph = || Graph::default().input("x", &[1, 8, 4, 4]).output("out", &[1, 8, 4, 4]);
+    let refusal = |graph: Graph| Program::compile(&graph.model(), Element::F16).unwrap_err().to_string();
+    let whole = refusal(graph().node("Cast", &["x"], "out").with("out", "to", 7));
+    assert!(whole.contains("Cast") && whole.contains("only to a float"), "{whole}");
+    assert!(Program::compile(&graph().node("Cast", &["x"], "out").with("out", "to", 10).model(), Element::F16).is_ok());
+    let short = graph().constant("four", &[4], || 1.0);
+    let short = refusal(short.node("BatchNormalization", &["x", "four", "four", "four", "four"], "out"));
+    assert!(short.contains("not one float for each channel"), "{short}");
+    let twice = graph().node("Relu", &["x"], "out").node("Tanh", &["x"], "out");
+    assert!(refusal(twice).contains("something else has the name"));
+    let input = graph().node("Relu", &["x"], "x").node("Tanh", &["x"], "out");
+    assert!(refusal(input).contains("something else has the name"));
+}
+
 #[test]
 fn gaps_of_a_concatenation_are_enlarged_with_it() {
     let mut random = Random::new(7);

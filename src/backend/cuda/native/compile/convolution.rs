@@ -7,7 +7,7 @@ use crate::avatar::onnx::Node;
 use super::super::error::CompileError;
 use super::super::program::{Activation, Conv, Depthwise, Op, VECTOR, View};
 use super::graph::Graph;
-use super::pointwise::{activation, per_channel};
+use super::pointwise::{activation, normalisation, per_channel};
 use super::shape::{Window, transposed, window};
 use super::value::{Stored, Value};
 use super::{Compiler, refuse};
@@ -145,19 +145,10 @@ impl<'a> Weights<'a> {
     fn fold(&mut self, graph: &Graph<'_>, next: &Node<'_>, name: &str) -> Result<bool, CompileError> {
         let channels = self.bias.len();
         if next.op == "BatchNormalization" {
-            let parameter = |index| graph.floats(next, index);
-            let all = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
-            let (Some(scale), Some(offset), Some(mean), Some(variance)) = all else {
-                return Ok(false);
-            };
-            if [&scale, &offset, &mean, &variance].iter().any(|all| all.len() != channels) {
-                return Ok(false);
-            }
-            let epsilon = next.float_or("epsilon", 1e-5);
-            for channel in 0..channels {
-                let factor = scale[channel] / (variance[channel] + epsilon).sqrt();
+            let (factors, offsets) = normalisation(graph, next, channels)?;
+            for (channel, (factor, offset)) in factors.into_iter().zip(offsets).enumerate() {
                 self.scale(channel, factor);
-                self.bias[channel] += offset[channel] - mean[channel] * factor;
+                self.bias[channel] += offset;
             }
             return Ok(true);
         }

@@ -50,7 +50,9 @@ impl<'a> Graph<'a> {
             if shape.channels > MAX_CHANNELS || shape.height.max(shape.width) > MAX_SIDE {
                 return Err(refuse(node, "what it makes is larger than any picture"));
             }
-            graph.shapes.insert(name.to_owned(), shape);
+            if graph.network.constants.contains_key(name) || graph.shapes.insert(name.to_owned(), shape).is_some() {
+                return Err(refuse(node, "something else has the name of what it makes"));
+            }
         }
         Ok(graph)
     }

@@ -6,7 +6,7 @@ use super::super::error::CompileError;
 use super::super::params::{MOST_STACKED, MOST_STEPS};
 use super::super::program::{Activation, Load, Op, Place, Pointwise, Step, Target, VECTOR, View};
 use super::graph::Graph;
-use super::shape::{Shape, slice};
+use super::shape::{Shape, UNKNOWN, slice};
 use super::value::{Stored, Value};
 use super::{Compiler, refuse};
 
@@ -25,6 +25,7 @@ impl<'a> Compiler<'_, 'a> {
                 Value::Expression(steps)
             }
             "Add" | "Sub" | "Mul" => self.binary(node, shape)?,
+            "BatchNormalization" => self.normalised(node, shape)?,
             "Slice" => self.slice(node)?,
             "DepthToSpace" => {
                 let stored = self.stored(node, 0)?;
@@ -33,10 +34,13 @@ impl<'a> Compiler<'_, 'a> {
                 Value::Expression(vec![Step::Load(Load { from, first: 0, step: 1, place: Place::Shuffled })])
             }
             // The same values under another name.
-            _ => match node.input(0).and_then(|name| self.values.get(name)) {
-                Some(value) => value.clone(),
-                None => Value::Stored(self.stored(node, 0)?),
-            },
+            "Identity" | "Dropout" | "Cast" | "Pad" | "Reshape" | "Flatten" | "Squeeze" => {
+                match node.input(0).and_then(|name| self.values.get(name)) {
+                    Some(value) => value.clone(),
+                    None => Value::Stored(self.stored(node, 0)?),
+                }
+            }
+            _ => return Err(refuse(node, UNKNOWN)),
         };
         self.values.insert(name, value);
         Ok(())
@@ -62,6 +66,18 @@ impl<'a> Compiler<'_, 'a> {
             "Sub" => Step::Subtract,
             _ => Step::Multiply,
         });
+        Ok(Value::Expression(steps))
+    }
+
+    /// A normalisation that no convolution could take in.
+    fn normalised(&mut self, node: &Node<'a>, shape: Shape) -> Result<Value, CompileError> {
+        let (factors, offsets) = normalisation(self.graph, node, shape.channels)?;
+        let mut steps = self.operand(node, 0, shape)?;
+        if steps.len() + 4 > MOST_STEPS {
+            self.stored(node, 0)?;
+            steps = self.operand(node, 0, shape)?;
+        }
+        steps.extend([Step::Channels(factors), Step::Multiply, Step::Channels(offsets), Step::Add]);
         Ok(Value::Expression(steps))
     }
 
@@ -149,6 +165,28 @@ pub(super) fn activation(node: &Node<'_>) -> Option<Activation> {
         "Tanh" => Some(Activation::Tanh),
         _ => None,
     }
+}
+
+/// The factor and the offset of each channel that a `BatchNormalization` is in inference (Ioffe and Szegedy 2015, algorithm 2).
+pub(super) fn normalisation(
+    graph: &Graph<'_>,
+    node: &Node<'_>,
+    channels: usize,
+) -> Result<(Vec<f32>, Vec<f32>), CompileError> {
+    let parameter = |index| {
+        let values = graph.floats(node, index)?.filter(|values| values.len() == channels);
+        values.ok_or_else(|| refuse(node, "its parameters are not one float for each channel"))
+    };
+    if node.int_or("training_mode", 0) != 0 {
+        return Err(refuse(node, "only with the statistics of training"));
+    }
+    let (scale, offset, mean, variance) = (parameter(1)?, parameter(2)?, parameter(3)?, parameter(4)?);
+    let epsilon = node.float_or("epsilon", 1e-5);
+    let factors: Vec<f32> =
+        scale.iter().zip(&variance).map(|(scale, variance)| scale / (variance + epsilon).sqrt()).collect();
+    let moved = offset.iter().zip(&mean).zip(&factors).map(|((offset, mean), factor)| offset - mean * factor);
+    let offsets = moved.collect();
+    Ok((factors, offsets))
 }
 
 /// The constant that feeds input `index`, one value for each of `channels`.

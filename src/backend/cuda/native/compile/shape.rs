@@ -36,13 +36,21 @@ pub(super) struct Window {
     pub out: Shape,
 }
 
+/// What is said of an operator that is none of ours.
+pub(super) const UNKNOWN: &str = "the operator is not known to it";
+
+/// Elements (`TensorProto.DataType`) that hold what this engine computes: float32, float16, float64.
+const FLOATS: [i64; 3] = [1, 10, 11];
+
 /// The shape of what `node` makes.
 pub(super) fn infer(graph: &Graph<'_>, node: &Node<'_>) -> Result<Shape, CompileError> {
     let first = || graph.shape_of(node, 0).ok_or_else(|| refuse(node, "its first input is a constant"));
     match node.op {
         "Conv" => Ok(window(graph, node)?.out),
         "ConvTranspose" => Ok(transposed(graph, node)?.out),
-        "Relu" | "Sigmoid" | "Tanh" | "BatchNormalization" | "Identity" | "Dropout" | "Cast" => first(),
+        "Relu" | "Sigmoid" | "Tanh" | "BatchNormalization" | "Identity" | "Dropout" => first(),
+        "Cast" if FLOATS.contains(&node.int_or("to", 0)) => first(),
+        "Cast" => Err(refuse(node, "only to a float of 16 bits or more")),
         "Add" | "Sub" | "Mul" => broadcast(graph, node),
         "Concat" => concat(graph, node),
         "Resize" | "Upsample" => {
@@ -65,7 +73,7 @@ pub(super) fn infer(graph: &Graph<'_>, node: &Node<'_>) -> Result<Shape, Compile
             _ => Err(refuse(node, "only padding of nothing")),
         },
         "Reshape" | "Flatten" | "Squeeze" => reshape(graph, node, first()?),
-        _ => Err(refuse(node, "the operator is not known to it")),
+        _ => Err(refuse(node, UNKNOWN)),
     }
 }
 
