@@ -1,10 +1,11 @@
-//! The pictures' hot path makes no heap allocation once its buffers are there. One test in a binary of its own: the
-//! counter is the process's allocator.
+//! The pictures' hot path makes no heap allocation once its buffers are there, and what nobody reads of a picture's file is
+//! not unpacked. One test at a time in a binary of its own: the counter is the process's allocator.
 #![allow(unsafe_code, reason = "a counting global allocator")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::convert::Infallible;
 use std::num::NonZero;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lipsyncd::picture::template::{
@@ -12,17 +13,24 @@ use lipsyncd::picture::template::{
 };
 use lipsyncd::picture::{
     ChannelOrder, CompositeScratch, Compositor, GeneratorGeometry, Image, Interpolation, JpegEncoder, JpegSettings,
-    PictureInput, Quality, Rect, Surround, cut_crop,
+    PictureInput, Quality, Rect, Surround, cut_crop, decode_bytes,
 };
 
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
 
+/// Bytes of the largest allocation.
+static LARGEST: AtomicUsize = AtomicUsize::new(0);
+
+/// Held by the test that counts.
+static ALONE: Mutex<()> = Mutex::new(());
+
 // SAFETY: every call is passed on unchanged to the system's allocator, which keeps the contract.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::SeqCst);
+        LARGEST.fetch_max(layout.size(), Ordering::SeqCst);
         // SAFETY: the caller's promise is ours.
         unsafe { System.alloc(layout) }
     }
@@ -38,6 +46,7 @@ static COUNTING: Counting = Counting;
 
 #[test]
 fn frames_are_made_without_allocating() {
+    let _alone = ALONE.lock().unwrap();
     let frame = Image::from_bgr(640, 360, (0..640 * 360 * 3).map(|i| (i % 241) as u8).collect()).unwrap();
     let boxes = [Rect::new(200, 90, 350, 240), Rect::new(203, 91, 350, 243)];
     for interpolation in [Interpolation::Cubic, Interpolation::Linear] {
@@ -81,4 +90,23 @@ fn frames_are_made_without_allocating() {
         }
         assert_eq!(ALLOCATIONS.load(Ordering::SeqCst) - before, 0, "{interpolation:?}");
     }
+}
+
+#[test]
+fn a_colour_profile_that_unpacks_to_a_thousand_times_its_size_is_left_packed() {
+    const UNPACKED: usize = 32 << 20;
+    let _alone = ALONE.lock().unwrap();
+    let mut info = png::Info::with_size(8, 8);
+    info.color_type = png::ColorType::Rgb;
+    info.bit_depth = png::BitDepth::Eight;
+    info.icc_profile = Some(vec![0; UNPACKED].into());
+    let mut file = Vec::new();
+    let mut writer = png::Encoder::with_info(&mut file, info).unwrap().write_header().unwrap();
+    writer.write_image_data(&[9; 8 * 8 * 3]).unwrap();
+    writer.finish().unwrap();
+    assert!(file.windows(4).any(|chunk| chunk == b"iCCP") && file.len() < UNPACKED / 100);
+    LARGEST.store(0, Ordering::SeqCst);
+    assert_eq!(decode_bytes(&file).unwrap().data(), [9; 8 * 8 * 3]);
+    let largest = LARGEST.load(Ordering::SeqCst);
+    assert!(largest < UNPACKED / 100, "{largest} bytes at once");
 }

@@ -123,6 +123,9 @@ fn decode_png(bytes: &[u8]) -> Result<Image, DecodeError> {
     // The default limit of 64 MiB is below one picture of the largest size we accept.
     let limits = png::Limits { bytes: MAX_SIDE_PX * MAX_SIDE_PX * 4 };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limits);
+    // Nobody reads them here, and a profile may unpack to a thousand times what it takes in the file.
+    decoder.set_ignore_iccp_chunk(true);
+    decoder.set_ignore_text_chunk(true);
     decoder.set_transformations(png::Transformations::EXPAND | png::Transformations::STRIP_16);
     let mut reader = decoder.read_info()?;
     let (width, height) = (reader.info().width, reader.info().height);
