@@ -147,10 +147,11 @@ fn check(node: Node<'_>) -> Result<Node<'_>, HalfError> {
 }
 
 fn free_suffix(names: &HashSet<&str>) -> String {
-    let taken = |suffix: &str| names.iter().any(|name| name.contains(suffix));
-    let mut suffix = "_half".to_owned();
-    while taken(&suffix) {
-        suffix.push('_');
-    }
-    suffix
+    const STEM: &str = "_half";
+    let underscores = |rest: &str| rest.bytes().take_while(|&byte| byte == b'_').count();
+    let runs =
+        names.iter().flat_map(|name| name.match_indices(STEM).map(|(at, _)| underscores(&name[at + STEM.len()..])));
+    // One more than any name has.
+    let more = runs.max().map_or(0, |longest| longest + 1);
+    format!("{STEM}{}", "_".repeat(more))
 }
