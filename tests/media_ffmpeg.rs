@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lipsyncd::media::{AtomicFile, AviSettings, AviWriter, FrameRate, Mp4Settings, Mp4Writer, PcmFormat};
+use lipsyncd::media::{AtomicFile, AviSettings, AviWriter, Mp4Writer};
 use lipsyncd::picture::{Image, JpegEncoder, JpegSettings};
 
 const FRAMES: usize = 58;
@@ -25,21 +25,20 @@ fn frame(width: usize, height: usize, index: usize) -> Vec<u8> {
     jpeg
 }
 
-fn tone(samples: usize, channels: usize) -> Vec<i16> {
-    (0..samples * channels).map(|i| ((i / channels) as f32 * 0.17).sin().mul_add(9000.0, 0.0) as i16).collect()
+fn tone(samples: usize) -> Vec<i16> {
+    (0..samples).map(|i| (i as f32 * 0.17).sin().mul_add(9000.0, 0.0) as i16).collect()
 }
 
-fn write_avi(path: &Path, width: usize, height: usize, channels: u16) {
-    let audio = Some(PcmFormat { sample_rate_hz: RATE_HZ, channels });
-    let frame_rate = FrameRate::whole(25);
-    let settings = AviSettings { width_px: width as u32, height_px: height as u32, frame_rate, audio };
+fn write_avi(path: &Path, width: usize, height: usize) {
+    let (width_px, height_px) = (width as u32, height as u32);
+    let settings = AviSettings { width_px, height_px, fps: 25, sample_rate_hz: RATE_HZ };
     let mut writer = AviWriter::new(AtomicFile::create(path).unwrap(), settings).unwrap();
     // The sound ends inside the last frame, as it does when the film covers it.
-    let sound = tone(FRAMES * 640 - 200, channels.into());
+    let sound = tone(FRAMES * 640 - 200);
     let mut rest = &sound[..];
     for index in 0..FRAMES {
         writer.write_frame(&frame(width, height, index)).unwrap();
-        let due = (writer.audio_due() * usize::from(channels)).min(rest.len());
+        let due = writer.audio_due().min(rest.len());
         let (now, later) = rest.split_at(due);
         writer.write_audio(now).unwrap();
         rest = later;
@@ -75,21 +74,21 @@ fn decode_all(path: &Path) {
 #[test]
 #[ignore = "needs ffmpeg and ffprobe on PATH"]
 fn avi_plays_whole_with_its_sound() {
-    for (width, height, channels) in [(64, 48, 1u16), (51, 37, 2)] {
+    for (width, height) in [(64, 48), (51, 37)] {
         let dir = folder("avi");
         let path = dir.join("out.avi");
-        write_avi(&path, width, height, channels);
+        write_avi(&path, width, height);
         let video = probe(&path, "v:0", "codec_name,width,height,nb_read_frames");
         assert_eq!(video, ["mjpeg", &width.to_string(), &height.to_string(), &FRAMES.to_string()]);
         let audio = probe(&path, "a:0", "codec_name,sample_rate,channels");
-        assert_eq!(audio, ["pcm_s16le", "16000", &channels.to_string()]);
+        assert_eq!(audio, ["pcm_s16le", "16000", "1"]);
         assert_eq!(seconds(&path, "v:0"), FRAMES as f64 / 25.0);
         decode_all(&path);
         // The sound comes out sample for sample, so its duration is the film's less the 200 samples.
         let mut command = Command::new("ffmpeg");
         command.args(["-v", "warning", "-nostdin", "-i"]).arg(&path).args(["-map", "0:a", "-f", "s16le", "-"]);
         let raw = command.output().unwrap().stdout;
-        let want: Vec<u8> = tone(FRAMES * 640 - 200, channels.into()).into_iter().flat_map(i16::to_le_bytes).collect();
+        let want: Vec<u8> = tone(FRAMES * 640 - 200).into_iter().flat_map(i16::to_le_bytes).collect();
         assert!(raw == want, "the sound changed");
         std::fs::remove_dir_all(dir).unwrap();
     }
@@ -101,9 +100,8 @@ fn mp4_plays_whole_with_its_sound() {
     for (width, height) in [(64, 48), (51, 37)] {
         let dir = folder("mp4");
         let (avi, path) = (dir.join("sound.avi"), dir.join("out.mp4"));
-        write_avi(&avi, 64, 48, 1);
-        let settings = Mp4Settings { frame_rate: FrameRate::whole(25), sound: Some(avi) };
-        let mut writer = Mp4Writer::create(&path, &settings).unwrap();
+        write_avi(&avi, 64, 48);
+        let mut writer = Mp4Writer::create(&path, 25, &avi).unwrap();
         for index in 0..FRAMES {
             writer.write_frame(&frame(width, height, index)).unwrap();
         }
@@ -125,13 +123,14 @@ fn mp4_plays_whole_with_its_sound() {
 #[ignore = "needs ffmpeg on PATH"]
 fn mp4_keeps_the_colours() {
     let dir = folder("colours");
+    let sound = dir.join("sound.avi");
+    write_avi(&sound, 64, 48);
     for (i, bgr) in [[40, 120, 220], [200, 60, 10], [20, 20, 20], [235, 240, 250]].into_iter().enumerate() {
         let path = dir.join(format!("{i}.mp4"));
         let image = Image::from_bgr(64, 48, bgr.repeat(64 * 48)).unwrap();
         let mut jpeg = Vec::new();
         JpegEncoder::new(JpegSettings::default()).unwrap().encode_to_vec(image.view(), &mut jpeg).unwrap();
-        let settings = Mp4Settings { frame_rate: FrameRate::whole(25), sound: None };
-        let mut writer = Mp4Writer::create(&path, &settings).unwrap();
+        let mut writer = Mp4Writer::create(&path, 25, &sound).unwrap();
         for _ in 0..3 {
             writer.write_frame(&jpeg).unwrap();
         }
@@ -150,8 +149,7 @@ fn mp4_keeps_the_colours() {
 #[ignore = "needs ffmpeg on PATH"]
 fn ffmpegs_own_words_reach_the_error() {
     let dir = folder("words");
-    let settings = Mp4Settings { frame_rate: FrameRate::whole(25), sound: Some(dir.join("missing.wav")) };
-    let mut writer = Mp4Writer::create(&dir.join("out.mp4"), &settings).unwrap();
+    let mut writer = Mp4Writer::create(&dir.join("out.mp4"), 25, &dir.join("missing.wav")).unwrap();
     let jpeg = frame(64, 48, 0);
     let error = (0..100_000).find_map(|_| writer.write_frame(&jpeg).err()).unwrap();
     assert!(error.to_string().contains("missing.wav"), "{error}");

@@ -5,7 +5,7 @@
 
 use std::io::{Seek, SeekFrom, Write};
 
-use super::avi_header::{AviSettings, Totals, header};
+use super::avi_header::{AviSettings, SAMPLE_BYTES, Totals, header};
 
 /// AVI 1.0 keeps offsets in 32 bits, and many players read them as signed.
 const MAX_FILE_BYTES: u64 = (1 << 31) - 1;
@@ -20,21 +20,13 @@ const AUDIO: [u8; 4] = *b"01wb";
 #[derive(Debug, thiserror::Error)]
 pub enum AviError {
     /// A setting is zero or out of range.
-    #[error("an AVI file with {0:?} is impossible: sides 1 to 32767, a frame rate, 1 or 2 channels at a rate")]
+    #[error("an AVI file with {0:?} is impossible: sides 1 to 32767, a frame rate, a rate of samples")]
     Settings(AviSettings),
     /// A frame without bytes would be shown as the one before.
     #[error("frame {index} is empty")]
     EmptyFrame {
         /// Its number, from 0.
         index: usize,
-    },
-    /// Sound for a file without sound, or not whole samples of every channel.
-    #[error("{values} audio values do not fit {channels} channels")]
-    Audio {
-        /// Values given.
-        values: usize,
-        /// Channels announced; 0 without sound.
-        channels: u16,
     },
     /// The file would pass 2 GiB.
     #[error("the AVI file would pass 2 GiB after {frames} frames; write .mp4 or a folder of pictures instead")]
@@ -77,14 +69,10 @@ impl<W: Write + Seek> AviWriter<W> {
     /// [`AviError::Settings`] for impossible settings, [`AviError::Write`] when the output fails.
     pub fn new(mut out: W, settings: AviSettings) -> Result<Self, AviError> {
         let side = 1..=0x7FFF;
-        let rate = settings.frame_rate;
-        let sound =
-            settings.audio.is_none_or(|a| (1..=2).contains(&a.channels) && (1..=1 << 24).contains(&a.sample_rate_hz));
         if !side.contains(&settings.width_px)
             || !side.contains(&settings.height_px)
-            || rate.num == 0
-            || rate.den == 0
-            || !sound
+            || settings.fps == 0
+            || !(1..=1 << 24).contains(&settings.sample_rate_hz)
         {
             return Err(AviError::Settings(settings));
         }
@@ -110,28 +98,22 @@ impl<W: Write + Seek> AviWriter<W> {
         Ok(())
     }
 
-    /// Samples per channel to write now so that the sound reaches the end of the last frame.
+    /// Samples to write now so that the sound reaches the end of the last frame.
     pub fn audio_due(&self) -> usize {
-        let Some(audio) = self.settings.audio else { return 0 };
-        let rate = self.settings.frame_rate;
-        let seconds_times_num = u128::from(self.totals.frames) * u128::from(rate.den);
-        let reached = seconds_times_num * u128::from(audio.sample_rate_hz) / u128::from(rate.num);
-        usize::try_from(reached.saturating_sub(u128::from(self.totals.audio_blocks))).unwrap_or(usize::MAX)
+        let AviSettings { fps, sample_rate_hz, .. } = self.settings;
+        let reached = u64::from(self.totals.frames) * u64::from(sample_rate_hz) / u64::from(fps);
+        usize::try_from(reached.saturating_sub(u64::from(self.totals.samples))).unwrap_or(usize::MAX)
     }
 
-    /// Appends sound: interleaved samples of every channel. None is fine.
+    /// Appends sound. No sample is fine.
     ///
     /// # Errors
-    /// [`AviError::Audio`], [`AviError::TooLarge`] or [`AviError::Write`].
+    /// [`AviError::TooLarge`] or [`AviError::Write`].
     pub fn write_audio(&mut self, samples: &[i16]) -> Result<(), AviError> {
         if samples.is_empty() {
             return Ok(());
         }
-        let channels = self.settings.audio.map_or(0, |audio| audio.channels);
-        if channels == 0 || !samples.len().is_multiple_of(usize::from(channels)) {
-            return Err(AviError::Audio { values: samples.len(), channels });
-        }
-        let bytes = self.room_for(samples.len().saturating_mul(2))?;
+        let bytes = self.room_for(samples.len().saturating_mul(SAMPLE_BYTES as usize))?;
         self.write_chunk(AUDIO, bytes, |out| {
             let mut block = [0; 1024];
             for samples in samples.chunks(block.len() / 2) {
@@ -142,7 +124,7 @@ impl<W: Write + Seek> AviWriter<W> {
             }
             Ok(())
         })?;
-        self.totals.audio_blocks += (samples.len() / usize::from(channels)) as u32;
+        self.totals.samples += samples.len() as u32;
         self.totals.largest_audio_bytes = self.totals.largest_audio_bytes.max(bytes);
         Ok(())
     }

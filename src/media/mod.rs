@@ -9,7 +9,7 @@ mod stderr_tail;
 pub use atomic_file::AtomicFile;
 pub(crate) use atomic_file::{PartPath, part_of};
 pub use avi::{AviError, AviWriter};
-pub use avi_header::{AviSettings, FrameRate, PcmFormat};
-pub use mp4::{Mp4Error, Mp4Settings, Mp4Writer};
+pub use avi_header::AviSettings;
+pub use mp4::{Mp4Error, Mp4Writer};
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 pub(crate) use stderr_tail::StderrTail;

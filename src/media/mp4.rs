@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 use super::atomic_file::PartPath;
-use super::avi_header::FrameRate;
 use super::stderr_tail::StderrTail;
 
 /// Why an MP4 file was not made.
@@ -46,15 +45,6 @@ pub enum Mp4Error {
     },
 }
 
-/// What an MP4 file holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mp4Settings {
-    /// Speed.
-    pub frame_rate: FrameRate,
-    /// Sound, in any format ffmpeg reads; none for a silent film.
-    pub sound: Option<PathBuf>,
-}
-
 /// A running ffmpeg. Dropping it before [`Mp4Writer::finish`] ends the process and removes the part.
 #[derive(Debug)]
 pub struct Mp4Writer {
@@ -66,18 +56,18 @@ pub struct Mp4Writer {
 }
 
 impl Mp4Writer {
-    /// Starts ffmpeg for the file `path`.
+    /// Starts ffmpeg for the file `path`, of `fps` frames a second; `sound` is a file in any format that it reads.
     ///
     /// # Errors
     /// [`Mp4Error::NoFfmpeg`] when the command is missing, [`Mp4Error::Start`] when it does not run.
-    pub fn create(path: &Path, settings: &Mp4Settings) -> Result<Self, Mp4Error> {
-        Self::create_with(OsStr::new("ffmpeg"), path, settings)
+    pub fn create(path: &Path, fps: u32, sound: &Path) -> Result<Self, Mp4Error> {
+        Self::create_with(OsStr::new("ffmpeg"), path, fps, sound)
     }
 
-    fn create_with(program: &OsStr, path: &Path, settings: &Mp4Settings) -> Result<Self, Mp4Error> {
+    fn create_with(program: &OsStr, path: &Path, fps: u32, sound: &Path) -> Result<Self, Mp4Error> {
         let part = PartPath::new(path);
         let mut command = Command::new(program);
-        command.args(arguments(settings, part.path()));
+        command.args(arguments(fps, sound, part.path()));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Mp4Error::NoFfmpeg { path: path.into() },
@@ -146,17 +136,14 @@ impl Drop for Mp4Writer {
 const FILTER: &str = "scale=in_range=full:in_color_matrix=bt601:out_range=limited:out_color_matrix=bt709,\
                       pad=ceil(iw/2)*2:ceil(ih/2)*2,format=yuv420p";
 
-fn arguments(settings: &Mp4Settings, part: &Path) -> Vec<OsString> {
-    let rate = format!("{}/{}", settings.frame_rate.num, settings.frame_rate.den);
+fn arguments(fps: u32, sound: &Path, part: &Path) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     let mut add = |text: &str| args.extend(text.split(' ').map(OsString::from));
     add("-hide_banner -loglevel error -nostdin -y -f image2pipe -c:v mjpeg -framerate");
-    add(&rate);
-    add("-i pipe:0");
-    if let Some(sound) = &settings.sound {
-        args.extend(["-i".into(), file_url(sound)]);
-        args.extend(["-map", "0:v:0", "-map", "1:a:0", "-c:a", "aac", "-b:a", "160k"].map(OsString::from));
-    }
+    add(&format!("{fps}/1"));
+    add("-i pipe:0 -i");
+    args.push(file_url(sound));
+    args.extend(["-map", "0:v:0", "-map", "1:a:0", "-c:a", "aac", "-b:a", "160k"].map(OsString::from));
     args.extend(["-vf", FILTER, "-c:v", "libx264", "-crf", "18"].map(OsString::from));
     let tags = ["-color_range", "tv", "-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"];
     args.extend(tags.map(OsString::from));

@@ -8,7 +8,7 @@ use super::sound::{SoundFile, Speech};
 use crate::backend::FrameFormat;
 use crate::commands::error::FileError;
 use crate::commands::target;
-use crate::media::{AtomicFile, AviSettings, AviWriter, FrameRate, Mp4Settings, Mp4Writer, PcmFormat};
+use crate::media::{AtomicFile, AviSettings, AviWriter, Mp4Writer};
 use crate::picture::Quality;
 
 /// What the frames must be for `out`.
@@ -129,8 +129,8 @@ impl Output {
                 let settings = AviSettings {
                     width_px: side(width_px),
                     height_px: side(height_px),
-                    frame_rate: FrameRate::whole(shape.fps),
-                    audio: Some(PcmFormat { sample_rate_hz: pcm.sample_rate_hz, channels: 1 }),
+                    fps: shape.fps,
+                    sample_rate_hz: pcm.sample_rate_hz,
                 };
                 let writer = Box::new(AviWriter::new(file, settings).map_err(CommandError::failed)?);
                 let sound = pcm.samples.iter().map(|&sample| to_i16(sample)).collect();
@@ -138,9 +138,7 @@ impl Output {
             }
             VideoKind::Mp4 => {
                 let sound = speech.file()?;
-                let settings =
-                    Mp4Settings { frame_rate: FrameRate::whole(shape.fps), sound: Some(sound.path().to_owned()) };
-                let writer = Mp4Writer::create(out, &settings).map_err(CommandError::failed)?;
+                let writer = Mp4Writer::create(out, shape.fps, sound.path()).map_err(CommandError::failed)?;
                 Ok(Self::Mp4 { writer, _sound: sound })
             }
         }

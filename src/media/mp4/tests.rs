@@ -16,8 +16,8 @@ fn folder(name: &str) -> PathBuf {
     dir
 }
 
-fn settings() -> Mp4Settings {
-    Mp4Settings { frame_rate: FrameRate::whole(25), sound: None }
+fn start(program: &OsStr, target: &Path) -> Result<Mp4Writer, Mp4Error> {
+    Mp4Writer::create_with(program, target, 25, Path::new("sound.wav"))
 }
 
 /// A stand-in for ffmpeg that does what `script` says.
@@ -33,7 +33,7 @@ fn stand_in(dir: &Path, script: &str) -> PathBuf {
 #[test]
 fn a_missing_ffmpeg_is_explained() {
     let path = Path::new("talk.mp4");
-    let error = Mp4Writer::create_with(OsStr::new("/nonexistent/ffmpeg"), path, &settings()).unwrap_err();
+    let error = start(OsStr::new("/nonexistent/ffmpeg"), path).unwrap_err();
     let text = error.to_string();
     for part in ["talk.mp4", "apt-get install ffmpeg", ".avi"] {
         assert!(text.contains(part), "{text}");
@@ -47,7 +47,7 @@ fn a_failure_carries_its_last_words_and_leaves_nothing() {
     let dir = folder("fails");
     let program = stand_in(&dir, "echo first >&2; echo 'Unknown encoder libx264' >&2; exit 3");
     let target = dir.join("out.mp4");
-    let mut writer = Mp4Writer::create_with(program.as_os_str(), &target, &settings()).unwrap();
+    let mut writer = start(program.as_os_str(), &target).unwrap();
     std::fs::write(dir.join("out.mp4.part"), b"half").unwrap();
     let frame = vec![0; 1 << 20];
     let error = loop {
@@ -68,7 +68,7 @@ fn a_drop_ends_the_process_and_removes_the_part() {
     let dir = folder("drop");
     let program = stand_in(&dir, "exec sleep 600");
     let target = dir.join("out.mp4");
-    let writer = Mp4Writer::create_with(program.as_os_str(), &target, &settings()).unwrap();
+    let writer = start(program.as_os_str(), &target).unwrap();
     std::fs::write(dir.join("out.mp4.part"), b"half").unwrap();
     drop(writer);
     assert!(!target.exists() && !dir.join("out.mp4.part").exists());
@@ -83,7 +83,7 @@ fn success_gives_the_file_its_name() {
     // The last argument is `file:PART`.
     let program = stand_in(&dir, r#"for last in "$@"; do :; done; cat > "${last#file:}""#);
     let target = dir.join("out.mp4");
-    let mut writer = Mp4Writer::create_with(program.as_os_str(), &target, &settings()).unwrap();
+    let mut writer = start(program.as_os_str(), &target).unwrap();
     writer.write_frame(b"one").unwrap();
     writer.write_frame(b"two").unwrap();
     writer.finish().unwrap();
