@@ -11,7 +11,7 @@ use super::{CommandError, target};
 use crate::audio::{
     MelParams, MelPlan, NpyFile, ResamplePlan, Resampled, Sound as _, WavFile, WavFileError, mel_in_parts,
 };
-use crate::media::PartPath;
+use crate::media::temporary_part_of;
 
 /// What `lipsyncd mel` takes.
 #[derive(Debug, ClapArgs)]
@@ -33,14 +33,14 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let plan = Arc::new(MelPlan::new(params).map_err(CommandError::failed)?);
     let unwritten = |error| CommandError::failed(FileError::at(&args.out)(error));
     // What has the name stays until the whole sound has been read; a pipe or a device cannot be replaced.
-    let part = target::is_replaceable(&out).then(|| PartPath::new(&out));
-    let path = part.as_ref().map_or(out.as_path(), PartPath::path);
+    let part = target::is_replaceable(&out).then(|| temporary_part_of(&out)).transpose().map_err(unwritten)?;
+    let path = part.as_deref().unwrap_or(&out);
     let npy = NpyFile::create(path, params.frames_for_samples(sound.samples()), params.mels).map_err(unwritten)?;
     let threads = std::thread::available_parallelism().ok().filter(|_| npy.takes_any_order());
     mel_in_parts(&plan, &sound, threads.unwrap_or(NonZeroUsize::MIN), &|first, rows| {
         npy.write_rows(first, rows).map_err(unwritten)
     })?;
-    part.map_or(Ok(()), PartPath::commit).map_err(unwritten)
+    part.map_or(Ok(()), |part| part.persist(&out)).map_err(|failed| unwritten(failed.error))
 }
 
 impl From<WavFileError> for CommandError {

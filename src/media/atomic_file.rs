@@ -1,17 +1,20 @@
 //! A file that appears under its name only when it is complete.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempPath;
+
 /// A file written as `NAME.part` and renamed to `NAME` by [`AtomicFile::commit`]; dropping it removes the part.
 #[derive(Debug)]
 pub struct AtomicFile {
-    // Both are `Some` until the file is committed; the part goes while the file's lock is held.
-    part: Option<PartPath>,
-    file: Option<BufWriter<File>>,
+    // Before the file, so that the part goes while the file's lock is held.
+    part: TempPath,
+    file: BufWriter<File>,
+    target: PathBuf,
 }
 
 impl AtomicFile {
@@ -22,9 +25,9 @@ impl AtomicFile {
     /// When `path.part` cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         let file = lock_part(&part_of(path))?;
-        let part = PartPath::new(path);
+        let part = temporary_part_of(path)?;
         file.set_len(0)?;
-        Ok(Self { part: Some(part), file: Some(BufWriter::new(file)) })
+        Ok(Self { part, file: BufWriter::new(file), target: path.into() })
     }
 
     /// Writes everything to the disk and gives the file its name.
@@ -32,35 +35,26 @@ impl AtomicFile {
     /// # Errors
     /// When the last bytes cannot be written, or the rename fails; the part is removed then.
     pub fn commit(mut self) -> io::Result<()> {
-        let (Some(file), Some(part)) = (self.file.take(), self.part.take()) else {
-            return Ok(());
-        };
-        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
-        part.commit()?;
-        // Not before, or another would begin in the file that is being renamed.
-        drop(file);
-        Ok(())
-    }
-
-    fn file(&mut self) -> io::Result<&mut BufWriter<File>> {
-        self.file.as_mut().ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))
+        self.file.flush()?;
+        self.file.get_ref().sync_all()?;
+        // The file is closed after that, or another would begin in what is being renamed.
+        self.part.persist(&self.target).map_err(|failed| failed.error)
     }
 }
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.file()?.write(bytes)
+        self.file.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file()?.flush()
+        self.file.flush()
     }
 }
 
 impl Seek for AtomicFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        self.file()?.seek(to)
+        self.file.seek(to)
     }
 }
 
@@ -69,6 +63,14 @@ pub(crate) fn part_of(target: &Path) -> PathBuf {
     let mut part = OsString::from(target);
     part.push(".part");
     part.into()
+}
+
+/// [`part_of`] `target`, whoever writes it; dropping it removes that file.
+///
+/// # Errors
+/// When `target` is relative and there is no folder it could be relative to.
+pub(crate) fn temporary_part_of(target: &Path) -> io::Result<TempPath> {
+    TempPath::try_from_path(part_of(target))
 }
 
 /// The file at `path`, locked against others who write it through this module, with what was left in it.
@@ -88,42 +90,10 @@ fn lock_part(path: &Path) -> io::Result<File> {
     }
 }
 
-/// The path `NAME.part`, whoever writes it; dropping it removes that file.
-#[derive(Debug)]
-pub(crate) struct PartPath {
-    part: PathBuf,
-    target: PathBuf,
-    committed: bool,
-}
-
-impl PartPath {
-    pub(crate) fn new(target: &Path) -> Self {
-        Self { part: part_of(target), target: target.into(), committed: false }
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.part
-    }
-
-    /// Renames the part to its target.
-    pub(crate) fn commit(mut self) -> io::Result<()> {
-        fs::rename(&self.part, &self.target)?;
-        self.committed = true;
-        Ok(())
-    }
-}
-
-impl Drop for PartPath {
-    fn drop(&mut self) {
-        if !self.committed {
-            // Nobody is left to tell; the name says that the file is a part.
-            let _ = fs::remove_file(&self.part);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn folder(name: &str) -> PathBuf {

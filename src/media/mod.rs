@@ -7,7 +7,7 @@ mod mp4;
 mod stderr_tail;
 
 pub use atomic_file::AtomicFile;
-pub(crate) use atomic_file::{PartPath, part_of};
+pub(crate) use atomic_file::{part_of, temporary_part_of};
 pub use avi::{AviError, AviWriter};
 pub use avi_header::AviSettings;
 pub use mp4::{Mp4Error, Mp4Writer};

@@ -7,7 +7,9 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
-use super::atomic_file::PartPath;
+use tempfile::TempPath;
+
+use super::atomic_file::{part_of, temporary_part_of};
 use super::stderr_tail::StderrTail;
 
 /// Why an MP4 file was not made.
@@ -52,7 +54,7 @@ pub struct Mp4Writer {
     stdin: Option<ChildStdin>,
     stderr: StderrTail,
     target: PathBuf,
-    part: Option<PartPath>,
+    part: Option<TempPath>,
 }
 
 impl Mp4Writer {
@@ -65,9 +67,9 @@ impl Mp4Writer {
     }
 
     fn create_with(program: &OsStr, path: &Path, fps: u32, sound: &Path) -> Result<Self, Mp4Error> {
-        let part = PartPath::new(path);
+        let part = temporary_part_of(path).map_err(|source| Mp4Error::Write { path: path.into(), source })?;
         let mut command = Command::new(program);
-        command.args(arguments(fps, sound, part.path()));
+        command.args(arguments(fps, sound, &part_of(path)));
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Mp4Error::NoFfmpeg { path: path.into() },
@@ -103,8 +105,8 @@ impl Mp4Writer {
     /// [`Mp4Error::Failed`] with ffmpeg's last lines; the part is removed.
     pub fn finish(mut self) -> Result<(), Mp4Error> {
         self.wait()?;
-        let committed = self.part.take().map_or(Ok(()), PartPath::commit);
-        committed.map_err(|source| Mp4Error::Write { path: self.target.clone(), source })
+        let named = self.part.take().map_or(Ok(()), |part| part.persist(&self.target));
+        named.map_err(|failed| Mp4Error::Write { path: self.target.clone(), source: failed.error })
     }
 
     /// Ends the input and waits for success.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::backend::FrameFormat;
 use crate::commands::CommandError;
 use crate::commands::error::FileError;
-use crate::media::PartPath;
+use crate::media::temporary_part_of;
 use crate::picture::{View, encode_png};
 
 /// Frames being written to a folder. Those that a longer run left behind them, or one of the other format, go when this is dropped, so that
@@ -40,8 +40,10 @@ impl Folder {
             }
         };
         // A frame that does not fit on the disk leaves no half of it.
-        let part = PartPath::new(&path);
-        let written = std::fs::write(part.path(), file).and_then(|()| part.commit());
+        let written = temporary_part_of(&path).and_then(|part| {
+            std::fs::write(&part, file)?;
+            part.persist(&path).map_err(|failed| failed.error)
+        });
         written.map_err(FileError::at(path)).map_err(CommandError::failed)?;
         self.frames = index + 1;
         Ok(())
