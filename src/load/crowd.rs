@@ -11,7 +11,7 @@ use super::report::Report;
 use super::script::Script;
 use super::speech::Speech;
 use super::stream::{Call, LiveStream, Stage, call};
-use super::tally::{Tally, record};
+use super::tally::Tally;
 use super::{LoadOptions, report};
 use crate::rpc::client::{Client, ClientError, ClientOptions, ConversationOptions};
 
@@ -53,7 +53,7 @@ pub struct Progress {
 
 /// A daemon that is ready to be loaded.
 pub struct Crowd {
-    options: LoadOptions,
+    options: Arc<LoadOptions>,
     speech: Speech,
     about: Client,
     avatars: Vec<String>,
@@ -89,7 +89,7 @@ impl Crowd {
         let stats = about.stats().await?;
         let process = address_of(&options.target).and_then(Process::listening_at);
         let server = report::Server { version: stats.version, backend: stats.backend };
-        Ok(Self { options, speech, about, avatars, server, process })
+        Ok(Self { options: Arc::new(options), speech, about, avatars, server, process })
     }
 
     /// Runs `streams` streams to their end. What breaks while they run is in the report.
@@ -97,8 +97,8 @@ impl Crowd {
     /// # Errors
     /// [`CrowdError`] when the daemon cannot be reached, or no longer has the avatars.
     pub async fn run(&mut self, streams: usize, tell: impl Fn(Progress)) -> Result<Report, CrowdError> {
-        self.options.streams = streams;
-        let mut tally = Tally::new();
+        Arc::make_mut(&mut self.options).streams = streams;
+        let mut tally = Tally::default();
         let Taken { calls, refused, mut failures } = self.call_all(&mut tally).await?;
         let held = calls.len();
         let stage = Arc::new(self.stage(tally));
@@ -136,12 +136,8 @@ impl Crowd {
     fn stage(&self, tally: Tally) -> Stage {
         Stage {
             zero: Instant::now(),
-            end_s: self.options.seconds,
-            realtime: self.options.realtime,
-            idle_frames: self.options.idle_frames,
-            budget_s: self.options.budget_ms / 1e3,
+            options: Arc::clone(&self.options),
             rate_hz: self.speech.rate_hz(),
-            check: self.options.check,
             tally: Mutex::new(tally),
         }
     }
@@ -199,7 +195,7 @@ impl Taken {
             Ok(call) => self.calls.push((index, client, call)),
             Err(error) if error.is_full() => {
                 self.refused += 1;
-                record(&mut tally.refusal, took_s);
+                tally.refusal.record(took_s);
             }
             Err(error) if error.is_bad_request() => return Err(error.into()),
             Err(error) => self.failures.push(error),
@@ -233,10 +229,10 @@ async fn watch(
             let tally = stage.tally.lock().unwrap_or_else(PoisonError::into_inner);
             tell(Progress { at_s, frames: tally.frames, miss_percent: tally.miss_percent() });
         }
-        if at_s >= stage.end_s || living.is_empty() {
+        if at_s >= stage.options.seconds || living.is_empty() {
             return at_s;
         }
-        let left = Duration::from_secs_f64(stage.end_s - at_s);
+        let left = Duration::from_secs_f64(stage.options.seconds - at_s);
         tokio::select! {
             () = tokio::time::sleep(TICK.min(left)) => {}
             Some(ended) = living.join_next() => failures.extend(failure(ended)),

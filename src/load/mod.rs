@@ -12,7 +12,7 @@
 //! | `stream` | one stream over the network |
 //! | `crowd` | all of them, from the first call to the last frame |
 //! | `tally` | what is counted while they run |
-//! | `quantiles` | a distribution in a few figures |
+//! | `quantiles` | distributions of times, and each in a few figures |
 //! | `report` | the figures made of it, as JSON |
 //! | `capacity` | the search for the most streams: pure |
 //! | `first_parts` | where the times to first frames went |
@@ -45,7 +45,7 @@ pub use capacity::{Search, Step};
 pub use crowd::{Crowd, CrowdError, Progress};
 pub use options::LoadOptions;
 pub use pace::Pace;
-pub use quantiles::Quantiles;
+pub use quantiles::{Quantiles, Times};
 pub use report::{Capacity, Report, StepReport};
 pub use speech::Speech;
 pub use tally::Tally;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::LoadOptions;
-use super::first_parts::FirstPartsMs;
+use super::first_parts::FirstParts;
 use super::quantiles::{Quantiles, rounded};
 use super::tally::Tally;
 use crate::chain::sentence;
@@ -35,7 +35,7 @@ pub struct Report {
     pub miss_percent: f64,
     first_frame_ms: Option<Quantiles>,
     first_frame_after_sound_ms: Option<Quantiles>,
-    first_frame_parts_ms: FirstPartsMs,
+    first_frame_parts_ms: FirstParts,
     delay_ms: Option<Quantiles>,
     lateness_ms: Option<Quantiles>,
     bytes_per_second: f64,
@@ -177,7 +177,7 @@ impl Report {
             budget_ms: options.budget_ms,
             seed: options.seed,
             streams,
-            refusal_ms: Quantiles::of(&tally.refusal),
+            refusal_ms: tally.refusal.quantiles(),
             utterances: tally.utterances,
             audio_seconds: rounded(tally.samples as f64 / f64::from(outcome.rate_hz.max(1))),
             frames: Frames {
@@ -196,16 +196,16 @@ impl Report {
                 miss_percent: (tally.idle_miss_percent() * 1e5).round() / 1e5,
             }),
             miss_percent: (tally.miss_percent() * 1e5).round() / 1e5,
-            first_frame_ms: Quantiles::of(&tally.first_frame),
-            first_frame_after_sound_ms: Quantiles::of(&tally.first_frame_after_sound),
-            first_frame_parts_ms: tally.first_parts.ms(),
-            delay_ms: Quantiles::of(&tally.delay),
-            lateness_ms: Quantiles::of(&tally.lateness),
+            first_frame_ms: tally.first_frame.quantiles(),
+            first_frame_after_sound_ms: tally.first_frame_after_sound.quantiles(),
+            first_frame_parts_ms: tally.first_parts.clone(),
+            delay_ms: tally.delay.quantiles(),
+            lateness_ms: tally.lateness.quantiles(),
             bytes_per_second: per_second(bytes),
             interrupts: Interrupts {
                 count: tally.interrupts,
-                answer_ms: Quantiles::of(&tally.interrupted),
-                next_first_frame_ms: Quantiles::of(&tally.next_utterance),
+                answer_ms: tally.interrupted.quantiles(),
+                next_first_frame_ms: tally.next_utterance.quantiles(),
             },
             disconnects: tally.disconnects,
             cpu: outcome.cpu,

@@ -1,5 +1,7 @@
 //! What one stream does and when: a pure machine that is told the time.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::random::Random;
@@ -30,23 +32,11 @@ pub(super) enum Action {
 pub(super) struct Script {
     random: Random,
     speech: Speech,
-    manner: Manner,
-    state: State,
-    hang_up_s: f64,
-}
-
-/// What does not change while it runs.
-#[derive(Debug, Clone, Copy)]
-struct Manner {
-    realtime: bool,
-    /// Whether a pause begins when the utterance has been shown, rather than when its sound is over.
-    paused_when_shown: bool,
+    options: Arc<LoadOptions>,
     chunk_bytes: usize,
     bytes_per_s: f64,
-    duty: f64,
-    interrupts_per_minute: f64,
-    disconnects_per_minute: f64,
-    end_s: f64,
+    state: State,
+    hang_up_s: f64,
 }
 
 #[derive(Debug)]
@@ -71,48 +61,39 @@ enum State {
 impl Script {
     /// The part of stream `index`. Streams begin spread evenly over one cycle of speech and pause, so that a
     /// whole crowd never draws breath at once.
-    pub(super) fn new(options: &LoadOptions, speech: &Speech, index: usize) -> Self {
+    pub(super) fn new(options: &Arc<LoadOptions>, speech: &Speech, index: usize) -> Self {
         let mut random = Random::new(options.seed, index as u64 + 1);
         let place = (index as f64 + 0.5 * random.unit()) / options.streams.max(1) as f64;
         let cycle_s = if options.realtime { speech.mean_s() / options.duty } else { 0.0 };
         let bytes_per_s = 2.0 * f64::from(speech.rate_hz()) * options.audio_speed;
         let chunk_samples = (speech.rate_hz() as usize * options.chunk_ms as usize / 1000).max(1);
-        let manner = Manner {
-            realtime: options.realtime,
-            paused_when_shown: options.idle_frames,
-            chunk_bytes: 2 * chunk_samples,
-            bytes_per_s,
-            duty: options.duty,
-            interrupts_per_minute: options.interrupts_per_minute,
-            disconnects_per_minute: options.disconnects_per_minute,
-            end_s: options.seconds,
-        };
-        let hang_up_s = random.wait_s(manner.disconnects_per_minute);
+        let hang_up_s = random.wait_s(options.disconnects_per_minute);
         let state = State::Pause { until_s: place * cycle_s };
-        Self { random, speech: speech.clone(), manner, state, hang_up_s }
+        let (speech, options) = (speech.clone(), Arc::clone(options));
+        Self { random, speech, options, chunk_bytes: 2 * chunk_samples, bytes_per_s, state, hang_up_s }
     }
 
     /// When the next action is due; may lie in the past.
     pub(super) fn due_s(&self) -> f64 {
         let own_s = match &self.state {
             State::Pause { until_s } => *until_s,
-            State::Speaking { start_s, sent, cut_s, .. } if self.manner.realtime => {
-                cut_s.min(start_s + *sent as f64 / self.manner.bytes_per_s)
+            State::Speaking { start_s, sent, cut_s, .. } if self.options.realtime => {
+                cut_s.min(start_s + *sent as f64 / self.bytes_per_s)
             }
             State::Speaking { start_s, .. } => *start_s,
             State::Waiting { cut_s, .. } => *cut_s,
             State::Over => return f64::INFINITY,
         };
-        own_s.min(self.hang_up_s).min(self.manner.end_s)
+        own_s.min(self.hang_up_s).min(self.options.seconds)
     }
 
     /// Does what is due at `now_s`.
     pub(super) fn act(&mut self, now_s: f64) -> Action {
-        if now_s >= self.manner.end_s {
+        if now_s >= self.options.seconds {
             return self.leave();
         }
         if now_s >= self.hang_up_s {
-            self.hang_up_s = now_s + self.random.wait_s(self.manner.disconnects_per_minute);
+            self.hang_up_s = now_s + self.random.wait_s(self.options.disconnects_per_minute);
             self.state = State::Pause { until_s: now_s };
             return Action::HangUp;
         }
@@ -121,7 +102,7 @@ impl Script {
             State::Waiting { .. } => self.interrupt(now_s),
             State::Speaking { start_s, pcm, sent, cut_s } => {
                 if *sent < pcm.len() {
-                    let end = (*sent + self.manner.chunk_bytes).min(pcm.len());
+                    let end = (*sent + self.chunk_bytes).min(pcm.len());
                     let action = Action::Audio { pcm: pcm.slice(*sent..end), begins: false };
                     *sent = end;
                     return action;
@@ -150,9 +131,9 @@ impl Script {
 
     fn begin(&mut self, now_s: f64) -> Action {
         let pcm = self.speech.utterance(&mut self.random);
-        let sent = self.manner.chunk_bytes.min(pcm.len());
+        let sent = self.chunk_bytes.min(pcm.len());
         let first = pcm.slice(..sent);
-        let cut_s = now_s + self.random.wait_s(self.manner.interrupts_per_minute);
+        let cut_s = now_s + self.random.wait_s(self.options.interrupts_per_minute);
         self.state = State::Speaking { start_s: now_s, pcm, sent, cut_s };
         Action::Audio { pcm: first, begins: true }
     }
@@ -164,11 +145,12 @@ impl Script {
     }
 
     fn after(&mut self, start_s: f64, cut_s: f64, long_s: f64) -> State {
-        if !self.manner.realtime {
+        if !self.options.realtime {
             return State::Waiting { cut_s, pause_s: 0.0 };
         }
-        let pause_s = long_s * (1.0 / self.manner.duty - 1.0) * self.random.between(0.5, 1.5);
-        if self.manner.paused_when_shown {
+        let pause_s = long_s * (1.0 / self.options.duty - 1.0) * self.random.between(0.5, 1.5);
+        // The frames of the pause are shown, too: it begins when the utterance has been shown, not when its sound is over.
+        if self.options.idle_frames {
             return State::Waiting { cut_s, pause_s };
         }
         State::Pause { until_s: start_s + long_s + pause_s }
@@ -211,7 +193,7 @@ mod tests {
 
     /// Everything the stream does, each exactly when it is due.
     fn play(options: &LoadOptions, speech: &Speech, index: usize) -> Vec<(f64, Action)> {
-        let mut script = Script::new(options, speech, index);
+        let mut script = Script::new(&Arc::new(options.clone()), speech, index);
         let mut done = Vec::new();
         while !script.is_over() {
             let now_s = script.due_s();
@@ -256,7 +238,7 @@ mod tests {
     #[test]
     fn a_crowd_spreads_its_beginnings_over_the_cycle() {
         let speech = Speech::made(1);
-        let options = options(40, 0.25);
+        let options = Arc::new(options(40, 0.25));
         let mut starts: Vec<f64> = (0..40).map(|index| Script::new(&options, &speech, index).due_s()).collect();
         starts.sort_by(f64::total_cmp);
         assert!(starts[0] < 0.4 && starts[39] > 15.0 && starts[39] < 16.0, "{starts:?}");
@@ -282,7 +264,7 @@ mod tests {
     #[test]
     fn as_fast_as_possible_waits_for_its_frames() {
         let speech = Speech::made(1);
-        let mut script = Script::new(&LoadOptions { realtime: false, ..options(3, 0.3) }, &speech, 2);
+        let mut script = Script::new(&Arc::new(LoadOptions { realtime: false, ..options(3, 0.3) }), &speech, 2);
         let mut now_s = 0.0;
         for _ in 0..3 {
             while script.due_s() <= now_s {

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
 
+use super::LoadOptions;
 use super::jpeg_check::is_sound;
 use super::ledger::{Ledger, Seen};
 use super::pace::Pace;
 use super::player::Player;
 use super::script::{Action, Script};
-use super::tally::{Arrival, Tally, record};
+use super::tally::{Arrival, Tally};
 use crate::rpc::client::{
     Client, ClientError, ConversationOptions, Greeting, Heard, Listener, RemoteFrame, Say, Speaker, Turn,
 };
@@ -24,12 +25,8 @@ const FORGOTTEN_S: f64 = 30.0;
 pub(super) struct Stage {
     /// The clock's zero.
     pub(super) zero: Instant,
-    pub(super) end_s: f64,
-    pub(super) realtime: bool,
-    pub(super) idle_frames: bool,
-    pub(super) budget_s: f64,
+    pub(super) options: Arc<LoadOptions>,
     pub(super) rate_hz: u32,
-    pub(super) check: bool,
     pub(super) tally: Mutex<Tally>,
 }
 
@@ -110,7 +107,7 @@ impl LiveStream {
 
     fn talk(&self, call: Call) -> Talk {
         let lookahead_s = call.greeting.lookahead_samples as f64 / f64::from(self.stage.rate_hz.max(1));
-        let pace = Pace { fps: call.greeting.fps, lookahead_s, budget_s: self.stage.budget_s };
+        let pace = Pace { fps: call.greeting.fps, lookahead_s, budget_s: self.stage.options.budget_ms / 1e3 };
         let player = Player::new(pace.fps, pace.budget_s);
         Talk {
             call,
@@ -147,7 +144,7 @@ impl LiveStream {
                     avatar: &self.avatar,
                     sample_rate_hz: self.stage.rate_hz,
                     start_position: talk.position,
-                    idle_frames: self.stage.idle_frames,
+                    idle_frames: self.stage.options.idle_frames,
                 };
                 let call = call(&mut self.client, options).await?;
                 *talk = Talk { position: talk.position, ..self.talk(call) };
@@ -173,8 +170,9 @@ impl LiveStream {
                 Err(_) => std::future::pending().await,
             }
         };
-        let forgotten_s = talk.last_heard_s.max(stage.end_s) + FORGOTTEN_S;
-        let over_s = if stage.realtime { stage.end_s + DRAIN_S } else { forgotten_s };
+        let end_s = stage.options.seconds;
+        let forgotten_s = talk.last_heard_s.max(end_s) + FORGOTTEN_S;
+        let over_s = if stage.options.realtime { end_s + DRAIN_S } else { forgotten_s };
         tokio::select! {
             heard = read => heard.map(Event::Heard),
             turn = speak, if !self.script.is_over() => Ok(Event::Turn(turn)),
@@ -229,7 +227,7 @@ impl LiveStream {
             Heard::Interrupted { next_position } => {
                 talk.position = next_position;
                 if let Some(asked_s) = talk.ledger.interrupted() {
-                    self.stage.count(|tally| record(&mut tally.interrupted, now_s - asked_s));
+                    self.stage.count(|tally| tally.interrupted.record(now_s - asked_s));
                 }
             }
         }
@@ -239,8 +237,8 @@ impl LiveStream {
         if self.slow {
             talk.read_s = now_s + 2.0 / f64::from(talk.pace.fps.max(1));
         }
-        let faulty = self.stage.check && !is_sound(&frame.jpeg, talk.call.greeting.size_px);
-        let shown_s = self.stage.idle_frames.then(|| talk.player.frame(frame.tick, now_s));
+        let faulty = self.stage.options.check && !is_sound(&frame.jpeg, talk.call.greeting.size_px);
+        let shown_s = self.stage.options.idle_frames.then(|| talk.player.frame(frame.tick, now_s));
         if frame.is_idle {
             talk.position += 1;
             let late = !self.slow && shown_s.is_some_and(|due_s| now_s > due_s);
@@ -268,7 +266,7 @@ impl LiveStream {
                     let due_s = shown_s.unwrap_or_else(|| talk.pace.due_s(start_s, frame.index));
                     tally.judge(Arrival { start_s, heard_s, due_s, now_s, first });
                     if let Some(cut_s) = cut_s {
-                        record(&mut tally.next_utterance, now_s - cut_s);
+                        tally.next_utterance.record(now_s - cut_s);
                     }
                 }
             }

@@ -1,14 +1,10 @@
 //! What is counted while the streams run.
 
-use hdrhistogram::Histogram;
-
 use super::first_parts::FirstParts;
+use super::quantiles::Times;
 
-/// Longest time that is told from longer ones, µs: an hour.
-const LONGEST_US: u64 = 3_600_000_000;
-
-/// Counts and distributions of a run. Times are recorded in µs to two significant figures.
-#[derive(Debug, Clone)]
+/// Counts and distributions of a run.
+#[derive(Debug, Clone, Default)]
 pub struct Tally {
     /// Frames of utterances, whoever reads them.
     pub frames: u64,
@@ -41,21 +37,21 @@ pub struct Tally {
     /// Calls broken off.
     pub disconnects: u64,
     /// From an utterance's first sample to its first frame.
-    pub first_frame: Histogram<u64>,
+    pub first_frame: Times,
     /// The same, less the look-ahead that the sound itself needs.
-    pub first_frame_after_sound: Histogram<u64>,
+    pub first_frame_after_sound: Times,
     /// Where these times went.
     pub first_parts: FirstParts,
     /// From the moment a frame's sound was sent to the frame.
-    pub delay: Histogram<u64>,
+    pub delay: Times,
     /// How long after it was due a frame came; 0 when in time.
-    pub lateness: Histogram<u64>,
+    pub lateness: Times,
     /// From an interrupt to its answer.
-    pub interrupted: Histogram<u64>,
+    pub interrupted: Times,
     /// From an interrupt to the first frame of the next utterance.
-    pub next_utterance: Histogram<u64>,
+    pub next_utterance: Times,
     /// From a call to its refusal.
-    pub refusal: Histogram<u64>,
+    pub refusal: Times,
     /// Second by second.
     pub seconds: Vec<Second>,
 }
@@ -84,35 +80,6 @@ pub(super) struct Arrival {
 }
 
 impl Tally {
-    pub(super) fn new() -> Self {
-        Self {
-            frames: 0,
-            bytes: 0,
-            idle_frames: 0,
-            idle_late: 0,
-            judged: 0,
-            late: 0,
-            missing: 0,
-            gaps: 0,
-            stale: 0,
-            unasked: 0,
-            faulty: 0,
-            utterances: 0,
-            samples: 0,
-            interrupts: 0,
-            disconnects: 0,
-            first_frame: histogram(),
-            first_frame_after_sound: histogram(),
-            first_parts: FirstParts::new(),
-            delay: histogram(),
-            lateness: histogram(),
-            interrupted: histogram(),
-            next_utterance: histogram(),
-            refusal: histogram(),
-            seconds: Vec::new(),
-        }
-    }
-
     /// A frame of `bytes` has come at `now_s`.
     pub(super) fn frame(&mut self, now_s: f64, bytes: usize) {
         self.frames += 1;
@@ -135,11 +102,11 @@ impl Tally {
         let Arrival { start_s, heard_s, due_s, now_s, first } = arrival;
         self.judged += 1;
         let delay_s = (now_s - heard_s).max(0.0);
-        record(&mut self.delay, delay_s);
-        record(&mut self.lateness, now_s - due_s);
+        self.delay.record(delay_s);
+        self.lateness.record(now_s - due_s);
         if first {
-            record(&mut self.first_frame, now_s - start_s);
-            record(&mut self.first_frame_after_sound, delay_s);
+            self.first_frame.record(now_s - start_s);
+            self.first_frame_after_sound.record(delay_s);
         }
         let late = now_s > due_s;
         self.late += u64::from(late);
@@ -170,23 +137,13 @@ impl Tally {
     }
 }
 
-/// An empty distribution of times in µs.
-pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(1, LONGEST_US, 2).expect("the bounds are constants that fit")
-}
-
-/// Adds a time; what is negative counts as 0.
-pub(super) fn record(histogram: &mut Histogram<u64>, seconds: f64) {
-    histogram.saturating_record((seconds.max(0.0) * 1e6) as u64);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_frame_is_late_after_it_was_due_and_not_before() {
-        let mut tally = Tally::new();
+        let mut tally = Tally::default();
         for (now_s, index) in [(0.9, 0), (1.0, 1), (1.2, 2), (2.9, 3)] {
             let (heard_s, due_s) = (0.9, 1.0);
             tally.frame(now_s, 100);
@@ -196,10 +153,10 @@ mod tests {
         assert_eq!(tally.miss_percent(), 50.0);
         let late: Vec<u64> = tally.seconds.iter().map(|second| second.late).collect();
         assert_eq!(late, [0, 1, 1]);
-        assert_eq!(tally.lateness.value_at_quantile(0.5), 0);
-        assert!((tally.lateness.max() as f64 / 1.9e6 - 1.0).abs() < 0.02);
-        assert!((tally.first_frame.max() as f64 / 4e5 - 1.0).abs() < 0.02);
-        assert_eq!(tally.first_frame_after_sound.max(), 0);
+        assert_eq!(tally.lateness.us().value_at_quantile(0.5), 0);
+        assert!((tally.lateness.us().max() as f64 / 1.9e6 - 1.0).abs() < 0.02);
+        assert!((tally.first_frame.us().max() as f64 / 4e5 - 1.0).abs() < 0.02);
+        assert_eq!(tally.first_frame_after_sound.us().max(), 0);
         tally.missing = 4;
         assert_eq!(tally.miss_percent(), 75.0, "what never comes is a miss");
     }

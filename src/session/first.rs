@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::telemetry::FirstPart;
+
 /// The way of an utterance's first frame, one part after the other.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FirstFrameTimes {
@@ -15,6 +17,20 @@ pub struct FirstFrameTimes {
     pub encode: Duration,
     /// Until it was taken, with idle frames at its tick.
     pub hand_over: Duration,
+}
+
+impl FirstFrameTimes {
+    /// Each part with its time, in their order.
+    #[must_use]
+    pub fn parts(self) -> [(FirstPart, Duration); 5] {
+        [
+            (FirstPart::LookAhead, self.look_ahead),
+            (FirstPart::Queue, self.queue),
+            (FirstPart::Compute, self.compute),
+            (FirstPart::Encode, self.encode),
+            (FirstPart::HandOver, self.hand_over),
+        ]
+    }
 }
 
 /// What happened on the way, as far as it has come.
@@ -108,7 +124,6 @@ mod tests {
         };
         assert_eq!(times, expected);
         assert_eq!(first.times(), Some(expected));
-        let FirstFrameTimes { look_ahead, queue, compute, encode, hand_over } = times;
-        assert_eq!(look_ahead + queue + compute + encode + hand_over, 570 * MS);
+        assert_eq!(times.parts().into_iter().map(|(_, time)| time).sum::<Duration>(), 570 * MS);
     }
 }

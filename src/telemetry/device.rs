@@ -42,8 +42,8 @@ impl DeviceRecorder {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             epoch: Instant::now(),
-            batches: ByLabel::new(AtomicU64::default),
-            failed_batches: ByLabel::new(AtomicU64::default),
+            batches: ByLabel::default(),
+            failed_batches: ByLabel::default(),
             batch_size: ByLabel::new(|| Histogram::sizes(SIZE_BOUNDS)),
             queue_wait: ByLabel::new(|| Histogram::seconds(STAGE_BOUNDS_NS)),
             stages: ByLabel::new(|| Histogram::seconds(STAGE_BOUNDS_NS)),

@@ -143,7 +143,7 @@ labels! {
 }
 
 /// One `T` for each word of `L`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct ByLabel<L, T> {
     values: Box<[T]>,
     labels: PhantomData<L>,
@@ -161,9 +161,20 @@ impl<L: Label, T> ByLabel<L, T> {
         &self.values[label.index()]
     }
 
+    /// The value of `label`, to change.
+    pub fn get_mut(&mut self, label: L) -> &mut T {
+        &mut self.values[label.index()]
+    }
+
     /// Every word with its value.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &T)> {
         L::ALL.iter().map(|label| label.word()).zip(&self.values)
+    }
+}
+
+impl<L: Label, T: Default> Default for ByLabel<L, T> {
+    fn default() -> Self {
+        Self::new(T::default)
     }
 }
 

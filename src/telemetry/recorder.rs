@@ -37,9 +37,9 @@ impl Recorder {
             lateness: Histogram::seconds(VIEWER_BOUNDS_NS),
             first_frame: Histogram::seconds(VIEWER_BOUNDS_NS),
             first_parts: ByLabel::new(|| Histogram::seconds(VIEWER_BOUNDS_NS)),
-            states: ByLabel::new(AtomicI64::default),
-            calls: ByLabel::new(|| ByLabel::new(AtomicU64::default)),
-            refusals: ByLabel::new(AtomicU64::default),
+            states: ByLabel::default(),
+            calls: ByLabel::default(),
+            refusals: ByLabel::default(),
             interrupts: AtomicU64::new(0),
             audio_ns: AtomicU64::new(0),
             sent_bytes: AtomicU64::new(0),
@@ -86,12 +86,9 @@ impl Recorder {
 
     /// Where the time to an utterance's first frame went.
     pub fn first_frame_parts(&self, times: FirstFrameTimes) {
-        let FirstFrameTimes { look_ahead, queue, compute, encode, hand_over } = times;
-        self.first_parts.get(FirstPart::LookAhead).observe(look_ahead);
-        self.first_parts.get(FirstPart::Queue).observe(queue);
-        self.first_parts.get(FirstPart::Compute).observe(compute);
-        self.first_parts.get(FirstPart::Encode).observe(encode);
-        self.first_parts.get(FirstPart::HandOver).observe(hand_over);
+        for (part, time) in times.parts() {
+            self.first_parts.get(part).observe(time);
+        }
     }
 
     /// A call is over.
