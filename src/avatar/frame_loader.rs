@@ -92,7 +92,7 @@ impl Loader<'_> {
         Ok(TemplatePlan::within_growth(candidates, &samples)?)
     }
 
-    /// `work` for every frame, on all cores, in order of the frames; stops at the first error.
+    /// `work` for every frame, on all cores, in order of the frames; stops at the first error, in that order.
     fn each<T: Send>(
         &self,
         work: impl Fn(usize) -> Result<T, FrameStoreError> + Sync,
@@ -100,30 +100,15 @@ impl Loader<'_> {
     ) -> Result<Vec<T>, FrameStoreError> {
         let count = self.bundle.frames.len();
         let made = Mutex::new((0..count).map(|_| None).collect::<Vec<Option<T>>>());
-        let failed = Mutex::new(None);
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let worker = || {
-            loop {
-                let index = next.fetch_add(1, Ordering::Relaxed);
-                if index >= count {
-                    return;
-                }
-                match work(index) {
-                    Ok(value) => lock(&made)[index] = Some(value),
-                    Err(error) => {
-                        next.store(count, Ordering::Relaxed);
-                        lock(&failed).get_or_insert(error);
-                        return;
-                    }
-                }
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1);
-            }
+        let done = AtomicUsize::new(0);
+        let one = |(): &mut (), index: usize| {
+            let value = work(index)?;
+            made.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(value);
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1);
+            Ok::<_, FrameStoreError>(())
         };
-        crew::share(threads(), worker);
-        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
-            Some(error) => Err(error),
-            None => Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect()),
-        }
+        crew::in_turn(threads(), count, || Ok(()), one)?;
+        Ok(made.into_inner().unwrap_or_else(PoisonError::into_inner).into_iter().flatten().collect())
     }
 
     fn digest(&self, index: usize) -> Result<ContentDigest, FrameStoreError> {
@@ -191,8 +176,4 @@ fn tell(problem: &CacheProblem) {
 
 fn threads() -> NonZero<usize> {
     std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

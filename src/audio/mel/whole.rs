@@ -3,7 +3,6 @@
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{MelPlan, MelStream};
 use crate::audio::Sound;
@@ -42,27 +41,14 @@ where
 {
     let params = plan.params();
     let frames = params.frames_for_samples(sound.samples());
-    let next = AtomicUsize::new(0);
-    // Parts are taken in order, so the lowest one that fails is the same whoever works on it.
-    let work = || {
-        let mut rows = Vec::with_capacity(PART_FRAMES * params.mels);
-        loop {
-            let first = next.fetch_add(PART_FRAMES, Ordering::Relaxed);
-            if first >= frames {
-                return Ok(());
-            }
-            rows.clear();
-            let part = first..frames.min(first + PART_FRAMES);
-            mel_frames(plan, sound, part, &mut |frame| rows.extend_from_slice(frame))
-                .map_err(E::from)
-                .and_then(|()| keep(first, &rows))
-                .map_err(|error| (first, error))?;
-        }
-    };
-    let parts = NonZeroUsize::new(frames.div_ceil(PART_FRAMES)).unwrap_or(NonZeroUsize::MIN);
-    let first_failure =
-        crew::share(threads.min(parts), work).into_iter().filter_map(Result::err).min_by_key(|(part, _)| *part);
-    first_failure.map_or(Ok(()), |(_, error)| Err(error))
+    let rows = || Ok(Vec::with_capacity(PART_FRAMES * params.mels));
+    crew::in_turn(threads, frames.div_ceil(PART_FRAMES), rows, |rows, part| {
+        let first = part * PART_FRAMES;
+        rows.clear();
+        let part = first..frames.min(first + PART_FRAMES);
+        mel_frames(plan, sound, part, &mut |frame| rows.extend_from_slice(frame))?;
+        keep(first, rows)
+    })
 }
 
 /// Gives `emit` the mel frames `frames` of a whole sound, in order.

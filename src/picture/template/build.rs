@@ -6,7 +6,6 @@ use std::fs;
 use std::io::Write;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::cache::{Assembly, CacheError, Parts};
@@ -208,25 +207,17 @@ fn build<E: Error + Send + 'static, S: Into<Source>>(
     progress: impl Fn(usize) + Sync,
 ) -> Result<Vec<u8>, BuildError<E>> {
     let count = plan.layouts().len();
-    let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let assembly = Assembly::new(key, count).map_err(BuildError::Unusable)?;
     let queue = Mutex::new(InOrder { assembly, early: BTreeMap::new(), done: 0 });
-    let work = || {
-        let mut builder = Builder::new(plan)?;
-        while !failed.load(Ordering::Relaxed) {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                break;
-            }
-            let parts = builder.build(index, &frame).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
-            // Counted under the lock, so that the reports come in order; a panic in one has nothing to spoil here.
-            let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.add(index, parts).map_err(BuildError::Unusable)?;
-            progress(queue.done);
-        }
+    let one = |builder: &mut Builder<'_>, index: usize| {
+        let parts = builder.build(index, &frame)?;
+        // Counted under the lock, so that the reports come in order; a panic in one has nothing to spoil here.
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.add(index, parts).map_err(BuildError::Unusable)?;
+        progress(queue.done);
         Ok::<_, BuildError<E>>(())
     };
-    crew::share(threads, work).into_iter().collect::<Result<(), _>>()?;
+    crew::in_turn(threads, count, || Ok(Builder::new(plan)?), one)?;
     Ok(queue.into_inner().unwrap_or_else(PoisonError::into_inner).assembly.finish())
 }
 
