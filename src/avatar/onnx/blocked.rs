@@ -8,11 +8,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::OnnxError;
+use super::node::Node;
 use super::patch::rewrite;
 use super::tensor::Constant;
-use super::trace::Node;
-use super::value_info::{last_field, read_value_info};
-use super::wire::{fields, put_bytes, put_int};
+use super::value_info::read_value_info;
+use super::wire::{fields, last_field, put_bytes, put_int};
+use super::write::{self, INTS, attribute};
 
 /// Operators whose results are in blocks whatever they are made of.
 const INTO_BLOCKS: [&str; 7] =
@@ -123,16 +124,8 @@ impl<'a> View<'a> {
 
 /// The `NodeProto` of the 1x1 maximum of `tensor`.
 fn maximum(tensor: &str) -> Vec<u8> {
-    let mut shape = Vec::new();
-    put_bytes(&mut shape, 1, b"kernel_shape");
-    (0..2).for_each(|_| put_int(&mut shape, 8, 1));
-    put_int(&mut shape, 20, 7);
-    let mut node = Vec::new();
-    put_bytes(&mut node, 1, tensor.as_bytes());
-    put_bytes(&mut node, 2, format!("{tensor}{SUFFIX}").as_bytes());
-    put_bytes(&mut node, 4, b"MaxPool");
-    put_bytes(&mut node, 5, &shape);
-    node
+    let shape = attribute("kernel_shape", INTS, |out| (0..2).for_each(|_| put_int(out, 8, 1)));
+    write::node(None, "MaxPool", &[tensor], &[&format!("{tensor}{SUFFIX}")], &[shape])
 }
 
 /// The `NodeProto` with what is `moved` among its inputs under its other name.

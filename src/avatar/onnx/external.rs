@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::error::OnnxError;
 use super::parts::{MAX_DEPTH, Part};
-use super::value_info::last_field;
 use super::view::ExternalData;
-use super::wire::fields;
+use super::wire::{fields, text_of};
 
 /// Files by their location, each with the bytes that it must have at least. A message that stands twice is merged by protobuf, and so each
 /// of them is read.
@@ -45,12 +44,11 @@ impl Files {
             match field.number {
                 13 => {
                     let entry = field.bytes()?;
-                    let key = last_field(entry, 1)?.map(|key| key.text()).transpose()?;
-                    let value = last_field(entry, 2)?.map_or(Ok(""), |value| value.text())?;
+                    let (key, value) = (text_of(entry, 1)?, text_of(entry, 2)?);
                     match key {
-                        Some("location") => location = Some(value),
-                        Some("offset") => offset = value.parse().unwrap_or(0),
-                        Some("length") => length = value.parse().unwrap_or(0),
+                        "location" => location = Some(value),
+                        "offset" => offset = value.parse().unwrap_or(0),
+                        "length" => length = value.parse().unwrap_or(0),
                         _ => {}
                     }
                 }

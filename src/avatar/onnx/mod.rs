@@ -9,6 +9,7 @@ mod error;
 mod external;
 mod half;
 mod network;
+mod node;
 mod ops;
 mod outside;
 mod parts;
@@ -23,10 +24,12 @@ mod trace;
 mod value_info;
 mod view;
 mod wire;
+mod write;
 
 pub use error::OnnxError;
 pub use half::{Edges, HalfError, HalfReport, to_half};
 pub(crate) use network::Network;
+pub(crate) use node::Node;
 pub use outside::{Outside, with_weights};
 pub use parts::repeated;
 pub use quicker::quicker;
@@ -39,7 +42,6 @@ pub use role::{
 
 pub use split::{Halves, split};
 pub(crate) use tensor::Constant;
-pub(crate) use trace::Node;
 pub use value_info::{Dim, TensorInfo};
 pub use view::{ExternalData, GraphInfo, MAX_MODEL_BYTES, read_graph};
 

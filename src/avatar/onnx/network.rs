@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 
 use super::error::OnnxError;
+use super::node::Node;
 use super::tensor::Constant;
-use super::trace::Node;
-use super::value_info::last_field;
 use super::view::{GraphInfo, find_graph};
-use super::wire::fields;
+use super::wire::{messages, text_of};
 
 /// A network, by reference to its file.
 #[derive(Debug)]
@@ -27,20 +26,13 @@ impl<'a> Network<'a> {
     pub fn parse(model: &'a [u8]) -> Result<Self, OnnxError> {
         let mut network = Self { info: GraphInfo::parse(model)?, nodes: Vec::new(), constants: HashMap::new() };
         let graph = find_graph(model)?;
-        for field in fields(graph) {
-            let field = field?;
-            if field.number == 5 {
-                let tensor = field.bytes()?;
-                let name = last_field(tensor, 8)?.map_or(Ok(""), |name| name.text())?;
-                network.constants.insert(name, Constant::parse(tensor)?);
-            }
+        for tensor in messages(graph, 5) {
+            let tensor = tensor?;
+            network.constants.insert(text_of(tensor, 8)?, Constant::parse(tensor)?);
         }
         // Initializers may stand after the nodes that use them, hence the second pass.
-        for field in fields(graph) {
-            let field = field?;
-            if field.number == 1 {
-                network.take(Node::parse(field.bytes()?)?)?;
-            }
+        for node in messages(graph, 1) {
+            network.take(Node::parse(node?)?)?;
         }
         Ok(network)
     }

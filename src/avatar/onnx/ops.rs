@@ -4,7 +4,8 @@
 //! no item sees another. An operator or a use of one without a rule is refused: a refusal costs speed, a wrong
 //! rule a wrong picture. Semantics: <https://onnx.ai/onnx/operators/>.
 
-use super::trace::{Flow, Node, Trace};
+use super::node::Node;
+use super::trace::{Flow, Trace};
 
 /// The rank of the node's output, its first dimension the batch; `None` when that cannot be shown.
 pub(super) fn output_rank(node: &Node<'_>, trace: &Trace<'_>) -> Option<usize> {

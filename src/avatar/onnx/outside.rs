@@ -5,9 +5,8 @@ use std::io;
 use super::error::OnnxError;
 use super::parts::{MAX_DEPTH, Part};
 use super::tensor::Constant;
-use super::value_info::last_field;
 use super::view::MAX_MODEL_BYTES;
-use super::wire::{fields, put_bytes, put_varint};
+use super::wire::{fields, put_bytes, put_varint, text_of};
 
 /// Where a tensor's values lie.
 #[derive(Debug, Clone, Copy)]
@@ -110,8 +109,8 @@ impl<'a> Outside<'a> {
                 14 => is_outside |= field.int()? as i32 == EXTERNAL,
                 13 => {
                     let entry = field.bytes()?;
-                    let value = last_field(entry, 2)?.map_or(Ok(""), |value| value.text())?;
-                    match last_field(entry, 1)?.map_or(Ok(""), |key| key.text())? {
+                    let value = text_of(entry, 2)?;
+                    match text_of(entry, 1)? {
                         "location" => location = value,
                         "offset" => offset = value,
                         "length" => length = value,

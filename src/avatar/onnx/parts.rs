@@ -1,8 +1,7 @@
 //! Which messages of a network lie in which: every place where a tensor or a node can be.
 
 use super::error::OnnxError;
-use super::value_info::last_field;
-use super::wire::fields;
+use super::wire::{fields, text_of};
 
 /// Messages within messages that are looked into: forty graphs, of which each takes three. ONNX Runtime's reader goes down 100.
 pub(super) const MAX_DEPTH: usize = 3 * 40 + 3;
@@ -49,7 +48,7 @@ fn find_repeated(part: Part, message: &[u8], op: &str, depth: usize) -> Result<O
         return Err(OnnxError::Depth);
     }
     let op = match part {
-        Part::Node => last_field(message, 4)?.map_or(Ok(""), |op| op.text())?,
+        Part::Node => text_of(message, 4)?,
         _ => op,
     };
     for field in fields(message) {

@@ -33,6 +33,16 @@ fn rewrite_inside(
     })
 }
 
+/// The `ModelProto` with another `GraphProto`, field 7.
+pub(super) fn replace_graph(model: &[u8], graph: &[u8]) -> Result<Vec<u8>, OnnxError> {
+    rewrite(model, |field, out| {
+        if field.number == 7 {
+            put_bytes(out, 7, graph);
+        }
+        Ok(field.number == 7)
+    })
+}
+
 /// A `ValueInfoProto` with its first dimension named `symbol`.
 pub(super) fn name_first_dim(value_info: &[u8], symbol: &str) -> Result<Vec<u8>, OnnxError> {
     replace_first_dim(value_info, |out| put_bytes(out, 2, symbol.as_bytes()))

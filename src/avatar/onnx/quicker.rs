@@ -1,9 +1,8 @@
 //! A network said otherwise where ONNX Runtime's CPU provider is slow to do what it says.
 
 use super::error::OnnxError;
-use super::patch::rewrite;
+use super::patch::replace_graph;
 use super::view::{GraphInfo, find_graph};
-use super::wire::put_bytes;
 use super::{blocked, shuffle};
 
 /// The serialised network `model` with pixel shuffles as convolutions and with residuals that stay in the convolutions' own order;
@@ -19,13 +18,7 @@ pub fn quicker(model: &[u8]) -> Result<Option<Vec<u8>>, OnnxError> {
     let unshuffled = shuffle::without_shuffles(graph)?;
     let blocked = blocked::with_blocked_sums(unshuffled.as_deref().unwrap_or(graph))?;
     let Some(graph) = blocked.or(unshuffled) else { return Ok(None) };
-    let model = rewrite(model, |field, out| {
-        if field.number == 7 {
-            put_bytes(out, 7, &graph);
-        }
-        Ok(field.number == 7)
-    })?;
-    Ok(Some(model))
+    Ok(Some(replace_graph(model, &graph)?))
 }
 
 #[cfg(test)]

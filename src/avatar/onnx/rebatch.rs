@@ -3,12 +3,13 @@
 use thiserror::Error;
 
 use super::error::OnnxError;
-use super::patch::{name_first_dim, rewrite, set_first_int, set_first_int_of_node};
+use super::node::Node;
+use super::patch::{name_first_dim, replace_graph, rewrite, set_first_int, set_first_int_of_node};
 use super::tensor::Constant;
-use super::trace::{Flow, Node, Trace};
-use super::value_info::{Dim, TensorInfo, last_field, read_value_info};
+use super::trace::{Flow, Trace};
+use super::value_info::{Dim, TensorInfo, read_value_info};
 use super::view::{GraphInfo, find_graph};
-use super::wire::{fields, put_bytes};
+use super::wire::{fields, messages, put_bytes, text_of};
 
 /// The name the batch dimension gets.
 const BATCH_SYMBOL: &str = "N";
@@ -55,12 +56,7 @@ pub fn rebatch(model: &[u8]) -> Result<Vec<u8>, Refusal> {
         }
     }
     let graph = rewrite_graph(graph, &info, &trace)?;
-    Ok(rewrite(model, |field, out| {
-        if field.number == 7 {
-            put_bytes(out, 7, &graph);
-        }
-        Ok(field.number == 7)
-    })?)
+    Ok(replace_graph(model, &graph)?)
 }
 
 fn check_fixed_to_one(tensor: &TensorInfo) -> Result<(), Refusal> {
@@ -85,8 +81,7 @@ fn trace_graph<'a>(graph: &'a [u8], info: &'a GraphInfo) -> Result<Trace<'a>, Re
         match field.number {
             5 => {
                 let tensor = field.bytes()?;
-                let name = last_field(tensor, 8)?.map_or(Ok(""), |name| name.text())?;
-                trace.define(name, Flow::Constant(Constant::parse(tensor)?))?;
+                trace.define(text_of(tensor, 8)?, Flow::Constant(Constant::parse(tensor)?))?;
             }
             // A sparse initializer, whose name this walk does not know.
             15 => return Err(Refusal::Operator { op: "sparse initializer".to_owned() }),
@@ -94,11 +89,8 @@ fn trace_graph<'a>(graph: &'a [u8], info: &'a GraphInfo) -> Result<Trace<'a>, Re
         }
     }
     // Initializers may stand after the nodes that use them, hence the second pass.
-    for field in fields(graph) {
-        let field = field?;
-        if field.number == 1 {
-            trace.step(&Node::parse(field.bytes()?)?)?;
-        }
+    for node in messages(graph, 1) {
+        trace.step(&Node::parse(node?)?)?;
     }
     Ok(trace)
 }
@@ -115,8 +107,7 @@ fn rewrite_graph(graph: &[u8], info: &GraphInfo, trace: &Trace<'_>) -> Result<Ve
                 put_bytes(out, 1, &set_first_int_of_node(field.bytes()?, first)?);
             }
             5 => {
-                let name = last_field(field.bytes()?, 8)?.map_or(Ok(""), |name| name.text())?;
-                let Some(&first) = shapes.get(name) else {
+                let Some(&first) = shapes.get(text_of(field.bytes()?, 8)?) else {
                     return Ok(false);
                 };
                 put_bytes(out, 5, &set_first_int(field.bytes()?, first)?);

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::value_info::{Dim, F32, TensorInfo};
+use super::tensor::F32;
+use super::value_info::{Dim, TensorInfo};
 use super::view::GraphInfo;
 
 /// Floats of one feature: the audio encoder's output for one video frame.

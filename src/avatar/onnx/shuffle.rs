@@ -5,14 +5,12 @@
 use std::collections::HashMap;
 
 use super::error::OnnxError;
+use super::node::Node;
 use super::patch::rewrite;
-use super::tensor::Constant;
-use super::trace::Node;
-use super::value_info::last_field;
-use super::wire::{fields, put_bytes, put_int};
+use super::tensor::{Constant, F32};
+use super::wire::{last_field, messages, put_bytes, put_int};
+use super::write::{self, INT, INTS, attribute};
 
-/// `TensorProto.DataType.FLOAT`.
-const FLOAT: i64 = 1;
 /// Larger blocks are no pixel shuffles.
 const MAX_BLOCK: i64 = 8;
 /// More than generators have, and few enough that a small file cannot ask for much memory: 64 weights of 1 MiB.
@@ -57,16 +55,16 @@ pub(super) fn without_shuffles(graph: &[u8]) -> Result<Option<Vec<u8>>, OnnxErro
 /// where the values are there too.
 fn made_channels(graph: &[u8]) -> Result<HashMap<&str, i64>, OnnxError> {
     let mut counts = HashMap::new();
-    for field in fields(graph).filter(|field| field.as_ref().map_or(true, |field| field.number == 5)) {
-        let tensor = field?.bytes()?;
+    for tensor in messages(graph, 5) {
+        let tensor = tensor?;
         let weight = Constant::parse(tensor)?;
         if let (Some(name), Some(&count), true) = (last_field(tensor, 8)?, weight.dims.first(), weight.is_whole_f32()) {
             counts.insert(name.text()?, count);
         }
     }
     let mut made = HashMap::new();
-    for field in fields(graph).filter(|field| field.as_ref().map_or(true, |field| field.number == 1)) {
-        let node = Node::parse(field?.bytes()?)?;
+    for node in messages(graph, 1) {
+        let node = Node::parse(node?)?;
         let count = node.input(1).filter(|_| node.op == "Conv").and_then(|weight| counts.get(weight));
         made.extend(node.outputs.first().copied().zip(count.copied()));
     }
@@ -86,24 +84,18 @@ impl Shuffle {
 
     /// The `NodeProto` in place of `node`.
     fn node(&self, node: &Node<'_>, kernel: &str) -> Vec<u8> {
-        let mut message = Vec::new();
-        [node.inputs[0], kernel].iter().for_each(|name| put_bytes(&mut message, 1, name.as_bytes()));
-        node.outputs.iter().for_each(|name| put_bytes(&mut message, 2, name.as_bytes()));
-        put_bytes(&mut message, 4, b"ConvTranspose");
         let groups = self.channels / (self.block * self.block);
-        put_bytes(&mut message, 5, &attribute("group", 2, |out| put_int(out, 3, groups)));
-        for name in ["kernel_shape", "strides"] {
-            let pair = |out: &mut Vec<u8>| (0..2).for_each(|_| put_int(out, 8, self.block));
-            put_bytes(&mut message, 5, &attribute(name, 7, pair));
-        }
-        message
+        let group = attribute("group", INT, |out| put_int(out, 3, groups));
+        let pair = |name| attribute(name, INTS, |out| (0..2).for_each(|_| put_int(out, 8, self.block)));
+        let attributes = [group, pair("kernel_shape"), pair("strides")];
+        write::node(None, "ConvTranspose", &[node.inputs[0], kernel], &node.outputs, &attributes)
     }
 
     /// Its weights `[channels, 1, block, block]`, a `TensorProto`: channel `k` goes to pixel `k` of its group's block.
     fn kernel(&self, name: &str) -> Vec<u8> {
         let mut message = Vec::new();
         [self.channels, 1, self.block, self.block].iter().for_each(|&dim| put_int(&mut message, 1, dim));
-        put_int(&mut message, 2, FLOAT);
+        put_int(&mut message, 2, F32);
         put_bytes(&mut message, 8, name.as_bytes());
         let pixels = self.block * self.block;
         let value = |i: i64| f32::from(u8::from(i / pixels % pixels == i % pixels));
@@ -111,15 +103,6 @@ impl Shuffle {
         put_bytes(&mut message, 9, &values);
         message
     }
-}
-
-/// An `AttributeProto` { name = 1, type = 20 } with the value that `write` puts in.
-fn attribute(name: &str, kind: i64, write: impl Fn(&mut Vec<u8>)) -> Vec<u8> {
-    let mut message = Vec::new();
-    put_bytes(&mut message, 1, name.as_bytes());
-    write(&mut message);
-    put_int(&mut message, 20, kind);
-    message
 }
 
 #[cfg(test)]
@@ -177,7 +160,7 @@ mod tests {
     fn damaged_weight(dims: &[i64], values: usize) -> Vec<u8> {
         let mut tensor = Vec::new();
         dims.iter().for_each(|&dim| put_int(&mut tensor, 1, dim));
-        put_int(&mut tensor, 2, FLOAT);
+        put_int(&mut tensor, 2, F32);
         put_bytes(&mut tensor, 8, b"w");
         put_bytes(&mut tensor, 9, &vec![0; 4 * values]);
         tensor

@@ -4,11 +4,12 @@
 use std::collections::{HashMap, HashSet};
 
 use super::error::OnnxError;
-use super::patch::{fix_first_dim, rewrite};
-use super::trace::Node;
-use super::value_info::{last_field, read_value_info};
+use super::node::Node;
+use super::patch::{fix_first_dim, replace_graph, rewrite};
+use super::value_info::read_value_info;
 use super::view::{GraphInfo, find_graph};
-use super::wire::{fields, put_bytes, put_int};
+use super::wire::{last_field, messages, put_bytes};
+use super::write::value_info;
 
 /// Sets of operators besides ONNX's own that ONNX Runtime's optimisers use.
 const OPTIMISED: [&str; 2] = ["com.microsoft", "com.microsoft.nchwc"];
@@ -66,14 +67,7 @@ pub fn split<'a>(model: &'a [u8], picture: &'a str) -> Result<Option<Halves<'a>>
 }
 
 fn nodes(graph: &[u8]) -> Result<Vec<Node<'_>>, OnnxError> {
-    let mut nodes = Vec::new();
-    for field in fields(graph) {
-        let field = field?;
-        if field.number == 1 {
-            nodes.push(Node::parse(field.bytes()?)?);
-        }
-    }
-    Ok(nodes)
+    messages(graph, 1).map(|node| Node::parse(node?)).collect()
 }
 
 impl Halves<'_> {
@@ -82,7 +76,7 @@ impl Halves<'_> {
     /// # Errors
     /// [`OnnxError`].
     pub fn seeing(&self) -> Result<Vec<u8>, OnnxError> {
-        let outputs = self.seams.iter().map(|seam| tensor_info(seam, None)).collect();
+        let outputs = self.seams.iter().map(|seam| value_info(seam, None)).collect();
         self.half(&self.seams, |name| name == self.picture, Vec::new(), Some(outputs))
     }
 
@@ -91,7 +85,7 @@ impl Halves<'_> {
     /// # Errors
     /// [`OnnxError`].
     pub fn hearing(&self, shapes: &[Vec<i64>]) -> Result<Vec<u8>, OnnxError> {
-        let inputs = self.seams.iter().zip(shapes).map(|(seam, shape)| tensor_info(seam, Some(shape))).collect();
+        let inputs = self.seams.iter().zip(shapes).map(|(seam, shape)| value_info(seam, Some(shape))).collect();
         let info = GraphInfo::parse(self.model)?;
         let outputs: Vec<_> = info.outputs.iter().map(|output| output.name.as_str()).collect();
         self.half(&outputs, |name| name == self.picture || !self.still.contains(name), inputs, None)
@@ -143,32 +137,8 @@ impl Halves<'_> {
         })?;
         inputs.iter().for_each(|input| put_bytes(&mut half, 11, input));
         new_outputs.iter().flatten().for_each(|output| put_bytes(&mut half, 12, output));
-        rewrite(self.model, |field, out| {
-            if field.number == 7 {
-                put_bytes(out, 7, &half);
-            }
-            Ok(field.number == 7)
-        })
+        replace_graph(self.model, &half)
     }
-}
-
-/// A `ValueInfoProto` of float32, of any shape where none is given.
-fn tensor_info(name: &str, shape: Option<&[i64]>) -> Vec<u8> {
-    let (mut tensor, mut value_type, mut info) = (Vec::new(), Vec::new(), Vec::new());
-    put_int(&mut tensor, 1, 1);
-    if let Some(shape) = shape {
-        let mut dims = Vec::new();
-        for &size in shape {
-            let mut dim = Vec::new();
-            put_int(&mut dim, 1, size);
-            put_bytes(&mut dims, 1, &dim);
-        }
-        put_bytes(&mut tensor, 2, &dims);
-    }
-    put_bytes(&mut value_type, 1, &tensor);
-    put_bytes(&mut info, 1, name.as_bytes());
-    put_bytes(&mut info, 2, &value_type);
-    info
 }
 
 #[cfg(test)]

@@ -3,13 +3,14 @@
 use half::f16;
 
 use super::error::OnnxError;
-use super::value_info::F32;
 use super::wire::{Field, Value, fields};
 
+/// `TensorProto.DataType.FLOAT`.
+pub(super) const F32: i64 = 1;
 /// `TensorProto.DataType.INT64`.
-const I64: i64 = 7;
+pub(super) const I64: i64 = 7;
 /// `TensorProto.DataType.FLOAT16`.
-const F16: i64 = 10;
+pub(super) const F16: i64 = 10;
 /// Longest constant that is read as a shape; no tensor has more dimensions or paddings.
 const MAX_SHAPE_LEN: usize = 64;
 

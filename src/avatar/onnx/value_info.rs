@@ -3,10 +3,8 @@
 use std::fmt;
 
 use super::error::OnnxError;
-use super::wire::{Field, fields};
-
-/// `TensorProto.DataType.FLOAT`.
-pub(super) const F32: i64 = 1;
+use super::tensor::{F16, F32, I64};
+use super::wire::{fields, last_field, text_of};
 
 /// One dimension of a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,13 +31,13 @@ impl TensorInfo {
     pub fn element_name(&self) -> &'static str {
         match self.element {
             Some(F32) => "float32",
-            Some(10) => "float16",
+            Some(F16) => "float16",
             Some(16) => "bfloat16",
             Some(11) => "float64",
             Some(2) => "uint8",
             Some(3) => "int8",
             Some(6) => "int32",
-            Some(7) => "int64",
+            Some(I64) => "int64",
             Some(9) => "bool",
             Some(_) => "another element type",
             None => "no tensor",
@@ -67,25 +65,9 @@ impl fmt::Display for TensorInfo {
     }
 }
 
-/// The last field `number` of `message`: where a writer repeats one, protobuf keeps the last.
-pub(super) fn last_field(message: &[u8], number: u32) -> Result<Option<Field<'_>>, OnnxError> {
-    let mut last = None;
-    for field in fields(message) {
-        let field = field?;
-        if field.number == number {
-            last = Some(field);
-        }
-    }
-    Ok(last)
-}
-
 /// Reads a `ValueInfoProto` { name = 1, type = 2 { tensor_type = 1 { elem_type = 1, shape = 2 } } }.
 pub(super) fn read_value_info(message: &[u8]) -> Result<TensorInfo, OnnxError> {
-    let name = match last_field(message, 1)? {
-        Some(field) => field.text()?.to_owned(),
-        None => String::new(),
-    };
-    let mut info = TensorInfo { name, element: None, dims: None };
+    let mut info = TensorInfo { name: text_of(message, 1)?.to_owned(), element: None, dims: None };
     let Some(value_type) = last_field(message, 2)? else {
         return Ok(info);
     };

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::error::OnnxError;
 use super::external::external_data;
-use super::value_info::{TensorInfo, last_field, read_value_info};
-use super::wire::fields;
+use super::value_info::{TensorInfo, read_value_info};
+use super::wire::{fields, last_field, messages, text_of};
 
 /// Protobuf's own limit for a message.
 pub const MAX_MODEL_BYTES: u64 = 2 << 30;
@@ -63,15 +63,11 @@ impl GraphInfo {
     fn parse_model(model: &[u8]) -> Result<Self, OnnxError> {
         let graph = find_graph(model)?;
         let mut info = Self::default();
-        for field in fields(model) {
-            let field = field?;
-            // opset_import { domain = 1, version = 2 }; the standard domain is "" or "ai.onnx".
-            if field.number == 8 {
-                let import = field.bytes()?;
-                let domain = last_field(import, 1)?.map(|domain| domain.text()).transpose()?;
-                if matches!(domain, None | Some("" | "ai.onnx")) {
-                    info.opset = last_field(import, 2)?.map(|version| version.int()).transpose()?;
-                }
+        // opset_import { domain = 1, version = 2 }; the standard domain is "" or "ai.onnx".
+        for import in messages(model, 8) {
+            let import = import?;
+            if matches!(text_of(import, 1)?, "" | "ai.onnx") {
+                info.opset = last_field(import, 2)?.map(|version| version.int()).transpose()?;
             }
         }
         let mut initializers = HashSet::new();
@@ -98,9 +94,8 @@ impl GraphInfo {
 /// The model's one `GraphProto`, field 7.
 pub(super) fn find_graph(model: &[u8]) -> Result<&[u8], OnnxError> {
     let mut graph = None;
-    for field in fields(model) {
-        let field = field?;
-        if field.number == 7 && graph.replace(field.bytes()?).is_some() {
+    for one in messages(model, 7) {
+        if graph.replace(one?).is_some() {
             return Err(OnnxError::ManyGraphs);
         }
     }

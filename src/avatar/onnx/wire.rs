@@ -85,6 +85,31 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
+/// The messages in field `number` of `message`, in file order; stops after the first error, in whatever field.
+pub(super) fn messages(message: &[u8], number: u32) -> impl Iterator<Item = Result<&[u8], OnnxError>> {
+    fields(message).filter_map(move |field| match field {
+        Ok(field) => (field.number == number).then(|| field.bytes()),
+        Err(error) => Some(Err(error)),
+    })
+}
+
+/// The last field `number` of `message`: where a writer repeats one, protobuf keeps the last.
+pub(super) fn last_field(message: &[u8], number: u32) -> Result<Option<Field<'_>>, OnnxError> {
+    let mut last = None;
+    for field in fields(message) {
+        let field = field?;
+        if field.number == number {
+            last = Some(field);
+        }
+    }
+    Ok(last)
+}
+
+/// The text in the last field `number` of `message`; empty where there is none, as protobuf has it.
+pub(super) fn text_of(message: &[u8], number: u32) -> Result<&str, OnnxError> {
+    last_field(message, number)?.map_or(Ok(""), |field| field.text())
+}
+
 fn take_field<'a>(rest: &mut &'a [u8]) -> Result<Field<'a>, OnnxError> {
     let start = *rest;
     let tag = take_varint(rest)?;

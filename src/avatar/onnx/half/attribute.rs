@@ -1,16 +1,14 @@
 //! What a node's own attributes need: `AttributeProto` { name = 1, f = 2, i = 3, t = 5, g = 6, floats = 7, graphs = 11, type = 20 }.
 
 use super::super::error::OnnxError;
+use super::super::node::Node;
 use super::super::patch::rewrite;
-use super::super::trace::Node;
-use super::super::value_info::{F32, last_field};
-use super::super::wire::{Value, fields, put_bytes};
+use super::super::tensor::{F16, F32};
+use super::super::wire::{Value, fields, last_field, put_bytes, put_int, text_of};
+use super::super::write::{TENSOR, attribute};
 use super::plan::{Plan, single_inputs};
 use super::tensor::{Halved, half_tensor, halve_tensor};
-use super::{F16, HalfError, HalfReport, put_int};
-
-/// `AttributeProto.AttributeType.TENSOR`.
-const TENSOR: i64 = 4;
+use super::{HalfError, HalfReport};
 
 /// The `NodeProto` { input = 1, output = 2, attribute = 5 } with tensors renamed as `plan` says and floats halved.
 pub(super) fn halve_node(
@@ -34,7 +32,7 @@ pub(super) fn halve_node(
             }
             2 => put_bytes(&mut out, 2, plan.name(field.text()?).as_bytes()),
             5 => {
-                has_value |= attribute_name(field.bytes()?)? == "value";
+                has_value |= text_of(field.bytes()?, 1)? == "value";
                 put_bytes(&mut out, 5, &halve_attribute(field.bytes()?, node.op, report)?);
             }
             _ => out.extend_from_slice(field.raw),
@@ -42,7 +40,7 @@ pub(super) fn halve_node(
     }
     // Without a value it is a float32 zero.
     if node.op == "ConstantOfShape" && !has_value {
-        put_bytes(&mut out, 5, &tensor_attribute("value", &half_tensor(&[1], &[0.0], report)));
+        put_bytes(&mut out, 5, &value(&half_tensor(&[1], &[0.0], report)));
     }
     Ok(out)
 }
@@ -51,19 +49,19 @@ fn halve_attribute(message: &[u8], op: &str, report: &mut HalfReport) -> Result<
     if last_field(message, 6)?.is_some() || last_field(message, 11)?.is_some() {
         return Err(HalfError::Operator { op: op.to_owned() });
     }
-    match (op, attribute_name(message)?) {
+    match (op, text_of(message, 1)?) {
         ("Constant" | "ConstantOfShape", "value") => match last_field(message, 5)? {
             Some(tensor) => match halve_tensor(tensor.bytes()?, report)? {
-                Halved::Tensor(halved) => Ok(tensor_attribute("value", &halved)),
+                Halved::Tensor(halved) => Ok(value(&halved)),
                 Halved::NotFloat => Ok(message.to_vec()),
             },
             None => Ok(message.to_vec()),
         },
-        ("Constant", "value_float") => Ok(tensor_attribute("value", &half_tensor(&[], &read_floats(message)?, report))),
+        ("Constant", "value_float") => Ok(value(&half_tensor(&[], &read_floats(message)?, report))),
         ("Constant", "value_floats") => {
             let values = read_floats(message)?;
             let len = i64::try_from(values.len()).unwrap_or(i64::MAX);
-            Ok(tensor_attribute("value", &half_tensor(&[len], &values, report)))
+            Ok(value(&half_tensor(&[len], &values, report)))
         }
         ("Cast", "to") | ("EyeLike", "dtype") => Ok(rewrite(message, |field, out| {
             let single = field.number == 3 && field.int()? == F32;
@@ -76,16 +74,8 @@ fn halve_attribute(message: &[u8], op: &str, report: &mut HalfReport) -> Result<
     }
 }
 
-fn attribute_name(message: &[u8]) -> Result<&str, OnnxError> {
-    last_field(message, 1)?.map_or(Ok(""), |name| name.text())
-}
-
-fn tensor_attribute(name: &str, tensor: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    put_bytes(&mut out, 1, name.as_bytes());
-    put_bytes(&mut out, 5, tensor);
-    put_int(&mut out, 20, TENSOR);
-    out
+fn value(tensor: &[u8]) -> Vec<u8> {
+    attribute("value", TENSOR, |out| put_bytes(out, 5, tensor))
 }
 
 /// The float attributes f = 2 and floats = 7.

@@ -19,14 +19,14 @@ use self::attribute::halve_node;
 use self::plan::Plan;
 use self::tensor::{Halved, halve_tensor, rename_tensor};
 use super::error::OnnxError;
+use super::node::Node;
 use super::patch::rewrite;
-use super::trace::Node;
-use super::value_info::{F32, TensorInfo, last_field, read_value_info};
+use super::tensor::{F16, F32};
+use super::value_info::{TensorInfo, read_value_info};
 use super::view::{GraphInfo, find_graph};
-use super::wire::{Field, fields, put_bytes, put_int};
+use super::wire::{Field, fields, put_bytes, put_int, text_of};
+use super::write::{self, INT, attribute};
 
-/// `TensorProto.DataType.FLOAT16`.
-const F16: i64 = 10;
 /// The first `ModelProto.ir_version` in which initializers need not be listed as inputs.
 const UNLISTED: i64 = 4;
 
@@ -154,7 +154,7 @@ fn put_initializer(
     plan: &Plan<'_>,
     report: &mut HalfReport,
 ) -> Result<(), HalfError> {
-    let name = last_field(tensor, 8)?.map_or(Ok(""), |name| name.text())?;
+    let name = text_of(tensor, 8)?;
     if plan.is_kept_single(name) {
         put_bytes(out, 5, &rename_tensor(tensor, &plan.single_name(name))?);
         if !plan.is_used_half(name) {
@@ -205,17 +205,8 @@ fn halve_type(value_type: &[u8]) -> Result<Vec<u8>, OnnxError> {
 
 /// A `Cast` node from `from` to `to`.
 fn put_cast(out: &mut Vec<u8>, from: &str, to: &str, element: i64) {
-    const INT: i64 = 2;
-    let (mut attribute, mut node) = (Vec::new(), Vec::new());
-    put_bytes(&mut attribute, 1, b"to");
-    put_int(&mut attribute, 3, element);
-    put_int(&mut attribute, 20, INT);
-    put_bytes(&mut node, 1, from.as_bytes());
-    put_bytes(&mut node, 2, to.as_bytes());
-    put_bytes(&mut node, 3, to.as_bytes());
-    put_bytes(&mut node, 4, b"Cast");
-    put_bytes(&mut node, 5, &attribute);
-    put_bytes(out, 1, &node);
+    let kind = attribute("to", INT, |out| put_int(out, 3, element));
+    put_bytes(out, 1, &write::node(Some(to), "Cast", &[from], &[to], &[kind]));
 }
 
 fn is_float(info: &TensorInfo) -> bool {

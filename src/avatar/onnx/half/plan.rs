@@ -3,10 +3,9 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::super::trace::Node;
-use super::super::value_info::last_field;
+use super::super::node::Node;
 use super::super::view::GraphInfo;
-use super::super::wire::fields;
+use super::super::wire::{fields, text_of};
 use super::{Edges, HalfError, is_float};
 
 /// Where the tensors of a graph come from and where they are needed as they were.
@@ -34,7 +33,7 @@ impl<'a> Plan<'a> {
             match field.number {
                 1 => nodes.push(check(Node::parse(field.bytes()?)?)?),
                 5 => {
-                    constants.insert(last_field(field.bytes()?, 8)?.map_or(Ok(""), |name| name.text())?);
+                    constants.insert(text_of(field.bytes()?, 8)?);
                 }
                 15 => return Err(HalfError::Operator { op: "sparse initializer".to_owned() }),
                 _ => {}

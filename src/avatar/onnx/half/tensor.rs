@@ -4,10 +4,9 @@ use half::f16;
 
 use super::super::error::OnnxError;
 use super::super::patch::rewrite;
-use super::super::tensor::read_floats;
-use super::super::value_info::{F32, last_field};
-use super::super::wire::put_bytes;
-use super::{F16, HalfError, HalfReport, put_int};
+use super::super::tensor::{F16, F32, read_floats};
+use super::super::wire::{last_field, put_bytes, put_int, text_of};
+use super::{HalfError, HalfReport};
 
 /// What became of a tensor.
 pub(super) enum Halved {
@@ -25,7 +24,7 @@ pub(super) fn halve_tensor(tensor: &[u8], report: &mut HalfReport) -> Result<Hal
         return Ok(Halved::NotFloat);
     }
     if last_field(tensor, 3)?.is_some() {
-        let tensor = last_field(tensor, 8)?.map_or(Ok(""), |name| name.text())?.to_owned();
+        let tensor = text_of(tensor, 8)?.to_owned();
         return Err(HalfError::Segments { tensor });
     }
     let mut halves = Vec::new();

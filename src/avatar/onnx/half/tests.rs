@@ -1,4 +1,5 @@
 use super::super::build::{Parts, external_tensor, float_tensor, int_tensor, node, value_info};
+use super::super::wire::{last_field, messages};
 use super::*;
 
 const X: (&str, &[i64]) = ("x", &[-1, 3, 8, 8]);
@@ -15,10 +16,9 @@ fn upsampler() -> Parts {
 /// Name and element type of every initializer.
 fn initializers(model: &[u8]) -> Vec<(String, i64)> {
     let graph = find_graph(model).unwrap();
-    let tensors = fields(graph).map(Result::unwrap).filter(|field| field.number == 5);
     let one = |number, tensor| last_field(tensor, number).unwrap();
-    tensors
-        .map(|field| field.bytes().unwrap())
+    messages(graph, 5)
+        .map(Result::unwrap)
         .map(|tensor| (one(8, tensor).unwrap().text().unwrap().to_owned(), one(2, tensor).unwrap().int().unwrap()))
         .collect()
 }
@@ -26,12 +26,8 @@ fn initializers(model: &[u8]) -> Vec<(String, i64)> {
 fn nodes(model: &[u8]) -> Vec<(String, Vec<String>, Vec<String>)> {
     let graph = find_graph(model).unwrap();
     let owned = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-    fields(graph)
-        .map(Result::unwrap)
-        .filter(|field| field.number == 1)
-        .map(|field| {
-            Node::parse(field.bytes().unwrap()).map(|n| (n.op.to_owned(), owned(&n.inputs), owned(&n.outputs)))
-        })
+    messages(graph, 1)
+        .map(|node| Node::parse(node?).map(|n| (n.op.to_owned(), owned(&n.inputs), owned(&n.outputs))))
         .collect::<Result<_, _>>()
         .unwrap()
 }
