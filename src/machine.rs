@@ -3,6 +3,9 @@
 use std::fs;
 use std::path::Path;
 
+/// Ticks of `/proc/PID/stat` in a second: `USER_HZ`, fixed by the kernel's interface to programs.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// Bytes of memory that this process may still take without anybody's swapping: what the kernel calls available, or what its control
 /// group or one above has left where that is less (proc_meminfo(5), cgroups(7)). `None` where none of them says.
 #[must_use]
@@ -41,18 +44,38 @@ fn left_of_group(folder: &Path, [most, used, inactive]: [&str; 3]) -> Option<u64
     Some(most.saturating_sub(number(used).unwrap_or(0).saturating_sub(cached)))
 }
 
-fn read(path: impl AsRef<Path>) -> Option<String> {
-    fs::read_to_string(path).ok()
-}
-
 /// Descriptors that this process may have open at once (proc_pid_limits(5)). `None` where the kernel does not say, or sets no bound.
 #[must_use]
 pub fn most_descriptors() -> Option<usize> {
     number_after(&read("/proc/self/limits")?, "Max open files").and_then(|most| usize::try_from(most).ok())
 }
 
-/// The number that follows `key` in the line that begins with it.
-fn number_after(text: &str, key: &str) -> Option<u64> {
+/// Fields of `/proc/PID/stat`, proc_pid_stat(5).
+#[derive(Debug, PartialEq)]
+pub(crate) struct Stat {
+    /// Processor time of all threads, in user and system mode.
+    pub cpu_s: f64,
+    pub threads: u64,
+    /// After the machine's start.
+    pub start_s: f64,
+}
+
+impl Stat {
+    pub fn parse(text: &str) -> Option<Self> {
+        // The second field is the program's name in brackets and may hold anything, brackets too.
+        let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+        let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND;
+        Some(Self { cpu_s: seconds(field(14)? + field(15)?), threads: field(20)?, start_s: seconds(field(22)?) })
+    }
+}
+
+pub(crate) fn read(path: impl AsRef<Path>) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+/// The first number behind `key` in the line that begins with it.
+pub(crate) fn number_after(text: &str, key: &str) -> Option<u64> {
     let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
     rest.split_whitespace().next()?.parse().ok()
 }
@@ -68,6 +91,24 @@ mod tests {
         assert_eq!(number_after("MemTotal: 1 kB\n", "MemAvailable:"), None);
         assert!(available_memory().is_some_and(|bytes| bytes > 0));
         assert!(most_descriptors().is_some_and(|most| most > 0));
+    }
+
+    #[test]
+    fn numbers_are_read_by_the_name_of_their_line() {
+        let text = "Name:\tx\nVmRSS:\t    1234 kB\nMax open files            1024                 4096   files\n";
+        assert_eq!(number_after(text, "VmRSS:"), Some(1234));
+        assert_eq!(number_after(text, "Max open files"), Some(1024));
+        assert_eq!(number_after(text, "VmSize:"), None);
+        assert_eq!(number_after("Max open files            unlimited", "Max open files"), None);
+    }
+
+    #[test]
+    fn the_fields_are_found_behind_any_name() {
+        let stat =
+            "7 (a ) S 1) R 1 7 7 0 -1 4194304 900 0 0 0 250 50 0 0 20 0 9 0 12345 1000000 500 18446744073709551615";
+        assert_eq!(Stat::parse(stat), Some(Stat { cpu_s: 3.0, threads: 9, start_s: 123.45 }));
+        assert_eq!(Stat::parse("7 (cut"), None);
+        assert_eq!(Stat::parse("7 (cut) R 1"), None);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
-/// Ticks of /proc/PID/stat in a second: USER_HZ, which Linux keeps at 100 on every platform we build for.
-const TICKS_PER_S: f64 = 100.0;
+use crate::machine::{Stat, read};
+
 /// The state of a listening socket in /proc/net/tcp.
 const LISTENING: &str = "0A";
 
@@ -27,7 +27,7 @@ impl Process {
         }
         let sockets: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
             .iter()
-            .filter_map(|table| std::fs::read_to_string(table).ok())
+            .filter_map(read)
             .flat_map(|table| listening_inodes(&table, address.port()))
             .map(|inode| format!("socket:[{inode}]"))
             .collect();
@@ -40,12 +40,7 @@ impl Process {
 
     /// Seconds of processor time so far, in user and kernel mode together; `None` when it has ended.
     pub(super) fn seconds(&self) -> Option<f64> {
-        let stat = std::fs::read_to_string(&self.stat).ok()?;
-        // The second field is a name in brackets that may hold spaces; utime and stime are fields 14 and 15.
-        let after_name = &stat[stat.rfind(')')? + 1..];
-        let mut fields = after_name.split_whitespace().skip(11);
-        let ticks: f64 = fields.next()?.parse::<f64>().ok()? + fields.next()?.parse::<f64>().ok()?;
-        Some(ticks / TICKS_PER_S)
+        Stat::parse(&read(&self.stat)?).map(|stat| stat.cpu_s)
     }
 }
 
