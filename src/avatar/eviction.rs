@@ -3,8 +3,7 @@
 use super::{AvatarId, LoadedAvatar};
 
 /// Whom to let go first among the avatars nobody is watching.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum EvictPolicy {
     /// The one least recently used.
     #[default]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args as ClapArgs, ValueEnum};
+use clap::Args as ClapArgs;
 
 use super::CommandError;
 use super::devices::{Wanted, quarter_of_free_memory};
@@ -15,8 +15,8 @@ use crate::config::{BackendChoice, GpuConfig};
 #[derive(Debug, ClapArgs)]
 pub(super) struct DeviceArgs {
     /// Where to draw: cpu, cuda, or auto for the best that is there
-    #[arg(long, value_enum, default_value_t = BackendArg::Cpu)]
-    backend: BackendArg,
+    #[arg(long, value_enum, default_value_t = BackendChoice::Cpu)]
+    backend: BackendChoice,
     /// Threads that one slot's networks use on the CPU
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads_per_slot: u16,
@@ -59,21 +59,10 @@ pub(super) struct GpuArgs {
     onnxruntime: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum BackendArg {
-    Auto,
-    Cpu,
-    Cuda,
-}
-
 impl DeviceArgs {
     pub(super) fn wanted(&self) -> Wanted {
         Wanted {
-            backend: match self.backend {
-                BackendArg::Auto => BackendChoice::Auto,
-                BackendArg::Cpu => BackendChoice::Cpu,
-                BackendArg::Cuda => BackendChoice::Cuda,
-            },
+            backend: self.backend,
             threads_per_slot: self.threads_per_slot.into(),
             picture_cache_bytes: match self.picture_cache_mib {
                 Some(mib) => mib << 20,

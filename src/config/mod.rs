@@ -23,18 +23,19 @@ use crate::avatar::{AvatarId, EvictPolicy};
 use crate::picture::Quality;
 
 /// Which backend to serve with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum BackendChoice {
-    /// The best that is there.
+    // No documentation below: `--help` would show it, a line a word.
+    // The best that is there.
     Auto,
-    /// ONNX Runtime on the CPU.
+    // ONNX Runtime on the CPU.
     Cpu,
-    /// An NVIDIA GPU, or nothing.
+    // An NVIDIA GPU, or nothing.
     Cuda,
 }
 
 /// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
     /// For people.
     Text,
@@ -136,15 +137,10 @@ impl Config {
         Ok(Self {
             listen: values.parsed("listen", "an address such as \"[::]:50053\"")?.unwrap_or(keys::DEFAULT_LISTEN),
             avatars: values.path("avatars")?.unwrap_or_else(|| "avatars".into()),
-            backend: values
-                .choice(
-                    "backend",
-                    &[("auto", BackendChoice::Auto), ("cpu", BackendChoice::Cpu), ("cuda", BackendChoice::Cuda)],
-                )?
-                .unwrap_or(BackendChoice::Auto),
+            backend: values.word("backend")?.unwrap_or(BackendChoice::Auto),
             preload: values.ids("preload")?,
             max_resident_bytes: values.number("max_resident_bytes", 1..=i64::MAX as u64)?,
-            evict: values.choice("evict", &[("lru", EvictPolicy::Lru), ("lfu", EvictPolicy::Lfu)])?.unwrap_or_default(),
+            evict: values.word("evict")?.unwrap_or_default(),
             jpeg_quality: values
                 .number("jpeg_quality", 1..=100)?
                 .and_then(|quality| Quality::new(quality as u32).ok())
@@ -182,8 +178,7 @@ impl Config {
 }
 
 fn log_format(values: &Values) -> Result<LogFormat, ConfigError> {
-    let format = values.choice("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?;
-    Ok(format.unwrap_or(LogFormat::Text))
+    Ok(values.word("log_format")?.unwrap_or(LogFormat::Text))
 }
 
 /// Variables with a name of ours are ASCII; their values need not even be UTF-8.

@@ -151,21 +151,11 @@ impl Values {
         })
     }
 
-    /// One of a few words.
-    pub(super) fn choice<T: Copy>(&self, key: &'static str, options: &[(&str, T)]) -> Result<Option<T>, ConfigError> {
-        let words: Vec<String> = options.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-        self.convert(key, &Form::from(words.join(" or ").as_str()), |raw| {
-            let word = raw.value.as_str()?;
-            options.iter().find(|(option, _)| *option == word).map(|(_, choice)| *choice)
-        })
-    }
-
-    /// One of the words that the command line takes for the same.
-    pub(super) fn word<T: ValueEnum + Copy>(&self, key: &'static str) -> Result<Option<T>, ConfigError> {
-        let names: Vec<_> =
-            T::value_variants().iter().filter_map(|&value| Some((value.to_possible_value()?, value))).collect();
-        let options: Vec<_> = names.iter().map(|(name, value)| (name.get_name(), *value)).collect();
-        self.choice(key, &options)
+    /// One of a few words: those that the command line takes, where it takes any for the same.
+    pub(super) fn word<T: ValueEnum>(&self, key: &'static str) -> Result<Option<T>, ConfigError> {
+        let words = T::value_variants().iter().filter_map(T::to_possible_value);
+        let words: Vec<String> = words.map(|word| format!("\"{}\"", word.get_name())).collect();
+        self.convert(key, &Form::from(words.join(" or ").as_str()), |raw| T::from_str(raw.value.as_str()?, false).ok())
     }
 
     /// A list of avatar ids; the environment writes it with commas.
