@@ -16,9 +16,9 @@ use crate::rpc::client::{
     Client, ClientError, ConversationOptions, Greeting, Heard, Listener, RemoteFrame, Say, Speaker, Turn,
 };
 
-/// Seconds after its end that a run at the pace of speech waits for frames; later ones are missing.
+/// Seconds without a frame after which a run at the pace of speech that is at its end waits for none; they are missing.
 const DRAIN_S: f64 = 5.0;
-/// A stream that hears nothing for so long, when something is owed, has been forgotten by the daemon.
+/// A stream that hears nothing for so long, when something is owed, has been forgotten by the daemon; at the pace of speech nobody waits longer.
 const FORGOTTEN_S: f64 = 30.0;
 
 /// What every stream shares.
@@ -171,8 +171,9 @@ impl LiveStream {
             }
         };
         let end_s = stage.options.seconds;
-        let forgotten_s = talk.last_heard_s.max(end_s) + FORGOTTEN_S;
-        let over_s = if stage.options.realtime { end_s + DRAIN_S } else { forgotten_s };
+        let heard_s = talk.last_heard_s.max(end_s);
+        let drained_s = (heard_s + DRAIN_S).min(end_s + FORGOTTEN_S);
+        let over_s = if stage.options.realtime { drained_s } else { heard_s + FORGOTTEN_S };
         tokio::select! {
             heard = read => heard.map(Event::Heard),
             turn = speak, if !self.script.is_over() => Ok(Event::Turn(turn)),
