@@ -8,7 +8,7 @@ use trtx::ExecutionContext;
 use trtx::trtx_sys::nvinfer1::Dims64;
 
 use super::build::one_line;
-use super::loaded::{Loaded, Owned};
+use super::loaded::{Loaded, Owned, explain};
 use super::{FLAVOUR, Library, Order, OrderTarget, order};
 use crate::backend::BackendError;
 use crate::backend::cuda::engine::{BUCKETS, Buffers, GpuEngine, GpuModel, GpuNetwork, NetworkFile, Port, Ports};
@@ -172,14 +172,14 @@ impl GpuModel for TensorRtModel {
             path: self.path.clone(),
             one_by_one: self.one_by_one,
             stream: Arc::clone(stream),
-            engine: Arc::clone(&self.engine),
+            _engine: Arc::clone(&self.engine),
         }))
     }
 }
 
 impl TensorRtModel {
     fn refused(&self, error: &trtx::Error) -> BackendError {
-        refused(&self.path, &self.engine.log.explain(error))
+        refused(&self.path, &explain(error))
     }
 
     /// A context for `batch` items from `first` on.
@@ -248,7 +248,7 @@ struct TensorRtNetwork {
     path: PathBuf,
     one_by_one: bool,
     stream: Arc<Stream>,
-    engine: Arc<Loaded>,
+    _engine: Arc<Loaded>,
 }
 
 impl TensorRtNetwork {
@@ -259,7 +259,7 @@ impl TensorRtNetwork {
         };
         // SAFETY: the stream is alive, and the buffers are promised by `enqueue`'s caller.
         let enqueued = unsafe { shaped.context.0.enqueue_v3(self.stream.raw().cast()) };
-        enqueued.map_err(|error| refused(&self.path, &self.engine.log.explain(&error)))
+        enqueued.map_err(|error| refused(&self.path, &explain(&error)))
     }
 }
 

@@ -1,22 +1,27 @@
 //! A plan in this process: the engine made of it, its contexts, and what TensorRT says about them.
 
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use trtx::trtx_sys::ExecutionContextAllocationStrategy;
 use trtx::{CudaEngine, ExecutionContext, LogHandler, Logger, Runtime, Severity};
 
-/// Errors and warnings of the runtime go to the log. The last error is kept: what its calls return does not say what failed, a lack of
-/// memory among others.
-#[derive(Clone, Default)]
-pub(super) struct Traced(Arc<Mutex<String>>);
+thread_local! {
+    /// The last error that TensorRT logged on this thread: what its calls return does not say what failed, a lack of memory among others.
+    static SAID: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Errors and warnings of the runtime go to the log.
+struct Traced;
 
 impl LogHandler for Traced {
     fn log(&self, severity: Severity, message: &str) {
         match severity {
             Severity::InternalError | Severity::Error => {
                 tracing::error!(target: "tensorrt", "{message}");
-                message.clone_into(&mut self.last());
+                // Threads say things while they end, too.
+                let _ = SAID.try_with(|said| message.clone_into(&mut said.borrow_mut()));
             }
             Severity::Warning => tracing::warn!(target: "tensorrt", "{message}"),
             _ => tracing::debug!(target: "tensorrt", "{message}"),
@@ -24,24 +29,27 @@ impl LogHandler for Traced {
     }
 }
 
-impl Traced {
-    fn last(&self) -> MutexGuard<'_, String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// The process's logger: TensorRT keeps the first that it is given, and ignores every other.
+fn logger() -> Result<&'static Logger, trtx::Error> {
+    static LOGGER: OnceLock<Logger> = OnceLock::new();
+    if let Some(logger) = LOGGER.get() {
+        return Ok(logger);
     }
-
-    /// `error` with what was logged about it.
-    pub fn explain(&self, error: &trtx::Error) -> String {
-        let logged = std::mem::take(&mut *self.last());
-        if logged.is_empty() { error.to_string() } else { format!("{error}: {logged}") }
-    }
+    let made = Logger::new(Traced)?;
+    Ok(LOGGER.get_or_init(|| made))
 }
 
-/// A deserialised plan. Its logger lives as long as the process, which is how long TensorRT may refer to it.
+/// `error`, of a call on this thread, with what was logged about it.
+pub(super) fn explain(error: &trtx::Error) -> String {
+    let logged = SAID.take();
+    if logged.is_empty() { error.to_string() } else { format!("{error}: {logged}") }
+}
+
+/// A deserialised plan.
 pub(super) struct Loaded {
     // Before the runtime that made it.
     engine: Mutex<Owned<CudaEngine<'static>>>,
     _runtime: Runtime<'static>,
-    pub log: Traced,
 }
 
 /// An object of TensorRT's that moves between threads.
@@ -58,13 +66,10 @@ impl Loaded {
     /// # Errors
     /// TensorRT's words.
     pub fn deserialize(plan: &[u8]) -> Result<Self, String> {
-        let log = Traced::default();
-        let explained = |error: trtx::Error| log.explain(&error);
-        // A few hundred bytes a network, and nothing to say when nobody refers to it any more.
-        let logger: &'static Logger = Box::leak(Box::new(Logger::new(log.clone()).map_err(explained)?));
-        let mut runtime = Runtime::new(logger).map_err(explained)?;
+        let explained = |error: trtx::Error| explain(&error);
+        let mut runtime = Runtime::new(logger().map_err(explained)?).map_err(explained)?;
         let engine = runtime.deserialize_cuda_engine(plan).map_err(explained)?;
-        Ok(Self { engine: Mutex::new(Owned(engine)), _runtime: runtime, log })
+        Ok(Self { engine: Mutex::new(Owned(engine)), _runtime: runtime })
     }
 
     /// A context without memory of its own for what lies between the layers.
