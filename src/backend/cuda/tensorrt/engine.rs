@@ -166,7 +166,7 @@ impl GpuModel for TensorRtModel {
             BUCKETS.into_iter().rev().filter(|&batch| batch <= most).map(|batch| (batch, 0)).collect()
         };
         // SAFETY: promised by the caller.
-        let contexts = shapes.into_iter().map(|shape| unsafe { self.shaped(shape, buffers, scratch) });
+        let contexts = shapes.into_iter().map(|shape| unsafe { self.shaped(shape, stream, buffers, scratch) });
         Ok(Box::new(TensorRtNetwork {
             contexts: contexts.collect::<Result<_, _>>()?,
             path: self.path.clone(),
@@ -189,9 +189,11 @@ impl TensorRtModel {
     unsafe fn shaped(
         &self,
         (batch, first): (usize, usize),
+        stream: &Stream,
         buffers: &Buffers,
         scratch: &mut Scratch,
     ) -> Result<Shaped, BackendError> {
+        let _turn = self.engine.turn();
         let mut context = self.engine.context().map_err(|error| self.refused(&error))?;
         // SAFETY: promised by the caller.
         let set = unsafe { self.set(&mut context, (batch, first), buffers) };
@@ -201,7 +203,26 @@ impl TensorRtModel {
         let memory = std::ptr::with_exposed_provenance_mut(slab.ptr().0 as usize);
         // SAFETY: the slab has so many bytes at least, goes after the context, and networks of one scratch run one after the other.
         unsafe { context.set_device_memory_v2(memory, i64::try_from(slab.bytes()).unwrap_or(i64::MAX)) };
-        Ok(Shaped { batch, first, context: Owned(context), _slab: slab })
+        let mut shaped = Shaped { batch, first, context: Owned(context), _slab: slab };
+        if cfg!(not(feature = "tensorrt")) {
+            // SAFETY: promised by the caller.
+            unsafe { self.compile(&mut shaped, stream) }?;
+        }
+        Ok(shaped)
+    }
+
+    /// Has TensorRT-RTX compile the kernels for the shape, which it does when they are first run and may take seconds: now, and not while
+    /// somebody waits for a frame.
+    ///
+    /// # Safety
+    /// As [`GpuModel::bind`].
+    unsafe fn compile(&self, shaped: &mut Shaped, stream: &Stream) -> Result<(), BackendError> {
+        // SAFETY: the stream is alive, and the caller promises the buffers, of which whatever is in them will do.
+        let enqueued = unsafe { shaped.context.0.enqueue_v3(stream.raw().cast()) };
+        enqueued.map_err(|error| self.refused(&error))?;
+        stream.synchronize()?;
+        self.engine.keep_compiled();
+        Ok(())
     }
 
     /// Sets shapes and addresses.

@@ -2,7 +2,9 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Mutex, OnceLock, PoisonError};
+#[cfg(not(feature = "tensorrt"))]
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use trtx::trtx_sys::ExecutionContextAllocationStrategy;
 use trtx::{CudaEngine, ExecutionContext, LogHandler, Logger, Runtime, Severity};
@@ -47,6 +49,11 @@ pub(super) fn explain(error: &trtx::Error) -> String {
 
 /// A deserialised plan.
 pub(super) struct Loaded {
+    /// What TensorRT-RTX has compiled for its contexts.
+    #[cfg(not(feature = "tensorrt"))]
+    compiled: OnceLock<Arc<trtx::RuntimeCache>>,
+    /// Whose it is to have something compiled: the next finds it ready.
+    turn: Mutex<()>,
     // Before the runtime that made it.
     engine: Mutex<Owned<CudaEngine<'static>>>,
     _runtime: Runtime<'static>,
@@ -69,7 +76,18 @@ impl Loaded {
         let explained = |error: trtx::Error| explain(&error);
         let mut runtime = Runtime::new(logger().map_err(explained)?).map_err(explained)?;
         let engine = runtime.deserialize_cuda_engine(plan).map_err(explained)?;
-        Ok(Self { engine: Mutex::new(Owned(engine)), _runtime: runtime })
+        Ok(Self {
+            #[cfg(not(feature = "tensorrt"))]
+            compiled: OnceLock::new(),
+            turn: Mutex::new(()),
+            engine: Mutex::new(Owned(engine)),
+            _runtime: runtime,
+        })
+    }
+
+    /// Held while a context is made and its first run enqueued, which compile kernels.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A context without memory of its own for what lies between the layers.
@@ -77,7 +95,34 @@ impl Loaded {
         let engine = &mut self.engine.lock().unwrap_or_else(PoisonError::into_inner).0;
         let mut config = engine.create_runtime_config()?;
         config.set_execution_context_allocation_strategy(ExecutionContextAllocationStrategy::kUSER_MANAGED);
+        #[cfg(not(feature = "tensorrt"))]
+        self.share_compiled(&mut config)?;
         // Shared with nobody but the context, which moves between threads.
         engine.create_execution_context_with_config(Rc::new(config))
+    }
+
+    /// Kernels for a shape are compiled in its first run: what is compiled later, in the background, would never run, since the run has been
+    /// captured by then.
+    #[cfg(not(feature = "tensorrt"))]
+    fn share_compiled(&self, config: &mut trtx::RuntimeConfig<'static>) -> Result<(), trtx::Error> {
+        config
+            .set_dynamic_shapes_kernel_specialization_strategy(trtx::DynamicShapesKernelSpecializationStrategy::kEAGER);
+        let cache = match self.compiled.get() {
+            Some(cache) => Arc::clone(cache),
+            None => {
+                let made = Arc::new(config.create_runtime_cache()?);
+                Arc::clone(self.compiled.get_or_init(|| made))
+            }
+        };
+        config.set_runtime_cache(cache)
+    }
+
+    /// Lets contexts that are made from now on have what has been compiled so far: TensorRT-RTX 1.7 puts it into its cache when that is asked for
+    /// its content, and not before.
+    pub fn keep_compiled(&self) {
+        #[cfg(not(feature = "tensorrt"))]
+        if let Some(Err(error)) = self.compiled.get().map(|cache| cache.serialize()) {
+            tracing::debug!("what TensorRT has compiled will be compiled again: {error}");
+        }
     }
 }
