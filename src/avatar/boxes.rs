@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::check::Report;
-use super::fault::{Fault, MAX_LISTED, Warning, excerpt};
+use super::fault::{Fault, Listed, Warning, excerpt};
 use super::probe::PictureSize;
 
 /// Shortest side a box may have, in pixels.
@@ -57,23 +57,15 @@ pub(crate) fn read_boxes(
         let what = format!("it has {} boxes for {frames} frames", values.len());
         faults.push(Fault::new(label, "", what, "give one box for each frame"));
     }
-    let mut wrong = 0;
+    let mut wrong = Listed::default();
     let mut boxes = Vec::with_capacity(values.len());
     for (index, value) in values.iter().enumerate() {
         match parse_box(value).and_then(|corners| check_box(corners, size)) {
             Ok(face) => boxes.push(face),
-            Err((what, fix)) => {
-                wrong += 1;
-                if wrong <= MAX_LISTED {
-                    faults.push(Fault::new(label, format!("box {index}"), what, fix));
-                }
-            }
+            Err((what, fix)) => wrong.push(Fault::new(label, format!("box {index}"), what, fix)),
         }
     }
-    if wrong > MAX_LISTED {
-        let what = format!("and {} more boxes are wrong", wrong - MAX_LISTED);
-        faults.push(Fault::new(label, "", what, "correct those above first"));
-    }
+    faults.extend(wrong.end(label, "boxes"));
     warn_of_stretch(&boxes, label, warnings);
     (faults.len() == before).then_some(boxes)
 }

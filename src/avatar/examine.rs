@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::boxes::{FaceBox, read_boxes};
 use super::bundle::Bundle;
 use super::check::{Report, Summary};
-use super::fault::{Fault, MAX_LISTED};
+use super::fault::{Fault, Listed};
 use super::frames::list_frames;
 use super::manifest::{Draft, MANIFEST_FILE, read_manifest};
 use super::network::load_network;
@@ -122,7 +122,7 @@ impl Walk {
     /// are faults, up to 20 and then a count.
     fn frame_size(&mut self, root: &Path, label: &str, paths: &[PathBuf]) -> Option<PictureSize> {
         let mut common: Option<(PictureSize, String)> = None;
-        let mut wrong = 0;
+        let mut wrong = Listed::default();
         for path in paths {
             let file = path.strip_prefix(root).unwrap_or(path).display().to_string();
             let (what, fix) = match (probe_file(path), &common) {
@@ -140,15 +140,9 @@ impl Walk {
                 }
                 (Err(error), _) => (error.to_string(), "write it again as an 8-bit JPEG or PNG picture"),
             };
-            wrong += 1;
-            if wrong <= MAX_LISTED {
-                self.fault(&file, what, fix);
-            }
+            wrong.push(Fault::new(file, "", what, fix));
         }
-        if wrong > MAX_LISTED {
-            let what = format!("and {} more frames are wrong", wrong - MAX_LISTED);
-            self.fault(label, what, "correct those above first");
-        }
+        self.report.faults.extend(wrong.end(label, "frames"));
         common.map(|(size, _)| size)
     }
 

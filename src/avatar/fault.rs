@@ -48,6 +48,32 @@ impl Warning {
     }
 }
 
+/// The faults of single items of one kind: the first [`MAX_LISTED`], then a count.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    first: Vec<Fault>,
+    more: usize,
+}
+
+impl Listed {
+    pub(crate) fn push(&mut self, fault: Fault) {
+        if self.first.len() < MAX_LISTED {
+            self.first.push(fault);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// What there is to report; `label` is where all the `items` are.
+    pub(crate) fn end(self, label: &str, items: &str) -> impl Iterator<Item = Fault> {
+        let count = (self.more > 0).then(|| {
+            let what = format!("and {} more {items} are wrong", self.more);
+            Fault::new(label, "", what, "correct those above first")
+        });
+        self.first.into_iter().chain(count)
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_line(f, &self.file)?;

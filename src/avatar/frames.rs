@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::fault::{Fault, MAX_LISTED, Warning, excerpt, listed};
+use super::fault::{Fault, Listed, Warning, excerpt, listed};
 use super::path::{Kind, resolve_anywhere, resolve_inside};
 
 /// The pictures found in a folder, in order of their numbers.
@@ -51,12 +51,9 @@ pub(crate) fn list_frames(root: Option<&Path>, dir: &Path, label: &str, prefix: 
         }
     }
     wrong.sort_by(|a, b| a.file.cmp(&b.file));
-    let more = wrong.len().saturating_sub(MAX_LISTED);
-    list.faults.extend(wrong.into_iter().take(MAX_LISTED));
-    if more > 0 {
-        let what = format!("and {more} more files are wrong");
-        list.faults.push(Fault::new(label, "", what, "correct those above first"));
-    }
+    let mut first = Listed::default();
+    wrong.into_iter().for_each(|fault| first.push(fault));
+    list.faults.extend(first.end(label, "files"));
     if !foreign.is_empty() {
         foreign.sort();
         let names = listed(foreign.iter().map(|name| excerpt(name)), foreign.len());

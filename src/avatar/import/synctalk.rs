@@ -6,7 +6,7 @@ use super::lms::box_of_landmarks;
 use super::plan::{NetworkFiles, Plan, Settings, SourceFrame, manifest, source_frames, warn};
 use crate::avatar::check::Report;
 use crate::avatar::examine::read_text;
-use crate::avatar::fault::{Fault, MAX_LISTED};
+use crate::avatar::fault::{Fault, Listed};
 use crate::avatar::probe::{PictureSize, probe_file};
 
 /// Plans a bundle; `None`, or faults in the report, when the source does not suffice.
@@ -31,7 +31,7 @@ pub(super) fn plan(
 fn read_landmarks(dir: &Path, frames: &[SourceFrame], report: &mut Report) -> Vec<[i64; 4]> {
     let size = frames.first().and_then(|frame| probe_file(&frame.path).ok());
     let mut boxes = Vec::with_capacity(frames.len());
-    let (mut wrong, mut clipped) = (0, 0);
+    let (mut wrong, mut clipped) = (Listed::default(), 0);
     for frame in frames {
         let path = dir.join(&frame.name).with_extension("lms");
         let face = match read_text(&path) {
@@ -45,18 +45,12 @@ fn read_landmarks(dir: &Path, frames: &[SourceFrame], report: &mut Report) -> Ve
                 boxes.push(inside);
             }
             Err(what) => {
-                wrong += 1;
-                if wrong <= MAX_LISTED {
-                    let fix = "run the dataset's landmark detection for this frame again";
-                    report.faults.push(Fault::new(path.display().to_string(), "", what, fix));
-                }
+                let fix = "run the dataset's landmark detection for this frame again";
+                wrong.push(Fault::new(path.display().to_string(), "", what, fix));
             }
         }
     }
-    if wrong > MAX_LISTED {
-        let what = format!("and {} more landmark files are wrong", wrong - MAX_LISTED);
-        report.faults.push(Fault::new(dir.display().to_string(), "", what, "correct those above first"));
-    }
+    report.faults.extend(wrong.end(&dir.display().to_string(), "landmark files"));
     if clipped > 0 {
         warn(report, dir, format!("{clipped} boxes reached past the frame and were cut at its edge, as in training"));
     }
