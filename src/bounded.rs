@@ -1,5 +1,6 @@
 //! Files that are read whole, up to a bound: what a folder from elsewhere holds may be of any length.
 
+use std::error;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read as _, Result};
 use std::path::Path;
@@ -33,20 +34,30 @@ pub(crate) fn fix(error: &Error) -> &'static str {
     }
 }
 
+/// The failure of the system that `error` came of, where it did of one.
+pub(crate) fn passing_cause<'e>(error: &'e (dyn error::Error + 'static)) -> Option<&'e Error> {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.filter_map(|cause| cause.downcast_ref::<Error>()).find(|cause| is_passing(cause))
+}
+
 /// Whether the system failed, so that the same file may be read at the next try.
 pub(crate) fn is_passing(error: &Error) -> bool {
     use ErrorKind as Kind;
-    !matches!(
-        error.kind(),
-        Kind::NotFound
-            | Kind::PermissionDenied
-            | Kind::NotADirectory
-            | Kind::IsADirectory
-            | Kind::InvalidData
-            | Kind::InvalidInput
-            | Kind::UnexpectedEof
-            | Kind::FileTooLarge
-    )
+    // Links that lead in a circle have no stable kind.
+    let is_circle = error.raw_os_error() == Some(libc::ELOOP);
+    !is_circle
+        && !matches!(
+            error.kind(),
+            Kind::NotFound
+                | Kind::PermissionDenied
+                | Kind::NotADirectory
+                | Kind::IsADirectory
+                | Kind::InvalidData
+                | Kind::InvalidInput
+                | Kind::InvalidFilename
+                | Kind::UnexpectedEof
+                | Kind::FileTooLarge
+        )
 }
 
 #[cfg(test)]
@@ -62,6 +73,18 @@ mod tests {
         assert_eq!(read(&path, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
         File::options().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(read(&path, 1 << 20).unwrap_err().kind(), ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_name_that_can_lead_nowhere_is_no_failure_of_the_system() {
+        let dir = tempfile::tempdir().unwrap();
+        let circle = dir.path().join("circle");
+        std::os::unix::fs::symlink("circle", &circle).unwrap();
+        std::fs::write(dir.path().join("file"), b"").unwrap();
+        for path in [circle, dir.path().join("n".repeat(300)), dir.path().join("file/file"), dir.path().into()] {
+            let error = read(&path, 4).unwrap_err();
+            assert!(!is_passing(&error), "{error}");
+        }
     }
 
     #[test]

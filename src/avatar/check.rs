@@ -17,8 +17,6 @@ pub struct Report {
     pub faults: Vec<Fault>,
     /// What works, but is probably not meant.
     pub warnings: Vec<Warning>,
-    /// Whether the system failed, so that a fault may be gone at the next try.
-    pub passing: bool,
     /// What the bundle is; only without faults.
     pub summary: Option<Summary>,
 }
@@ -48,6 +46,11 @@ impl Report {
     /// Whether the bundle can be used.
     pub fn is_usable(&self) -> bool {
         self.faults.is_empty()
+    }
+
+    /// Whether the system failed, so that a fault may be gone at the next try.
+    pub fn is_passing(&self) -> bool {
+        self.faults.iter().any(|fault| fault.passing)
     }
 }
 

@@ -38,7 +38,7 @@ impl Checks {
         }
         let report = Arc::new(check(&dir));
         // A fault of the system goes without a change of the files.
-        if !report.passing {
+        if !report.is_passing() {
             let mut kept = self.lock();
             if kept.len() >= MANY {
                 kept.retain(|id, _| registry.bundle_dir(id).is_ok());

@@ -38,22 +38,26 @@ struct Frames {
 }
 
 impl Walk {
-    fn fault(&mut self, file: &str, what: impl Into<String>, fix: impl Into<String>) {
-        self.report.faults.push(Fault::new(file, "", what, fix));
+    /// Notes it: there is nothing then.
+    fn add<T>(&mut self, fault: Fault) -> Option<T> {
+        self.report.faults.push(fault);
+        None
+    }
+
+    fn unusable<T>(&mut self, label: &str, error: &PathError) -> Option<T> {
+        self.add(Fault::of(label, "", error, error.fix()))
     }
 
     /// Each part is walked before any `?`, so that faults in one hide none in another.
     fn bundle(&mut self, dir: &Path) -> Option<Bundle> {
         let label = dir.display().to_string();
-        let root = match dir.canonicalize() {
-            Ok(root) if root.is_dir() => root,
-            Ok(_) => {
-                self.fault(&label, "it is not a folder", "give the bundle's folder");
-                return None;
-            }
+        let fix = "give the bundle's folder";
+        let root = match dir.canonicalize().and_then(|root| Ok((root.metadata()?, root))) {
+            Ok((data, root)) if data.is_dir() => root,
+            Ok(_) => return self.add(Fault::new(label, "", "it is not a folder", fix)),
             Err(error) => {
-                self.fault(&label, format!("it cannot be opened ({error})"), "give the bundle's folder");
-                return None;
+                let what = format!("it cannot be opened ({error})");
+                return self.add(Fault { what, ..Fault::of(label, "", &error, fix) });
             }
         };
         let draft = self.manifest(&root)?;
@@ -87,14 +91,10 @@ impl Walk {
     fn manifest(&mut self, root: &Path) -> Option<Draft> {
         let path = match resolve_inside(root, &root.join(MANIFEST_FILE), Kind::File) {
             Ok(path) => path,
-            Err(PathError::Missing) => {
-                self.fault(MANIFEST_FILE, "there is no such file", "write it, or import a bundle");
-                return None;
+            Err(error @ PathError::Missing) => {
+                return self.add(Fault::of(MANIFEST_FILE, "", &error, "write it, or import a bundle"));
             }
-            Err(error) => {
-                self.fault(MANIFEST_FILE, error.to_string(), error.fix());
-                return None;
-            }
+            Err(error) => return self.unusable(MANIFEST_FILE, &error),
         };
         let text = self.text(&path, MANIFEST_FILE)?;
         Some(read_manifest(&text, &mut self.report.faults))
@@ -105,11 +105,7 @@ impl Walk {
         let dir = self.resolve(root, name, Kind::Folder)?;
         let list = match list_frames(Some(root), &dir, name.as_str(), "") {
             Ok(list) => list,
-            Err(error) => {
-                let error = PathError::Io(error);
-                self.fault(name.as_str(), error.to_string(), error.fix());
-                return None;
-            }
+            Err(error) => return self.unusable(name.as_str(), &PathError::Io(error)),
         };
         self.report.faults.extend(list.faults);
         self.report.warnings.extend(list.warnings);
@@ -125,22 +121,21 @@ impl Walk {
         let mut wrong = Listed::default();
         for path in paths {
             let file = path.strip_prefix(root).unwrap_or(path).display().to_string();
-            let (what, fix) = match (probe_file(path), &common) {
+            wrong.push(match (probe_file(path), &common) {
                 (Ok(size), None) => {
                     common = Some((size, file));
                     continue;
                 }
                 (Ok(size), Some((first, _))) if size == *first => continue,
                 (Ok(size), Some((first, first_file))) => {
-                    (format!("it is {size}, but {first_file} is {first}"), "give all frames one size")
+                    let what = format!("it is {size}, but {first_file} is {first}");
+                    Fault::new(file, "", what, "give all frames one size")
                 }
-                (Err(ProbeError::Io(error)), _) => {
-                    self.report.passing |= bounded::is_passing(&error);
-                    (ProbeError::Io(error).to_string(), "check the file and its permissions")
+                (Err(error @ ProbeError::Io(_)), _) => {
+                    Fault::of(file, "", &error, "check the file and its permissions")
                 }
-                (Err(error), _) => (error.to_string(), "write it again as an 8-bit JPEG or PNG picture"),
-            };
-            wrong.push(Fault::new(file, "", what, fix));
+                (Err(error), _) => Fault::of(file, "", &error, "write it again as an 8-bit JPEG or PNG picture"),
+            });
         }
         self.report.faults.extend(wrong.end(label, "frames"));
         common.map(|(size, _)| size)
@@ -156,24 +151,12 @@ impl Walk {
     }
 
     fn resolve(&mut self, root: &Path, name: &BundlePath, kind: Kind) -> Option<PathBuf> {
-        match name.resolve(root, root, kind) {
-            Ok(path) => Some(path),
-            Err(error) => {
-                self.fault(name.as_str(), error.to_string(), error.fix());
-                None
-            }
-        }
+        name.resolve(root, root, kind).map_or_else(|error| self.unusable(name.as_str(), &error), Some)
     }
 
     fn text(&mut self, path: &Path, label: &str) -> Option<String> {
-        match read_text(path) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                self.report.passing |= bounded::is_passing(&error);
-                self.fault(label, format!("it cannot be read ({error})"), "give a UTF-8 text file");
-                None
-            }
-        }
+        let wrong = |error| Fault::of(label, "", &PathError::Io(error), "give a UTF-8 text file");
+        read_text(path).map_or_else(|error| self.add(wrong(error)), Some)
     }
 }
 

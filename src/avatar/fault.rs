@@ -1,6 +1,9 @@
 //! What a bundle's checker says: faults, warnings, and how texts of unknown origin are quoted in them.
 
+use std::error::Error;
 use std::fmt::{self, Write};
+
+use crate::bounded;
 
 /// Most characters of a text of unknown origin that a message quotes.
 const EXCERPT_CHARS: usize = 40;
@@ -20,6 +23,8 @@ pub struct Fault {
     pub what: String,
     /// What to do about it.
     pub fix: String,
+    /// Whether the system failed, and not the file, so that the fault may be gone at the next try.
+    pub passing: bool,
 }
 
 /// Something that works but is probably not meant.
@@ -38,7 +43,19 @@ impl Fault {
         what: impl Into<String>,
         fix: impl Into<String>,
     ) -> Self {
-        Self { file: file.into(), field: field.into(), what: what.into(), fix: fix.into() }
+        Self { file: file.into(), field: field.into(), what: what.into(), fix: fix.into(), passing: false }
+    }
+
+    /// Of a file that gave `error`: a passing one where the system failed, and something to `fix` otherwise.
+    pub(crate) fn of(
+        file: impl Into<String>,
+        field: impl Into<String>,
+        error: &(dyn Error + 'static),
+        fix: &'static str,
+    ) -> Self {
+        let failure = bounded::passing_cause(error);
+        let fix = failure.map_or(fix, bounded::fix);
+        Self { passing: failure.is_some(), ..Self::new(file, field, error.to_string(), fix) }
     }
 }
 
@@ -53,6 +70,8 @@ impl Warning {
 pub(crate) struct Listed {
     first: Vec<Fault>,
     more: usize,
+    /// Whether one of those beyond the first is.
+    passing: bool,
 }
 
 impl Listed {
@@ -61,6 +80,7 @@ impl Listed {
             self.first.push(fault);
         } else {
             self.more += 1;
+            self.passing |= fault.passing;
         }
     }
 
@@ -68,7 +88,7 @@ impl Listed {
     pub(crate) fn end(self, label: &str, items: &str) -> impl Iterator<Item = Fault> {
         let count = (self.more > 0).then(|| {
             let what = format!("and {} more {items} are wrong", self.more);
-            Fault::new(label, "", what, "correct those above first")
+            Fault { passing: self.passing, ..Fault::new(label, "", what, "correct those above first") }
         });
         self.first.into_iter().chain(count)
     }

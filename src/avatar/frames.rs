@@ -46,7 +46,7 @@ pub(crate) fn list_frames(root: Option<&Path>, dir: &Path, label: &str, prefix: 
             Ok(path) => by_number.entry(number).or_default().push((name, path)),
             Err(error) => {
                 let file = format!("{label}/{name}");
-                wrong.push(Fault::new(file, "", error.to_string(), error.fix()));
+                wrong.push(Fault::of(file, "", &error, error.fix()));
             }
         }
     }

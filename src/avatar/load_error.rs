@@ -1,7 +1,5 @@
 //! Why an avatar cannot be loaded.
 
-use std::error::Error;
-use std::io;
 use std::path::PathBuf;
 
 use super::BundleError;
@@ -84,24 +82,20 @@ impl LoadError {
     #[must_use]
     pub fn is_faulty(&self) -> bool {
         let failed = match self {
-            Self::Bundle(error) => error.report.passing,
+            Self::Bundle(error) => error.report.is_passing(),
             Self::Backend(error) => error.is_device_full() || matches!(error, BackendError::DeviceLost { .. }),
             Self::Undrawable { source } => source.is_device_full() || source.is_passing(),
             _ => false,
         };
-        !failed && !is_of_the_system(self)
+        !failed && bounded::passing_cause(self).is_none()
     }
-}
-
-/// Whether the system refused to read a file, and not for what the file is.
-fn is_of_the_system(error: &(dyn Error + 'static)) -> bool {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(bounded::is_passing)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Report;
+    use std::io;
+
+    use super::super::{Fault, Report};
     use super::*;
     use crate::avatar::onnx;
     use crate::onnxruntime::OnnxError;
@@ -133,11 +127,13 @@ mod tests {
             }
         }
         assert!(!LoadError::from(BackendError::DeviceLost { reason: "it has not answered".to_owned() }).is_faulty());
-        let mut report = Report::default();
-        let mut bundle = |passing| {
-            report.passing = passing;
-            LoadError::from(BundleError { dir: "mira".into(), report: Box::new(report.clone()) })
+        let bundle = |kind: io::ErrorKind| {
+            let faults = vec![Fault::of("boxes.json", "", &io::Error::from(kind), "write it")];
+            LoadError::from(BundleError {
+                dir: "mira".into(),
+                report: Box::new(Report { faults, ..Report::default() }),
+            })
         };
-        assert!(bundle(false).is_faulty() && !bundle(true).is_faulty());
+        assert!(bundle(io::ErrorKind::InvalidData).is_faulty() && !bundle(io::ErrorKind::Other).is_faulty());
     }
 }

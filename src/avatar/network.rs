@@ -24,13 +24,12 @@ pub(super) fn load_network<S>(
     let file = name.as_str();
     let path = name
         .resolve(root, root, Kind::File)
-        .map_err(|error| faults.push(Fault::new(file, "", error.to_string(), error.fix())))
+        .map_err(|error| faults.push(Fault::of(file, "", &error, error.fix())))
         .ok()?;
     let content = match Content::read(&path) {
         Ok(content) => content,
         Err(error) => {
-            report.passing |= matches!(&error, OnnxError::Io(error) if bounded::is_passing(error));
-            faults.push(Fault::new(file, "", error.to_string(), error.fix()));
+            faults.push(Fault::of(file, "", &error, error.fix()));
             return None;
         }
     };
@@ -133,7 +132,7 @@ fn check_external(root: &Path, model: &Path, file: &str, data: &ExternalData) ->
             PathError::LinkOutside { .. } => error.fix(),
             _ => "export it again with the weights' file beside it",
         };
-        Fault::new(file, field.clone(), error.to_string(), fix)
+        Fault::of(file, field.clone(), &error, fix)
     };
     let base = model.parent().unwrap_or(root);
     let path =

@@ -6,6 +6,8 @@ use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::bounded;
+
 /// A relative path inside a bundle: `/` between names, no `..`, no root, no backslash.
 ///
 /// Links are followed when it is resolved, and the target must lie inside the bundle too; a bundle is
@@ -31,7 +33,7 @@ pub enum PathError {
     #[error("it is not a {expected}")]
     WrongKind { expected: &'static str },
     #[error("it cannot be read ({0})")]
-    Io(io::Error),
+    Io(#[source] io::Error),
 }
 
 impl PathError {
@@ -45,7 +47,7 @@ impl PathError {
             Self::Missing => "put the file there, or correct the name in avatar.toml",
             Self::LinkOutside { .. } => "copy or hard-link the file into the bundle",
             Self::WrongKind { .. } => "correct the name in avatar.toml",
-            Self::Io(_) => "check the file's owner and permissions",
+            Self::Io(error) => bounded::fix(error),
         }
     }
 }

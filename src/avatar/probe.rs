@@ -43,7 +43,7 @@ pub enum ProbeError {
     #[error("it has {bytes} bytes; frames have at most {MAX_FILE_BYTES}")]
     Bytes { bytes: u64 },
     #[error("it cannot be read ({0})")]
-    Io(io::Error),
+    Io(#[source] io::Error),
 }
 
 /// The size of the JPEG or PNG picture at `path`; the name's ending plays no part.

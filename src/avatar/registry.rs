@@ -65,7 +65,7 @@ fn resident_bytes(avatars: &[Arc<LoadedAvatar>]) -> u64 {
 pub struct LoadCounts {
     /// Avatars loaded.
     pub loaded: u64,
-    /// Bundles or networks that were faulty.
+    /// Those of bundles that were faulty or could not be read, and of devices that were lost.
     pub failed: u64,
     /// Loads for which there was no room.
     pub no_room: u64,
@@ -278,11 +278,12 @@ impl Registry {
             Err(RegistryError::DeviceFull { .. }) => (&mut state.counts.no_room, Some(true)),
             Err(RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. }) => (&mut state.counts.no_room, None),
             Err(RegistryError::Load { .. }) => (&mut state.counts.failed, Some(false)),
+            Err(RegistryError::Unread { .. }) => (&mut state.counts.failed, Some(true)),
             Err(_) => (&mut state.counts.failed, None),
         };
         *count += 1;
-        if let (Some(is_full), Some(resident)) = (refused, state.loaded.get_mut(id)) {
-            resident.refused_by(device, is_full);
+        if let (Some(is_passing), Some(resident)) = (refused, state.loaded.get_mut(id)) {
+            resident.refused_by(device, is_passing);
         }
     }
 

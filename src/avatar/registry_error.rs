@@ -60,6 +60,14 @@ pub enum RegistryError {
         /// What the device said.
         source: Arc<LoadError>,
     },
+    /// The system failed while it was read, and may not the next time.
+    #[error("avatar \"{id}\": {source}; retry later")]
+    Unread {
+        /// The id asked for.
+        id: AvatarId,
+        /// What it said.
+        source: Arc<LoadError>,
+    },
     /// The bundle or its networks are faulty.
     #[error("avatar \"{id}\": {source}")]
     Load {
@@ -78,25 +86,41 @@ pub enum RegistryError {
 
 impl RegistryError {
     /// Of avatar `id`, which could not be loaded.
-    pub(super) fn of_load(id: &AvatarId, source: LoadError) -> Self {
+    pub(crate) fn of_load(id: &AvatarId, source: LoadError) -> Self {
         let full = match &source {
             LoadError::Backend(error) => error.is_device_full(),
             LoadError::Undrawable { source } => source.is_device_full(),
             _ => false,
         };
         let lost = matches!(&source, LoadError::Backend(BackendError::DeviceLost { .. }));
+        let is_faulty = source.is_faulty();
         let (id, source) = (id.clone(), Arc::new(source));
         match (full, lost) {
             (true, _) => Self::DeviceFull { id, source },
             (_, true) => Self::DeviceLost { id, source },
-            _ => Self::Load { id, source },
+            _ if is_faulty => Self::Load { id, source },
+            _ => Self::Unread { id, source },
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
+    use crate::avatar::onnx::OnnxError;
+
+    #[test]
+    fn a_file_that_the_system_would_not_read_is_told_from_a_faulty_one() {
+        let id: AvatarId = "mira".parse().unwrap();
+        let of = |kind: ErrorKind| {
+            let file = BackendError::File { path: "generator.onnx".into(), source: OnnxError::Io(kind.into()) };
+            RegistryError::of_load(&id, file.into())
+        };
+        assert!(matches!(of(ErrorKind::PermissionDenied), RegistryError::Load { .. }));
+        assert!(matches!(of(ErrorKind::Other), RegistryError::Unread { .. }));
+    }
 
     #[test]
     fn a_lost_device_and_one_too_small_for_the_avatar_are_told_from_a_full_one() {

@@ -12,8 +12,8 @@ use crate::backend::{BackendError, Device, DeviceId};
 /// What networks take beside their weights, for each byte of their files: buffers, and a copy while they are loaded.
 const BYTES_PER_FILE_BYTE: u64 = 2;
 
-/// How long a device that had no room is not asked again: each try costs its caller a load.
-const FULL: Duration = Duration::from_secs(60);
+/// How long a device that had no room, or a file that could not be read, is not asked for again: each try costs its caller a load.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// A loaded avatar and what it was loaded from.
 #[derive(Clone)]
@@ -130,10 +130,10 @@ impl Resident {
         !self.replicas.is_empty()
     }
 
-    /// Notes that `device` would not take it: for good, or as it was full.
-    pub(super) fn refused_by(&mut self, device: DeviceId, is_full: bool) {
+    /// Notes that `device` would not take it: for good, or for what `is_passing`.
+    pub(super) fn refused_by(&mut self, device: DeviceId, is_passing: bool) {
         self.unfit.retain(|unfit| unfit.device != device);
-        self.unfit.push(Unfit { device, until: is_full.then(|| Instant::now() + FULL) });
+        self.unfit.push(Unfit { device, until: is_passing.then(|| Instant::now() + PAUSE) });
     }
 
     /// The avatar for `device` too; [`Self::add`] follows.

@@ -91,7 +91,7 @@ fn run_check(args: &CheckArgs) -> Result<(), CommandError> {
     say(report.to_string().trim_end())?;
     if !report.is_usable() {
         let faults = report.faults.len();
-        return Err(found(&args.dir, faults, !report.passing));
+        return Err(found(&args.dir, faults, !report.is_passing()));
     }
     if args.quick { Ok(()) } else { try_it(&args.dir, args.onnxruntime.as_deref()) }
 }

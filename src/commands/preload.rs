@@ -33,12 +33,10 @@ fn command_error(error: &RpcError) -> CommandError {
              put its bundle there",
             dir.display()
         )),
-        RpcError::Id(_) | RpcError::Registry(RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. }) => {
-            CommandError::input(error.sentence())
-        }
-        RpcError::Registry(RegistryError::Load { source, .. }) if source.is_faulty() => {
-            CommandError::input(error.sentence())
-        }
+        RpcError::Id(_)
+        | RpcError::Registry(
+            RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. } | RegistryError::Load { .. },
+        ) => CommandError::input(error.sentence()),
         _ => CommandError::failed(error.sentence()),
     }
 }
@@ -63,7 +61,7 @@ mod tests {
         assert!(!is_input(RegistryError::DeviceFull { id: id.clone(), source: Arc::new(full.into()) }));
         assert!(!is_input(RegistryError::DeviceLost { id: id.clone(), source: Arc::new(lost().into()) }));
         assert!(!is_input(RegistryError::Stopping { id: id.clone() }));
-        let load = |error: BackendError| RegistryError::Load { id: id.clone(), source: Arc::new(error.into()) };
+        let load = |error: BackendError| RegistryError::of_load(&id, error.into());
         assert!(is_input(load(BackendError::Network { path: "generator.onnx".into(), what: "it gives NaN" })));
         let unread =
             |kind: ErrorKind| BackendError::File { path: "generator.onnx".into(), source: OnnxError::Io(kind.into()) };

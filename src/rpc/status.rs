@@ -20,7 +20,7 @@ use crate::telemetry::Refusal;
 /// beyond that.
 const MAX_SENTENCE_BYTES: usize = 3000;
 
-/// Hint to whom is refused for lack of room: a conversation's pause, after which one may have ended.
+/// Hint to whom is refused for lack of room, or of what the system had at the moment: a conversation's pause, after which one may have ended.
 const RETRY_FULL: Duration = Duration::from_secs(2);
 
 /// Hint to whom meets a daemon that is stopping: a load balancer has noticed by then.
@@ -154,9 +154,10 @@ impl RpcError {
             }
             Self::Session(error) if error.is_of_old_files() => Code::FailedPrecondition,
             Self::Background(error) if error.is_of_old_files() => Code::FailedPrecondition,
-            Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
-                Code::Unavailable
-            }
+            Self::Registry(
+                RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. } | RegistryError::Unread { .. },
+            )
+            | Self::Stopping => Code::Unavailable,
             Self::Session(error) if error.is_passing() => Code::Unavailable,
             Self::Session(error) if error.is_device_full() => Code::ResourceExhausted,
             Self::Deadline | Self::Idle { .. } | Self::Stalled { .. } | Self::Unread { .. } => Code::DeadlineExceeded,
@@ -173,6 +174,7 @@ impl RpcError {
                 RegistryError::NoRoom { .. } | RegistryError::TooLarge { .. } | RegistryError::DeviceFull { .. },
             ) => Refusal::NoMemory,
             Self::Registry(RegistryError::Load { .. }) => Refusal::FaultyAvatar,
+            Self::Registry(RegistryError::Unread { .. }) => Refusal::UnreadAvatar,
             Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
                 Refusal::Stopping
             }
@@ -196,7 +198,9 @@ impl RpcError {
             | Self::QueueFull { .. }
             | Self::UploadsFull { .. }
             | Self::Overload(_) => Some(RETRY_FULL),
-            Self::Registry(RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. }) => Some(RETRY_FULL),
+            Self::Registry(
+                RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. } | RegistryError::Unread { .. },
+            ) => Some(RETRY_FULL),
             Self::Session(error) if error.is_device_full() => Some(RETRY_FULL),
             Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
                 Some(RETRY_STOPPING)

@@ -137,6 +137,8 @@ labels! {
         UnknownAvatar = "unknown_avatar",
         /// The avatar's bundle or networks are faulty.
         FaultyAvatar = "faulty_avatar",
+        /// The system failed while the avatar was read.
+        UnreadAvatar = "unread_avatar",
         /// The request itself is wrong.
         BadRequest = "bad_request",
     }

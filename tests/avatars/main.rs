@@ -5,4 +5,5 @@ mod bundle;
 mod common;
 mod half;
 mod onnx;
+mod passing;
 mod weights;

@@ -16,8 +16,8 @@ pub enum ClientError {
     /// The daemon refused; its own sentence.
     #[error("the daemon answered: {}{}", .0.message(), if is_too_long(.0) { TOO_LONG } else { "" })]
     Refused(Status),
-    /// The connection broke, or the daemon is stopping.
-    #[error("the daemon is gone: {}", .0.message())]
+    /// The connection broke, or the daemon is stopping, or it says that it cannot at the moment.
+    #[error("the daemon is gone, or cannot do it now: {}", .0.message())]
     Gone(Status),
     /// A call ended where the protocol has one more message.
     #[error("the daemon ended the call without {missing}")]
