@@ -153,7 +153,7 @@ impl Registry {
         self.lock().loaded.get(id).is_none_or(|resident| resident.may_go_on(device))
     }
 
-    /// Bytes of a device that the avatar's networks and crops take, by the size of its files; 0 when they cannot be looked at.
+    /// Bytes of a device that the avatar's networks take, by the size of their files; 0 when they cannot be looked at.
     #[must_use]
     pub fn device_bytes(&self, id: &AvatarId) -> u64 {
         self.bundle_dir(id).map_or(0, |dir| network_bytes(&dir))

@@ -1,16 +1,22 @@
 //! An avatar's networks on each device it is loaded on.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::eviction::Candidate;
+use super::examine::read_text;
+use super::manifest::{MANIFEST_FILE, read_manifest};
 use super::{Bundle, LoadError, LoadedAvatar};
 use crate::backend::{BackendError, Device, DeviceId};
 
 /// What networks take beside their weights, for each byte of their files: buffers, and a copy while they are loaded.
 const BYTES_PER_FILE_BYTE: u64 = 2;
+
+/// Files of a folder that are looked at: this is asked for with each call.
+const MANY: usize = 1024;
 
 /// How long a device that had no room, or a file that could not be read, is not asked for again: each try costs its caller a load.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -158,12 +164,64 @@ impl Resident {
     }
 }
 
-/// Bytes of a device that the networks of the bundle in `dir` take, by the size of the `.onnx` files in it and of what lies beside those in
-/// folders of their own, as imported ones with weights outside do.
+/// Bytes of a device that the networks of the bundle in `dir` take, by the size of their files and of those beside them that may hold weights: which do
+/// is known only to who reads the networks.
 pub(super) fn network_bytes(dir: &Path) -> u64 {
-    let files = |dir: &Path| std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
-    let is_network = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "onnx");
-    let beside = ["generator", "audio_encoder"].into_iter().flat_map(|role| files(&dir.join(role)));
-    let bytes = files(dir).filter(is_network).chain(beside).map(|path| Stamp::of(&path).bytes);
-    bytes.sum::<u64>().saturating_mul(BYTES_PER_FILE_BYTE)
+    let Ok(manifest) = read_text(&dir.join(MANIFEST_FILE)) else { return 0 };
+    let draft = read_manifest(&manifest, &mut Vec::new());
+    let models = [draft.generator_model, draft.encoder_model].into_iter().flatten();
+    // Weights lie where a link leads.
+    let mut files: BTreeSet<_> = models.filter_map(|model| dir.join(model.as_str()).canonicalize().ok()).collect();
+    let folders: BTreeSet<_> = files.iter().filter_map(|model| model.parent()).map(Path::to_owned).collect();
+    for folder in folders {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MANY);
+        files.extend(entries.map(|entry| entry.path()).filter(|path| may_hold_weights(path)));
+    }
+    let plain = files.iter().filter_map(|path| path.metadata().ok()).filter(|data| data.is_file());
+    plain.map(|data| data.len()).sum::<u64>().saturating_mul(BYTES_PER_FILE_BYTE)
+}
+
+fn may_hold_weights(path: &Path) -> bool {
+    let other = ["onnx", "toml", "json", "jpg", "jpeg", "png"];
+    !path.extension().is_some_and(|extension| other.iter().any(|other| extension.eq_ignore_ascii_case(other)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn networks_are_weighed_with_what_lies_beside_them_wherever_the_manifest_says_they_are() {
+        let manifest = |generator: &str, encoder: &str| {
+            format!("[generator]\nmodel = \"{generator}\"\n[audio_encoder]\nmodel = \"{encoder}\"\n")
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: usize| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, vec![0; bytes]).unwrap();
+        };
+        for (name, bytes) in
+            [("generator.onnx", 100), ("generator.onnx.data", 2000), ("before.onnx", 7), ("boxes.json", 7)]
+        {
+            write(name, bytes);
+        }
+        for (name, bytes) in
+            [("nets/audio.onnx", 10), ("nets/weights", 30), ("nets/more/weights", 7), ("frames/0.jpg", 7)]
+        {
+            write(name, bytes);
+        }
+        let weighed = |generator: &str, encoder: &str| {
+            fs::write(dir.path().join(MANIFEST_FILE), manifest(generator, encoder)).unwrap();
+            network_bytes(dir.path()) / BYTES_PER_FILE_BYTE
+        };
+        assert_eq!(weighed("generator.onnx", "nets/audio.onnx"), 2140);
+        assert_eq!(weighed("nets/audio.onnx", "nets/audio.onnx"), 40);
+        assert_eq!(weighed("nets/audio.onnx", "absent.onnx"), 40);
+        symlink("nets/audio.onnx", dir.path().join("linked.onnx")).unwrap();
+        assert_eq!(weighed("linked.onnx", "frames/absent.onnx"), 40);
+    }
 }
