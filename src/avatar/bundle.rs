@@ -10,13 +10,16 @@ use super::examine::examine;
 use super::manifest::Manifest;
 use super::onnx::{EncoderShape, GeneratorShape};
 use super::probe::PictureSize;
+use super::recipe::Recipe;
 
 /// A checked bundle. Frames and networks are named, not loaded; all paths are absolute, links followed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Bundle {
     /// The bundle's folder.
     pub dir: PathBuf,
     pub manifest: Manifest,
+    /// What follows from the manifest's numbers.
+    pub(crate) recipe: Recipe,
     /// The frames' files, in order; at least one.
     pub frames: Vec<PathBuf>,
     /// The one size all frames have.

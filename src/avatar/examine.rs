@@ -13,6 +13,7 @@ use super::network::load_network;
 use super::onnx::{recognise_encoder, recognise_generator};
 use super::path::{BundlePath, Kind, PathError, resolve_inside};
 use super::probe::{PictureSize, ProbeError, probe_file};
+use super::recipe::Recipe;
 use crate::bounded;
 
 /// Longest manifest or boxes file that is read: a million boxes fit.
@@ -76,10 +77,13 @@ impl Walk {
         let audio_encoder = draft.encoder_model.as_ref().and_then(|name| {
             load_network(&root, name, |graph| draft.mels.map(|mels| recognise_encoder(graph, mels)), report)
         });
-        let frames = frames?;
+        let (frames, manifest) = (frames?, draft.manifest?);
+        let impossible = |error| Fault::of(MANIFEST_FILE, "", &error, "correct that value");
+        let recipe = Recipe::of(&manifest).map_or_else(|error| self.add(impossible(error)), Some)?;
         Some(Bundle {
             dir: root,
-            manifest: draft.manifest?,
+            manifest,
+            recipe,
             frame_size: frames.size?,
             frames: frames.paths,
             boxes: boxes?,

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use super::frame_loader::{Loader, decode_unchanged};
 use super::{Bundle, FaceBox};
 use crate::picture::template::{BuildError, ContentDigest, OnDemandTemplates, TemplatePlan, TemplateSet};
-use crate::picture::{
-    CropError, DecodeError, GeneratorGeometry, Image, JpegEncoder, JpegError, PackError, Quality, Rect, Unpacker,
-};
+use crate::picture::{CropError, DecodeError, Image, JpegEncoder, JpegError, PackError, Quality, Rect, Unpacker};
 
 /// Why a frame cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -100,12 +98,8 @@ impl FrameStore {
     ///
     /// # Errors
     /// That of the first faulty frame met.
-    pub fn load(
-        bundle: &Bundle,
-        geometry: &GeneratorGeometry,
-        keep: &Keep,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Result<Self, FrameStoreError> {
+    pub fn load(bundle: &Bundle, keep: &Keep, progress: &(dyn Fn(usize) + Sync)) -> Result<Self, FrameStoreError> {
+        let geometry = bundle.recipe.picture_input.geometry();
         let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
         let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
         let loader = Loader { bundle, boxes: &boxes, size_px, geometry };
@@ -122,11 +116,8 @@ impl FrameStore {
     }
 
     /// What is wrong with the pictures of `bundle`, each decoded and cut, none kept.
-    pub(super) fn faults(
-        bundle: &Bundle,
-        geometry: &GeneratorGeometry,
-        progress: &(dyn Fn(usize) + Sync),
-    ) -> Vec<FrameStoreError> {
+    pub(super) fn faults(bundle: &Bundle, progress: &(dyn Fn(usize) + Sync)) -> Vec<FrameStoreError> {
+        let geometry = bundle.recipe.picture_input.geometry();
         let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
         let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
         Loader { bundle, boxes: &boxes, size_px, geometry }.faults(progress)

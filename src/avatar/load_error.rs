@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use super::BundleError;
 use super::frame_store::FrameStoreError;
-use crate::audio::{ClockError, MelError};
 use crate::backend::BackendError;
 use crate::bounded;
-use crate::picture::{CompositeError, GeometryError};
+use crate::picture::CompositeError;
 use crate::session::SessionError;
 
 /// Why an avatar cannot be loaded.
@@ -19,45 +18,9 @@ pub enum LoadError {
     /// A frame cannot be decoded or cut.
     #[error(transparent)]
     Frames(#[from] FrameStoreError),
-    /// `[generator]` describes no possible picture.
-    #[error("{manifest}: [generator]: {source}")]
-    Geometry {
-        /// `avatar.toml`.
-        manifest: PathBuf,
-        /// What is impossible.
-        source: GeometryError,
-    },
     /// The boxes cannot be pasted to.
     #[error(transparent)]
     Composite(#[from] CompositeError),
-    /// `[audio]` describes no possible mel spectrogram.
-    #[error("{manifest}: [audio]: {source}")]
-    Mel {
-        /// `avatar.toml`.
-        manifest: PathBuf,
-        /// What is impossible.
-        source: MelError,
-    },
-    /// The audio and video rates describe no clock.
-    #[error("{manifest}: {source}")]
-    Clock {
-        /// `avatar.toml`.
-        manifest: PathBuf,
-        /// What is impossible.
-        source: ClockError,
-    },
-    /// A number of `avatar.toml` is more than slots have room for.
-    #[error("{manifest}: {field} is {got}; at most {most} are supported")]
-    TooMany {
-        /// `avatar.toml`.
-        manifest: PathBuf,
-        /// The field.
-        field: &'static str,
-        /// Its value.
-        got: usize,
-        /// The bound.
-        most: usize,
-    },
     /// The backend refused the networks.
     #[error(transparent)]
     Backend(#[from] BackendError),

@@ -55,12 +55,12 @@ impl LoadedAvatar {
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Self, LoadError> {
         let manifest = &bundle.manifest;
-        let recipe = Recipe::of(bundle)?;
+        let recipe = bundle.recipe.clone();
         let geometry = *recipe.picture_input.geometry();
         // The networks first: a wrong one is found before minutes of decoding.
         let Device { id: device, backend } = device.into();
         let lease = ModelLease::load(backend, bundle)?;
-        let frames = FrameStore::load(bundle, &geometry, keep, progress)?;
+        let frames = FrameStore::load(bundle, keep, progress)?;
         let compositor = Compositor::new(geometry, frames.boxes())?;
         let avatar = Self {
             id,

@@ -35,7 +35,7 @@ mod network;
 mod order;
 mod path;
 mod probe;
-pub(crate) mod recipe;
+mod recipe;
 mod registry_error;
 mod residents;
 mod trial;

@@ -2,52 +2,48 @@
 
 use std::sync::Arc;
 
-use super::{Bundle, Channels, LoadError, MANIFEST_FILE, MAX_CONTEXT, MAX_MELS, Mask, Resize};
-use crate::audio::{Context, FrameClock, MelParams, MelPlan};
+use super::manifest::{AudioSettings, Channels, GeneratorSettings, Manifest, Mask, Resize};
+use crate::audio::{ClockError, Context, FrameClock, MelError, MelParams, MelPlan};
 use crate::picture::{ChannelOrder, GeneratorGeometry, GeometryError, Interpolation, PictureInput};
 
 /// How an avatar's frames follow from sound and pictures.
-#[derive(Clone)]
-pub(super) struct Recipe {
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
     pub picture_input: PictureInput,
     pub mel_plan: Arc<MelPlan>,
     pub clock: FrameClock,
     pub context: Context,
 }
 
+/// What a manifest describes is not possible.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RecipeError {
+    #[error(transparent)]
+    Picture(#[from] GeometryError),
+    #[error(transparent)]
+    Sound(#[from] MelError),
+    #[error(transparent)]
+    Clock(#[from] ClockError),
+}
+
 impl Recipe {
-    /// The recipe of `bundle`.
+    /// The recipe of `manifest`.
     ///
     /// # Errors
-    /// [`LoadError`] naming the field that describes nothing possible.
-    pub fn of(bundle: &Bundle) -> Result<Self, LoadError> {
-        let path = || bundle.dir.join(MANIFEST_FILE);
-        let manifest = &bundle.manifest;
-        bounded(bundle, "audio.mels", manifest.audio.mels, MAX_MELS)?;
-        bounded(bundle, "audio_encoder.context", manifest.audio_encoder.context, MAX_CONTEXT)?;
-        let picture_input =
-            picture_input_of(bundle).map_err(|source| LoadError::Geometry { manifest: path(), source })?;
-        let mel_plan =
-            MelPlan::new(mel_params(bundle)).map_err(|source| LoadError::Mel { manifest: path(), source })?;
-        let audio = &manifest.audio;
-        let hop = u32::try_from(audio.hop_samples).unwrap_or(u32::MAX);
-        let clock = FrameClock::new(audio.sample_rate_hz, hop, manifest.fps)
-            .map_err(|source| LoadError::Clock { manifest: path(), source })?;
-        let context = Context::new(manifest.audio_encoder.context);
-        Ok(Self { picture_input, mel_plan: Arc::new(mel_plan), clock, context })
+    /// [`RecipeError`].
+    pub(super) fn of(manifest: &Manifest) -> Result<Self, RecipeError> {
+        let mel_plan = MelPlan::new(mel_params(&manifest.audio))?;
+        let hop = u32::try_from(manifest.audio.hop_samples).unwrap_or(u32::MAX);
+        Ok(Self {
+            picture_input: picture_input(&manifest.generator)?,
+            mel_plan: Arc::new(mel_plan),
+            clock: FrameClock::new(manifest.audio.sample_rate_hz, hop, manifest.fps)?,
+            context: Context::new(manifest.audio_encoder.context),
+        })
     }
 }
 
-fn bounded(bundle: &Bundle, field: &'static str, got: usize, most: usize) -> Result<(), LoadError> {
-    if got <= most {
-        return Ok(());
-    }
-    Err(LoadError::TooMany { manifest: bundle.dir.join(MANIFEST_FILE), field, got, most })
-}
-
-/// The sizes that the bundle's generator works at.
-pub(crate) fn geometry_of(bundle: &Bundle) -> Result<GeneratorGeometry, GeometryError> {
-    let generator = &bundle.manifest.generator;
+fn picture_input(generator: &GeneratorSettings) -> Result<PictureInput, GeometryError> {
     let channels = match generator.channels {
         Channels::Bgr => ChannelOrder::Bgr,
         Channels::Rgb => ChannelOrder::Rgb,
@@ -57,16 +53,12 @@ pub(crate) fn geometry_of(bundle: &Bundle) -> Result<GeneratorGeometry, Geometry
         Resize::Bilinear => Interpolation::Linear,
     };
     let (size_px, border_px) = (generator.size_px as usize, generator.border_px as usize);
-    GeneratorGeometry::new(size_px, border_px, channels, interpolation)
+    let geometry = GeneratorGeometry::new(size_px, border_px, channels, interpolation)?;
+    let Mask { x, y, width, height } = generator.mask;
+    PictureInput::new(geometry, [x, y, width, height].map(|px| px as usize))
 }
 
-fn picture_input_of(bundle: &Bundle) -> Result<PictureInput, GeometryError> {
-    let Mask { x, y, width, height } = bundle.manifest.generator.mask;
-    PictureInput::new(geometry_of(bundle)?, [x, y, width, height].map(|px| px as usize))
-}
-
-fn mel_params(bundle: &Bundle) -> MelParams {
-    let audio = &bundle.manifest.audio;
+fn mel_params(audio: &AudioSettings) -> MelParams {
     MelParams {
         sample_rate_hz: audio.sample_rate_hz,
         n_fft: audio.n_fft_samples,

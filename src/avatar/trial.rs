@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::frame_store::FrameStore;
-use super::recipe::Recipe;
 use super::{Bundle, LoadError};
 use crate::backend::{Backend, ModelLease};
 
@@ -12,11 +11,7 @@ use crate::backend::{Backend, ModelLease};
 /// any thread.
 #[must_use]
 pub fn trial(bundle: &Bundle, backend: Option<Arc<dyn Backend>>, progress: &(dyn Fn(usize) + Sync)) -> Vec<LoadError> {
-    let recipe = match Recipe::of(bundle) {
-        Ok(recipe) => recipe,
-        Err(error) => return vec![error],
-    };
     let networks = backend.and_then(|backend| ModelLease::load(backend, bundle).err());
-    let pictures = FrameStore::faults(bundle, recipe.picture_input.geometry(), progress);
+    let pictures = FrameStore::faults(bundle, progress);
     networks.map(LoadError::from).into_iter().chain(pictures.into_iter().map(LoadError::from)).collect()
 }

@@ -7,10 +7,10 @@ use super::{
     AudioSettings, BUNDLE_FORMAT, Channels, EncoderSettings, FrameSettings, GeneratorSettings, MANIFEST_FILE, Manifest,
     Mask, Resize,
 };
-use crate::avatar::MAX_MELS;
 use crate::avatar::fault::Fault;
 use crate::avatar::order::FrameOrder;
 use crate::avatar::path::BundlePath;
+use crate::avatar::{MAX_CONTEXT, MAX_MELS};
 
 /// What could be read of a manifest: with faults in it, the rest of the bundle can still be checked
 /// against the keys that are right.
@@ -132,7 +132,7 @@ fn read_mask(generator: &mut Section<'_>, size_px: Option<u32>) -> Option<Mask> 
 
 fn read_encoder(mut encoder: Section<'_>, draft: &mut Draft) -> Option<EncoderSettings> {
     draft.encoder_model = encoder.path("model");
-    let context = encoder.integer_or("context", 2..=64, 16);
+    let context = encoder.integer_or("context", 2..=MAX_CONTEXT as u32, 16);
     if let Some(odd) = context.filter(|context| context % 2 != 0) {
         encoder.fault("context", format!("{odd} is odd"), "give an even number: half lies before the frame");
     }

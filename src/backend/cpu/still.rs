@@ -6,7 +6,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::models::{GeneratorModel, Loader};
 use crate::avatar::onnx::split;
-use crate::avatar::recipe::geometry_of;
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::BackendError;
 use crate::onnxruntime::halves::output_shapes;
@@ -116,7 +115,7 @@ impl StillPart {
             tracing::debug!("{}: its halves give other bits than the whole; it is not cut", path.display());
             return Ok(None);
         }
-        let (ring_bytes, pictures) = (geometry_of(bundle)?.ring_len(), bundle.frames.len());
+        let (ring_bytes, pictures) = (bundle.recipe.picture_input.geometry().ring_len(), bundle.frames.len());
         let item_bytes = Bank::item_bytes(&halved.seams, ring_bytes) as u64;
         // By all that there is, whatever others have taken of it: they may be on their way out, like this avatar itself as it was before.
         let items = allowance.most_bytes.checked_div(item_bytes).unwrap_or(0).min(pictures as u64);
