@@ -5,34 +5,12 @@ use serde_json::Value;
 use super::check::Report;
 use super::fault::{Fault, Listed, Warning, excerpt};
 use super::probe::PictureSize;
+use crate::picture::Rect;
 
 /// Shortest side a box may have, in pixels.
-pub const MIN_BOX_SIDE_PX: u32 = 8;
+pub const MIN_BOX_SIDE_PX: usize = 8;
 
-/// The part of a frame that holds the face: half-open pixels, `x0 <= x < x1`, `y0 <= y < y1`.
-///
-/// From a checked bundle it lies inside the frame and is at least [`MIN_BOX_SIDE_PX`] a side.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FaceBox {
-    pub x0: u32,
-    pub y0: u32,
-    pub x1: u32,
-    pub y1: u32,
-}
-
-impl FaceBox {
-    /// Width in pixels.
-    pub fn width(&self) -> u32 {
-        self.x1 - self.x0
-    }
-
-    /// Height in pixels.
-    pub fn height(&self) -> u32 {
-        self.y1 - self.y0
-    }
-}
-
-/// Reads `[[x0, y0, x1, y1], ...]`, one box for each of `frames` frames of `size`.
+/// Reads `[[x0, y0, x1, y1], ...]`, one box for each of `frames` frames of `size`: inside them, and at least [`MIN_BOX_SIDE_PX`] a side.
 ///
 /// `label` names the file in messages. Every wrong box is a fault with its index and values, up to 20,
 /// then a count. With `frames` or `size` unknown, what depends on them is not checked.
@@ -42,7 +20,7 @@ pub(crate) fn read_boxes(
     frames: Option<usize>,
     size: Option<PictureSize>,
     report: &mut Report,
-) -> Option<Vec<FaceBox>> {
+) -> Option<Vec<Rect>> {
     let Report { faults, warnings, .. } = report;
     let values: Vec<Value> = match serde_json::from_str(json) {
         Ok(values) => values,
@@ -99,25 +77,23 @@ pub(crate) fn whole_number(value: &Value) -> Option<i64> {
     (float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0).then_some(float as i64)
 }
 
-fn check_box([x0, y0, x1, y1]: [i64; 4], size: Option<PictureSize>) -> Result<FaceBox, Wrong> {
+fn check_box([x0, y0, x1, y1]: [i64; 4], size: Option<PictureSize>) -> Result<Rect, Wrong> {
     let text = format!("[{x0}, {y0}, {x1}, {y1}]");
     if x0 >= x1 || y0 >= y1 {
         let what = format!("{text} is empty: x0 < x1 and y0 < y1 must hold");
         return Err((what, "give the left, top, right and bottom edges in this order"));
     }
-    let corners = [x0, y0, x1, y1].map(u32::try_from);
+    let corners = [x0, y0, x1, y1].map(usize::try_from);
     let [Ok(x0), Ok(y0), Ok(x1), Ok(y1)] = corners else {
         let what = format!("{text} reaches outside the frame");
         return Err((what, "move or shrink the box into the frame"));
     };
-    let face = FaceBox { x0, y0, x1, y1 };
-    if let Some(size) = size
-        && (x1 > size.width || y1 > size.height)
-    {
+    let face = Rect::new(x0, y0, x1, y1);
+    if let Some(size) = size.filter(|size| !face.fits(size.width as usize, size.height as usize)) {
         let what = format!("{text} reaches outside the frame of {size}");
         return Err((what, "move or shrink the box into the frame"));
     }
-    if face.width() < MIN_BOX_SIDE_PX || face.height() < MIN_BOX_SIDE_PX {
+    if face.width_px().min(face.height_px()) < MIN_BOX_SIDE_PX {
         let what = format!("{text} is smaller than {MIN_BOX_SIDE_PX} px a side");
         return Err((what, "give the box that holds the whole face"));
     }
@@ -125,16 +101,19 @@ fn check_box([x0, y0, x1, y1]: [i64; 4], size: Option<PictureSize>) -> Result<Fa
 }
 
 /// The generator's picture is square, so a box that is not is stretched; a pixel or two do not show.
-fn warn_of_stretch(boxes: &[FaceBox], label: &str, warnings: &mut Vec<Warning>) {
-    let stretched = |face: &FaceBox| face.width().abs_diff(face.height()) > face.width().max(face.height()) / 50;
+fn warn_of_stretch(boxes: &[Rect], label: &str, warnings: &mut Vec<Warning>) {
+    let stretched = |face: &Rect| {
+        let (width, height) = (face.width_px(), face.height_px());
+        width.abs_diff(height) > width.max(height) / 50
+    };
     let mut found = boxes.iter().enumerate().filter(|(_, face)| stretched(face));
     if let Some((index, face)) = found.next() {
         let what = format!(
             "{} of {} boxes are not square (box {index} is {}x{} px); the face is stretched there",
             1 + found.count(),
             boxes.len(),
-            face.width(),
-            face.height(),
+            face.width_px(),
+            face.height_px(),
         );
         warnings.push(Warning::new(label, what));
     }
@@ -146,7 +125,7 @@ mod tests {
 
     const SIZE: PictureSize = PictureSize { width: 100, height: 80 };
 
-    fn read(json: &str, frames: usize) -> (Option<Vec<FaceBox>>, Vec<String>, Vec<Warning>) {
+    fn read(json: &str, frames: usize) -> (Option<Vec<Rect>>, Vec<String>, Vec<Warning>) {
         let mut report = Report::default();
         let boxes = read_boxes(json, "boxes.json", Some(frames), Some(SIZE), &mut report);
         (boxes, report.faults.iter().map(Fault::to_string).collect(), report.warnings)
@@ -158,8 +137,8 @@ mod tests {
         assert_eq!(faults, Vec::<String>::new());
         assert!(warnings.is_empty());
         let boxes = boxes.unwrap();
-        assert_eq!(boxes[0], FaceBox { x0: 0, y0: 0, x1: 8, y1: 8 });
-        assert_eq!((boxes[1].width(), boxes[1].height()), (80, 80));
+        assert_eq!(boxes[0], Rect::new(0, 0, 8, 8));
+        assert_eq!((boxes[1].width_px(), boxes[1].height_px()), (80, 80));
     }
 
     #[test]

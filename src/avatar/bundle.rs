@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
-use super::boxes::FaceBox;
 use super::check::Report;
 use super::examine::examine;
 use super::manifest::Manifest;
 use super::onnx::{EncoderShape, GeneratorShape};
 use super::probe::PictureSize;
 use super::recipe::Recipe;
+use crate::picture::Rect;
 
 /// A checked bundle. Frames and networks are named, not loaded; all paths are absolute, links followed.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ pub struct Bundle {
     /// The one size all frames have.
     pub frame_size: PictureSize,
     /// One box for each frame, inside `frame_size`.
-    pub boxes: Vec<FaceBox>,
+    pub boxes: Vec<Rect>,
     pub generator: Network<GeneratorShape>,
     pub audio_encoder: Network<EncoderShape>,
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::boxes::{FaceBox, read_boxes};
+use super::boxes::read_boxes;
 use super::bundle::Bundle;
 use super::check::{Report, Summary};
 use super::fault::{Fault, Listed};
@@ -15,6 +15,7 @@ use super::path::{BundlePath, Kind, PathError, resolve_inside};
 use super::probe::{PictureSize, ProbeError, probe_file};
 use super::recipe::Recipe;
 use crate::bounded;
+use crate::picture::Rect;
 
 /// Longest manifest or boxes file that is read: a million boxes fit.
 const MAX_TEXT_BYTES: u64 = 64 << 20;
@@ -145,7 +146,7 @@ impl Walk {
         common.map(|(size, _)| size)
     }
 
-    fn boxes(&mut self, root: &Path, name: Option<&BundlePath>, frames: Option<&Frames>) -> Option<Vec<FaceBox>> {
+    fn boxes(&mut self, root: &Path, name: Option<&BundlePath>, frames: Option<&Frames>) -> Option<Vec<Rect>> {
         let name = name?;
         let path = self.resolve(root, name, Kind::File)?;
         let json = self.text(&path, name.as_str())?;

@@ -13,22 +13,23 @@ use crate::picture::template::{
     CacheError, CacheProblem, ContentDigest, Job, Loaded, Source, TemplatePlan, content_digest, is_cached,
     load_or_build,
 };
-use crate::picture::{
-    DecodeError, GeneratorGeometry, Image, Rect, cut_crop, decode_bytes, decode_file, pack, read_file,
-};
+use crate::picture::{DecodeError, GeneratorGeometry, Image, cut_crop, decode_bytes, decode_file, pack, read_file};
 
 /// Frames whose bytes decide on the restart interval.
 const SAMPLES: usize = 3;
 
 /// One load in progress.
 pub(super) struct Loader<'a> {
-    pub bundle: &'a Bundle,
-    pub boxes: &'a [Rect],
-    pub size_px: (usize, usize),
+    bundle: &'a Bundle,
+    size_px: (usize, usize),
     pub geometry: &'a GeneratorGeometry,
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    pub fn of(bundle: &'a Bundle) -> Self {
+        Self { bundle, size_px: bundle.frame_size.px(), geometry: bundle.recipe.picture_input.geometry() }
+    }
+
     /// Every picture and crop, decoded.
     pub fn pixels(&self, progress: &(dyn Fn(usize) + Sync)) -> Result<(Pictures, Vec<Image>), FrameStoreError> {
         let loaded = self.each(|index| self.picture_and_crop(index, None), progress)?;
@@ -51,7 +52,7 @@ impl Loader<'_> {
         options: &TemplateOptions,
         progress: &(dyn Fn(usize) + Sync),
     ) -> Result<Option<(Pictures, Vec<ContentDigest>)>, FrameStoreError> {
-        let candidates = TemplatePlan::candidates(self.size_px, self.boxes, options.quality);
+        let candidates = TemplatePlan::candidates(self.size_px, &self.bundle.boxes, options.quality);
         if candidates.is_empty() {
             return Ok(None);
         }
@@ -138,7 +139,7 @@ impl Loader<'_> {
         if got != self.size_px {
             return Err(FrameStoreError::Size { path: path.clone(), got, expected: self.size_px });
         }
-        let crop = cut_crop(picture.view(), self.boxes[index], self.geometry)
+        let crop = cut_crop(picture.view(), self.bundle.boxes[index], self.geometry)
             .map_err(|source| FrameStoreError::Crop { path: path.clone(), index, source })?;
         Ok((picture, crop))
     }

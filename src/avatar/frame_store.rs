@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::Bundle;
 use super::frame_loader::{Loader, decode_unchanged};
-use super::{Bundle, FaceBox};
 use crate::picture::template::{BuildError, ContentDigest, OnDemandTemplates, TemplatePlan, TemplateSet};
-use crate::picture::{CropError, DecodeError, Image, JpegEncoder, JpegError, PackError, Quality, Rect, Unpacker};
+use crate::picture::{
+    CHANNELS, CropError, DecodeError, Image, JpegEncoder, JpegError, PackError, Quality, Rect, Unpacker,
+};
 
 /// Why a frame cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -99,10 +101,7 @@ impl FrameStore {
     /// # Errors
     /// That of the first faulty frame met.
     pub fn load(bundle: &Bundle, keep: &Keep, progress: &(dyn Fn(usize) + Sync)) -> Result<Self, FrameStoreError> {
-        let geometry = bundle.recipe.picture_input.geometry();
-        let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
-        let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
-        let loader = Loader { bundle, boxes: &boxes, size_px, geometry };
+        let loader = Loader::of(bundle);
         let templates = match keep {
             Keep::Pixels => None,
             Keep::Templates(options) => loader.templates(options, progress)?,
@@ -111,16 +110,20 @@ impl FrameStore {
             None => loader.pixels(progress).map(|(pictures, crops)| (pictures, crops, Vec::new()))?,
             Some((pictures, contents)) => (pictures, Vec::new(), contents),
         };
-        let crop_side_px = geometry.crop_side_px();
-        Ok(Self { pictures, crops, boxes, paths: bundle.frames.clone(), contents, size_px, crop_side_px })
+        Ok(Self {
+            pictures,
+            crops,
+            boxes: bundle.boxes.clone(),
+            paths: bundle.frames.clone(),
+            contents,
+            size_px: bundle.frame_size.px(),
+            crop_side_px: loader.geometry.crop_side_px(),
+        })
     }
 
     /// What is wrong with the pictures of `bundle`, each decoded and cut, none kept.
     pub(super) fn faults(bundle: &Bundle, progress: &(dyn Fn(usize) + Sync)) -> Vec<FrameStoreError> {
-        let geometry = bundle.recipe.picture_input.geometry();
-        let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
-        let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
-        Loader { bundle, boxes: &boxes, size_px, geometry }.faults(progress)
+        Loader::of(bundle).faults(progress)
     }
 
     /// Number of pictures.
@@ -201,21 +204,15 @@ impl FrameStore {
 /// Bytes that loading `bundle` will hold, for admission before the work.
 #[must_use]
 pub fn predicted_bytes(bundle: &Bundle, keep: &Keep) -> u64 {
-    let pixels = u64::from(bundle.frame_size.width) * u64::from(bundle.frame_size.height) * 3;
-    let boxes: Vec<Rect> = bundle.boxes.iter().map(rect).collect();
-    let size_px = (bundle.frame_size.width as usize, bundle.frame_size.height as usize);
+    let size_px = bundle.frame_size.px();
+    let pixels = (size_px.0 * size_px.1 * CHANNELS) as u64;
     let spliced = match keep {
         Keep::Pixels => false,
-        Keep::Templates(options) => TemplatePlan::choose(size_px, &boxes, options.quality).is_some(),
+        Keep::Templates(options) => TemplatePlan::choose(size_px, &bundle.boxes, options.quality).is_some(),
     };
-    let side = u64::from(bundle.manifest.generator.crop_px());
-    let crop = side * side * 3;
+    let crop = bundle.recipe.picture_input.geometry().crop_len() as u64;
     // Measured: a photograph's template at quality 75 is a nineteenth of its pixels, at 90 an eleventh, and a packed crop less than
     // half of its own.
     let frame = if spliced { pixels / 12 + crop / 2 } else { pixels + crop };
     bundle.frames.len() as u64 * frame
-}
-
-fn rect(face: &FaceBox) -> Rect {
-    Rect::new(face.x0 as usize, face.y0 as usize, face.x1 as usize, face.y1 as usize)
 }

@@ -42,7 +42,7 @@ mod trial;
 mod usage;
 
 pub use backgrounds::BackgroundsVersion;
-pub use boxes::{FaceBox, MIN_BOX_SIDE_PX};
+pub use boxes::MIN_BOX_SIDE_PX;
 pub use bundle::{Bundle, BundleError, Network, WeightsFile};
 pub use check::{Report, Summary, check};
 pub use checks::Checks;
@@ -52,10 +52,7 @@ pub use frame_store::{FrameStore, FrameStoreError, Keep, TemplateOptions};
 pub use id::{AvatarId, IdError, MAX_ID_CHARS};
 pub use load_error::LoadError;
 pub use loaded::{LoadedAvatar, MAX_CONTEXT, MAX_MELS};
-pub use manifest::{
-    AudioSettings, BUNDLE_FORMAT, Channels, EncoderSettings, FrameSettings, GeneratorSettings, MANIFEST_FILE, Manifest,
-    Mask, Resize,
-};
+pub use manifest::{BUNDLE_FORMAT, EncoderSettings, FrameSettings, GeneratorSettings, MANIFEST_FILE, Manifest, Mask};
 pub use order::FrameOrder;
 pub use path::{BundlePath, PathError};
 pub use probe::{MAX_FRAME_SIDE_PX, PictureSize, ProbeError, probe, probe_file};

@@ -19,6 +19,14 @@ pub struct PictureSize {
     pub height: u32,
 }
 
+impl PictureSize {
+    /// Width and height, as pictures in memory have them.
+    #[must_use]
+    pub fn px(self) -> (usize, usize) {
+        (self.width as usize, self.height as usize)
+    }
+}
+
 impl fmt::Display for PictureSize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{} px", self.width, self.height)

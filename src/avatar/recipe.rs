@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::manifest::{AudioSettings, Channels, GeneratorSettings, Manifest, Mask, Resize};
-use crate::audio::{ClockError, Context, FrameClock, MelError, MelParams, MelPlan};
-use crate::picture::{ChannelOrder, GeneratorGeometry, GeometryError, Interpolation, PictureInput};
+use super::manifest::{GeneratorSettings, Manifest, Mask};
+use crate::audio::{ClockError, Context, FrameClock, MelError, MelPlan};
+use crate::picture::{GeneratorGeometry, GeometryError, PictureInput};
 
 /// How an avatar's frames follow from sound and pictures.
 #[derive(Debug, Clone)]
@@ -32,11 +32,10 @@ impl Recipe {
     /// # Errors
     /// [`RecipeError`].
     pub(super) fn of(manifest: &Manifest) -> Result<Self, RecipeError> {
-        let mel_plan = MelPlan::new(mel_params(&manifest.audio))?;
         let hop = u32::try_from(manifest.audio.hop_samples).unwrap_or(u32::MAX);
         Ok(Self {
             picture_input: picture_input(&manifest.generator)?,
-            mel_plan: Arc::new(mel_plan),
+            mel_plan: Arc::new(MelPlan::new(manifest.audio)?),
             clock: FrameClock::new(manifest.audio.sample_rate_hz, hop, manifest.fps)?,
             context: Context::new(manifest.audio_encoder.context),
         })
@@ -44,29 +43,8 @@ impl Recipe {
 }
 
 fn picture_input(generator: &GeneratorSettings) -> Result<PictureInput, GeometryError> {
-    let channels = match generator.channels {
-        Channels::Bgr => ChannelOrder::Bgr,
-        Channels::Rgb => ChannelOrder::Rgb,
-    };
-    let interpolation = match generator.resize {
-        Resize::Bicubic => Interpolation::Cubic,
-        Resize::Bilinear => Interpolation::Linear,
-    };
     let (size_px, border_px) = (generator.size_px as usize, generator.border_px as usize);
-    let geometry = GeneratorGeometry::new(size_px, border_px, channels, interpolation)?;
+    let geometry = GeneratorGeometry::new(size_px, border_px, generator.channels, generator.resize)?;
     let Mask { x, y, width, height } = generator.mask;
     PictureInput::new(geometry, [x, y, width, height].map(|px| px as usize))
-}
-
-fn mel_params(audio: &AudioSettings) -> MelParams {
-    MelParams {
-        sample_rate_hz: audio.sample_rate_hz,
-        n_fft: audio.n_fft_samples,
-        hop_samples: audio.hop_samples,
-        window_samples: audio.window_samples,
-        mels: audio.mels,
-        fmin_hz: audio.fmin_hz,
-        fmax_hz: audio.fmax_hz,
-        pre_emphasis: audio.pre_emphasis,
-    }
 }

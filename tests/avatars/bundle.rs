@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lipsyncd::avatar::onnx::{Batch, Edges, GraphInfo};
-use lipsyncd::avatar::{Bundle, FaceBox, PictureSize, check};
+use lipsyncd::avatar::{Bundle, PictureSize, check};
 use lipsyncd::backend::cuda::plan::Precision;
 use lipsyncd::backend::cuda::prepare::prepare;
+use lipsyncd::picture::Rect;
 use tempfile::TempDir;
 
 const MANIFEST: &str = r#"
@@ -50,7 +51,7 @@ fn a_sound_bundle_opens_with_everything_in_it() {
     let names: Vec<_> = bundle.frames.iter().map(|path| path.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["7.jpg", "08.png", "009.jpeg"]);
     assert_eq!(bundle.frame_size, PictureSize { width: 64, height: 48 });
-    assert_eq!(bundle.boxes[1], FaceBox { x0: 1, y0: 2, x1: 41, y1: 42 });
+    assert_eq!(bundle.boxes[1], Rect::new(1, 2, 41, 42));
     assert_eq!(bundle.generator.shape.batch, Batch::Dynamic);
     assert_eq!((bundle.generator.shape.picture.index, bundle.generator.shape.audio.index), (1, 0));
     assert_eq!(bundle.audio_encoder.shape.feature_len, 512);

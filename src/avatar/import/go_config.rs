@@ -6,8 +6,8 @@ use thiserror::Error;
 use super::plan::Settings;
 use crate::avatar::boxes::whole_number;
 use crate::avatar::fault::{excerpt, listed};
-use crate::avatar::manifest::Resize;
 use crate::avatar::order::FrameOrder;
+use crate::picture::Interpolation;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, Error)]
@@ -91,8 +91,8 @@ impl Reader<'_> {
         match mode.to_ascii_lowercase().replace(['_', ' '], "-").as_str() {
             "ping-pong" | "pingpong" | "bounce" => set(&mut settings.order, FrameOrder::PingPong, key),
             "loop" | "wrap" | "repeat" => set(&mut settings.order, FrameOrder::Loop, key),
-            "bicubic" | "cubic" => set(&mut settings.resize, Resize::Bicubic, key),
-            "bilinear" | "linear" => set(&mut settings.resize, Resize::Bilinear, key),
+            "bicubic" | "cubic" => set(&mut settings.resize, Interpolation::Cubic, key),
+            "bilinear" | "linear" => set(&mut settings.resize, Interpolation::Linear, key),
             "ave" => Ok(()),
             "hubert" | "wenet" | "deepspeech" => Err(ConfigError::Encoder { key: excerpt(key), mode: excerpt(mode) }),
             _ => {
@@ -152,7 +152,7 @@ mode: ave
                 border_px: Some(0),
                 mask: Some([5, 5, 150, 145]),
                 order: Some(FrameOrder::PingPong),
-                resize: Some(Resize::Bilinear),
+                resize: Some(Interpolation::Linear),
             }
         );
         assert_eq!(ignored, ["server.port"]);

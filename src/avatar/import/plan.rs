@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::audio::MelParams;
 use crate::avatar::check::Report;
 use crate::avatar::fault::{Fault, Warning};
 use crate::avatar::frames::{FrameList, list_frames};
-use crate::avatar::manifest::{
-    AudioSettings, Channels, EncoderSettings, FrameSettings, GeneratorSettings, Manifest, Mask, Resize,
-};
+use crate::avatar::manifest::{EncoderSettings, FrameSettings, GeneratorSettings, Manifest, Mask};
 use crate::avatar::network::external_files;
 use crate::avatar::onnx::{picture_size, read_graph};
 use crate::avatar::order::FrameOrder;
 use crate::avatar::path::{BundlePath, PathError};
+use crate::picture::{ChannelOrder, Interpolation};
 
 /// Side of the published generator's picture, in pixels.
 const PUBLISHED_SIZE_PX: u32 = 320;
@@ -62,7 +62,7 @@ pub(super) struct Settings {
     pub border_px: Option<u32>,
     pub mask: Option<[u32; 4]>,
     pub order: Option<FrameOrder>,
-    pub resize: Option<Resize>,
+    pub resize: Option<Interpolation>,
 }
 
 /// The published recipe's manifest with the source's settings; the size is the network's own where it is fixed.
@@ -91,13 +91,13 @@ pub(super) fn manifest(
             border_px: settings.border_px.unwrap_or(4),
             mask,
             resize: settings.resize.unwrap_or_default(),
-            channels: Channels::Bgr,
+            channels: ChannelOrder::Bgr,
         },
         audio_encoder: EncoderSettings {
             model: BundlePath::parse(&audio_encoder.name_in_bundle("audio_encoder"))?,
             context: 16,
         },
-        audio: AudioSettings::default(),
+        audio: MelParams::default(),
     })
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::*;
-use crate::avatar::{Bundle, FaceBox, FrameOrder, Mask, Resize};
+use crate::avatar::{Bundle, FrameOrder, Mask};
+use crate::picture::{Interpolation, Rect};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
@@ -89,7 +90,7 @@ fn a_dataset_becomes_a_bundle() {
     );
     assert_eq!(bundle.manifest.generator.mask, Mask::published(32));
     assert!(bundle.frames[2].ends_with("frames/000002.jpg"));
-    assert_eq!(bundle.boxes, [FaceBox { x0: 4, y0: 6, x1: 44, y1: 46 }; 3]);
+    assert_eq!(bundle.boxes, [Rect::new(4, 6, 44, 46); 3]);
     assert!(bundle.audio_encoder.path.ends_with("audio_encoder/audio_encoder.onnx"));
     let report = summary.report;
     assert!(report.warnings.is_empty(), "{report}");
@@ -104,7 +105,7 @@ fn a_box_past_the_bottom_is_cut_as_in_training() {
     fs::write(&path, fs::read_to_string(&path).unwrap().replace("6.7", "16.7")).unwrap();
     let summary = quiet(&source, &to(&dir)).unwrap();
     let bundle = Bundle::open(&summary.bundle).unwrap();
-    assert_eq!(bundle.boxes[1], FaceBox { x0: 4, y0: 16, x1: 44, y1: 48 });
+    assert_eq!(bundle.boxes[1], Rect::new(4, 16, 44, 48));
     assert!(summary.report.to_string().contains("1 boxes reached past the frame"), "{}", summary.report);
 }
 
@@ -152,10 +153,10 @@ fn a_model_folder_becomes_a_bundle_with_the_values_of_its_config() {
     let summary = quiet(&source, &options).unwrap();
     let Bundle { manifest, frames, boxes, .. } = Bundle::open(&summary.bundle).unwrap();
     assert_eq!((manifest.name.as_str(), manifest.fps, manifest.frames.order), ("Anna \"A\"", 30, FrameOrder::Loop));
-    assert_eq!((manifest.generator.border_px, manifest.generator.resize), (0, Resize::Bilinear));
+    assert_eq!((manifest.generator.border_px, manifest.generator.resize), (0, Interpolation::Linear));
     assert_eq!(manifest.generator.mask, Mask { x: 1, y: 2, width: 3, height: 4 });
     assert!(frames[0].ends_with("000000.png") && frames.len() == 2);
-    assert_eq!(boxes[1], FaceBox { x0: 2, y0: 3, x1: 32, y1: 33 });
+    assert_eq!(boxes[1], Rect::new(2, 3, 32, 33));
     let warnings = summary.report.to_string();
     assert!(
         warnings.contains("ignored: port")

@@ -12,6 +12,8 @@ pub(crate) use write::to_toml;
 
 use super::order::FrameOrder;
 use super::path::BundlePath;
+use crate::audio::MelParams;
+use crate::picture::{ChannelOrder, Interpolation};
 
 /// The manifest's name in a bundle.
 pub const MANIFEST_FILE: &str = "avatar.toml";
@@ -28,7 +30,8 @@ pub struct Manifest {
     pub frames: FrameSettings,
     pub generator: GeneratorSettings,
     pub audio_encoder: EncoderSettings,
-    pub audio: AudioSettings,
+    /// `[audio]`: how sound becomes the mel spectrogram.
+    pub audio: MelParams,
 }
 
 /// `[frames]`: the avatar's pictures.
@@ -51,16 +54,9 @@ pub struct GeneratorSettings {
     /// What is painted black in the second half of the network's picture input.
     pub mask: Mask,
     /// How the box is resized to the crop and back; default bicubic.
-    pub resize: Resize,
+    pub resize: Interpolation,
     /// Order of the three colour planes the network was trained on; default BGR.
-    pub channels: Channels,
-}
-
-impl GeneratorSettings {
-    /// Side of the crop, picture and border, in pixels.
-    pub fn crop_px(&self) -> u32 {
-        self.size_px + 2 * self.border_px
-    }
+    pub channels: ChannelOrder,
 }
 
 /// A rectangle inside the generator's picture, in pixels; at least 1x1.
@@ -79,41 +75,10 @@ impl Mask {
     }
 }
 
-/// Interpolation between box and crop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Resize {
-    #[default]
-    Bicubic,
-    Bilinear,
-}
-
-impl Resize {
-    /// The word for it in `avatar.toml`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bicubic => "bicubic",
-            Self::Bilinear => "bilinear",
-        }
-    }
-}
-
-/// Order of the generator's colour planes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Channels {
-    #[default]
-    Bgr,
-    Rgb,
-}
-
-impl Channels {
-    /// The word for it in `avatar.toml`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Bgr => "bgr",
-            Self::Rgb => "rgb",
-        }
-    }
-}
+/// The words for [`GeneratorSettings::resize`] in `avatar.toml`.
+const RESIZES: [(&str, Interpolation); 2] = [("bicubic", Interpolation::Cubic), ("bilinear", Interpolation::Linear)];
+/// The words for [`GeneratorSettings::channels`].
+const CHANNELS: [(&str, ChannelOrder); 2] = [("bgr", ChannelOrder::Bgr), ("rgb", ChannelOrder::Rgb)];
 
 /// `[audio_encoder]`: the network that turns sound into features.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,38 +86,6 @@ pub struct EncoderSettings {
     pub model: BundlePath,
     /// Features a frame sees, as many before it as from it on: even, 2..=64, default 16.
     pub context: usize,
-}
-
-/// `[audio]`: how sound becomes the mel spectrogram. The defaults are the published recipe.
-#[derive(Debug, Clone, PartialEq)]
-pub struct AudioSettings {
-    pub sample_rate_hz: u32,
-    /// Length of the Fourier transform, in samples.
-    pub n_fft_samples: usize,
-    pub hop_samples: usize,
-    /// Length of the Hann window, in samples; at most `n_fft_samples`.
-    pub window_samples: usize,
-    /// Mel bands.
-    pub mels: usize,
-    pub fmin_hz: f64,
-    pub fmax_hz: f64,
-    /// `a` of `y[n] = x[n] - a x[n-1]`, 0..=1.
-    pub pre_emphasis: f64,
-}
-
-impl Default for AudioSettings {
-    fn default() -> Self {
-        Self {
-            sample_rate_hz: 16_000,
-            n_fft_samples: 800,
-            hop_samples: 200,
-            window_samples: 800,
-            mels: 80,
-            fmin_hz: 55.0,
-            fmax_hz: 7600.0,
-            pre_emphasis: 0.97,
-        }
-    }
 }
 
 #[cfg(test)]

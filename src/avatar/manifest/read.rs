@@ -4,9 +4,9 @@ use toml::Table;
 
 use super::section::Section;
 use super::{
-    AudioSettings, BUNDLE_FORMAT, Channels, EncoderSettings, FrameSettings, GeneratorSettings, MANIFEST_FILE, Manifest,
-    Mask, Resize,
+    BUNDLE_FORMAT, CHANNELS, EncoderSettings, FrameSettings, GeneratorSettings, MANIFEST_FILE, Manifest, Mask, RESIZES,
 };
+use crate::audio::MelParams;
 use crate::avatar::fault::Fault;
 use crate::avatar::order::FrameOrder;
 use crate::avatar::path::BundlePath;
@@ -103,8 +103,8 @@ fn read_generator(mut generator: Section<'_>, draft: &mut Draft) -> Option<Gener
         );
     }
     let mask = read_mask(&mut generator, draft.size_px);
-    let resize = generator.choice("resize", &[("bicubic", Resize::Bicubic), ("bilinear", Resize::Bilinear)]);
-    let channels = generator.choice("channels", &[("bgr", Channels::Bgr), ("rgb", Channels::Rgb)]);
+    let resize = generator.choice("resize", &RESIZES);
+    let channels = generator.choice("channels", &CHANNELS);
     Some(GeneratorSettings {
         model: draft.generator_model.clone()?,
         size_px: draft.size_px?,
@@ -140,10 +140,10 @@ fn read_encoder(mut encoder: Section<'_>, draft: &mut Draft) -> Option<EncoderSe
     Some(EncoderSettings { model: draft.encoder_model.clone()?, context: draft.context? })
 }
 
-fn read_audio(mut audio: Section<'_>, draft: &mut Draft) -> Option<AudioSettings> {
-    let published = AudioSettings::default();
+fn read_audio(mut audio: Section<'_>, draft: &mut Draft) -> Option<MelParams> {
+    let published = MelParams::default();
     let sample_rate_hz = audio.integer_or("sample_rate", 8000..=48_000, published.sample_rate_hz);
-    let n_fft = audio.integer_or("n_fft", 64..=8192, published.n_fft_samples as u32);
+    let n_fft = audio.integer_or("n_fft", 64..=8192, published.n_fft as u32);
     if let Some(odd) = n_fft.filter(|n_fft| n_fft % 2 != 0) {
         audio.fault("n_fft", format!("{odd} is odd"), "give an even number: a transform's middle is a sample");
     }
@@ -172,9 +172,9 @@ fn read_audio(mut audio: Section<'_>, draft: &mut Draft) -> Option<AudioSettings
         let what = format!("{high} Hz is above half of sample_rate = {rate} Hz");
         audio.fault("fmax", what, "give at most half the sample rate");
     }
-    Some(AudioSettings {
+    Some(MelParams {
         sample_rate_hz: sample_rate_hz?,
-        n_fft_samples: n_fft? as usize,
+        n_fft: n_fft? as usize,
         hop_samples: hop? as usize,
         window_samples: window? as usize,
         mels: mels? as usize,

@@ -47,10 +47,10 @@ fn reads_the_documented_manifest() {
     let manifest = manifest.unwrap();
     assert_eq!((manifest.name.as_str(), manifest.fps), ("demo", 25));
     assert_eq!(manifest.frames.order, FrameOrder::PingPong);
-    assert_eq!((manifest.generator.size_px, manifest.generator.crop_px()), (320, 328));
+    assert_eq!((manifest.generator.size_px, manifest.generator.border_px), (320, 4));
     assert_eq!(manifest.generator.mask, Mask::published(320));
-    assert_eq!(manifest.generator.resize, Resize::Bicubic);
-    assert_eq!(manifest.audio, AudioSettings::default());
+    assert_eq!(manifest.generator.resize, Interpolation::Cubic);
+    assert_eq!(manifest.audio, MelParams::default());
 }
 
 #[test]
@@ -74,9 +74,9 @@ fn other_choices_are_read() {
         .replace("border = 4", "border = 0");
     let manifest = read(&text).0.unwrap();
     assert_eq!(manifest.frames.order, FrameOrder::Loop);
-    assert_eq!(manifest.generator.channels, Channels::Rgb);
-    assert_eq!(manifest.generator.resize, Resize::Bilinear);
-    assert_eq!(manifest.generator.crop_px(), 320);
+    assert_eq!(manifest.generator.channels, ChannelOrder::Rgb);
+    assert_eq!(manifest.generator.resize, Interpolation::Linear);
+    assert_eq!(manifest.generator.border_px, 0);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn writing_and_reading_gives_the_same_manifest() {
     let mut manifest = read(DOCUMENTED).0.unwrap();
     manifest.name = "a \"quoted\"\nname é".to_owned();
     manifest.audio.fmin_hz = 55.5;
-    manifest.generator.resize = Resize::Bilinear;
+    manifest.generator.resize = Interpolation::Linear;
     assert_eq!(read(&to_toml(&manifest)), (Some(manifest), Vec::new()));
 }
 

@@ -2,7 +2,7 @@
 
 use toml::Value;
 
-use super::{BUNDLE_FORMAT, Manifest};
+use super::{BUNDLE_FORMAT, CHANNELS, Manifest, RESIZES};
 
 /// The manifest as TOML, every key written out, in the order of the format's documentation.
 pub(crate) fn to_toml(manifest: &Manifest) -> String {
@@ -28,12 +28,12 @@ pub(crate) fn to_toml(manifest: &Manifest) -> String {
         mask.y,
         mask.width,
         mask.height,
-        quoted(generator.resize.as_str()),
-        quoted(generator.channels.as_str()),
+        quoted(word(&RESIZES, generator.resize)),
+        quoted(word(&CHANNELS, generator.channels)),
         quoted(audio_encoder.model.as_str()),
         audio_encoder.context,
         audio.sample_rate_hz,
-        audio.n_fft_samples,
+        audio.n_fft,
         audio.hop_samples,
         audio.window_samples,
         audio.mels,
@@ -41,4 +41,8 @@ pub(crate) fn to_toml(manifest: &Manifest) -> String {
         audio.fmax_hz,
         audio.pre_emphasis,
     )
+}
+
+fn word<T: PartialEq>(words: &[(&'static str, T)], value: T) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| word)
 }

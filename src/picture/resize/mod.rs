@@ -18,9 +18,10 @@ pub use taps::{Tap, Taps};
 use super::view::{View, ViewMut};
 
 /// How a pixel is made from its neighbours.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Interpolation {
     /// 4x4 neighbours, `INTER_CUBIC`: the recipe's.
+    #[default]
     Cubic,
     /// 2x2 neighbours, `INTER_LINEAR`: what some avatars were trained with.
     Linear,
