@@ -7,21 +7,27 @@ use sha2::{Digest, Sha256};
 use super::LoadedAvatar;
 use super::frame_store::Pictures;
 use crate::backend::BackendError;
-use crate::picture::template::StripLayout;
+use crate::picture::template::{StripLayout, TemplateSet};
 use crate::picture::{JpegEncoder, JpegSettings, Quality};
 
 /// Names backgrounds: equal bytes mean equal files.
 pub type BackgroundsVersion = [u8; 16];
 
 impl LoadedAvatar {
+    /// The pictures as templates; `None` where frames are encoded whole.
+    #[must_use]
+    pub fn templates(&self) -> Option<&TemplateSet> {
+        self.frames.templates()
+    }
+
     /// The version of the backgrounds at `quality`. It changes with the frames, the boxes, the restart interval and the
     /// encoder; where frames are kept as pixels, with every load, since nothing has read all of them.
     #[must_use]
     pub fn backgrounds_version(&self, quality: Quality) -> BackgroundsVersion {
         let mut hash = Sha256::new();
-        match self.pictures() {
-            Pictures::Templates { set, .. } => hash.update(set.key().bytes()),
-            Pictures::Pixels(_) => hash.update(self.loaded_at_ns().to_le_bytes()),
+        match self.templates() {
+            Some(set) => hash.update(set.key().bytes()),
+            None => hash.update(self.loaded_at_ns().to_le_bytes()),
         }
         hash.update(quality.get().to_le_bytes());
         let mut version = BackgroundsVersion::default();
@@ -32,28 +38,19 @@ impl LoadedAvatar {
     /// Where the patch of picture `index` lies among the frame's segments; `None` where frames are encoded whole.
     #[must_use]
     pub fn strip_layout(&self, index: usize) -> Option<&StripLayout> {
-        match self.pictures() {
-            Pictures::Templates { set, .. } => set.layouts().get(index),
-            Pictures::Pixels(_) => None,
-        }
+        self.templates()?.layouts().get(index)
     }
 
     /// Macroblocks from restart marker to restart marker; 0 where frames are encoded whole.
     #[must_use]
     pub fn restart_interval_mcus(&self) -> u16 {
-        match self.pictures() {
-            Pictures::Templates { set, .. } => set.settings().restart_interval_mcus,
-            Pictures::Pixels(_) => 0,
-        }
+        self.templates().map_or(0, |set| set.settings().restart_interval_mcus)
     }
 
     /// Whether pictures at `quality` are kept as files, so that none has to be encoded.
     #[must_use]
     pub fn keeps_backgrounds(&self, quality: Quality) -> bool {
-        match self.pictures() {
-            Pictures::Templates { set, .. } => quality == set.settings().quality,
-            Pictures::Pixels(_) => false,
-        }
+        self.templates().is_some_and(|set| quality == set.settings().quality)
     }
 
     /// Picture `index` as a JPEG file, as patches at `quality` expect it.

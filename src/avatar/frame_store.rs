@@ -150,6 +150,15 @@ impl FrameStore {
         &self.pictures
     }
 
+    /// The pictures as templates, where they are kept so.
+    #[must_use]
+    pub fn templates(&self) -> Option<&TemplateSet> {
+        match &self.pictures {
+            Pictures::Templates { set, .. } => Some(set),
+            Pictures::Pixels(_) => None,
+        }
+    }
+
     /// The pixels of picture `index`; kept as a template, it is decoded from its file again.
     ///
     /// # Errors
@@ -166,11 +175,9 @@ impl FrameStore {
     /// # Errors
     /// [`PackError`] when a cache file held something else.
     pub fn crop<'a>(&'a self, index: usize, unpacker: &'a mut Unpacker) -> Result<&'a [u8], PackError> {
-        match &self.pictures {
-            Pictures::Pixels(_) => Ok(self.crops[index].data()),
-            Pictures::Templates { set, .. } => {
-                unpacker.unpack(set.beside(index), (self.crop_side_px, self.crop_side_px))
-            }
+        match self.templates() {
+            Some(set) => unpacker.unpack(set.beside(index), (self.crop_side_px, self.crop_side_px)),
+            None => Ok(self.crops[index].data()),
         }
     }
 
@@ -183,10 +190,8 @@ impl FrameStore {
     /// Bytes that hold any frame as a JPEG, at the quality the pictures are kept for.
     #[must_use]
     pub fn max_jpeg_len(&self) -> usize {
-        match &self.pictures {
-            Pictures::Templates { set, .. } => set.max_frame_len(),
-            Pictures::Pixels(_) => JpegEncoder::max_len(self.size_px.0, self.size_px.1),
-        }
+        let (width_px, height_px) = self.size_px;
+        self.templates().map_or_else(|| JpegEncoder::max_len(width_px, height_px), TemplateSet::max_frame_len)
     }
 
     /// Bytes of the pictures and crops.

@@ -14,6 +14,7 @@ use crate::audio::{Context, FrameClock, MelPlan};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::backend::{BackendError, Device, DeviceId, ModelLease, Models};
 use crate::batch::BufferPool;
+use crate::picture::template::StripLayout;
 use crate::picture::{Compositor, DecodeError, Image, PackError, PictureInput, Rect, Unpacker};
 
 /// Most mel bands a bundle may ask for; slots are sized for it.
@@ -28,7 +29,7 @@ pub struct LoadedAvatar {
     name: String,
     fps: u32,
     order: FrameOrder,
-    frames: Arc<FrameStore>,
+    pub(super) frames: Arc<FrameStore>,
     compositor: Arc<Compositor>,
     recipe: Recipe,
     jpeg_pool: Arc<BufferPool>,
@@ -168,10 +169,7 @@ impl LoadedAvatar {
     /// Width and height of the strip under the box of picture `index`; none where frames are not spliced.
     #[must_use]
     pub fn strip_px(&self, index: usize) -> Option<(usize, usize)> {
-        match self.frames.pictures() {
-            Pictures::Templates { set, .. } => Some(set.layouts().get(index)?.strip_px()),
-            Pictures::Pixels(_) => None,
-        }
+        self.strip_layout(index).map(StripLayout::strip_px)
     }
 
     /// The pixels of picture `index`.

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::LoadedAvatar;
-use super::frame_store::Pictures;
 use crate::backend::{BackendError, DeviceId, FrameFormat};
 use crate::batch::PooledBuf;
 use crate::picture::template::{KeptStrip, SpliceError};
@@ -211,14 +210,14 @@ impl LoadedAvatar {
     /// # Errors
     /// [`BackendError`] when it does not fit what it was cut from.
     pub(crate) fn draw_silent(&self, album: &Album, pose: usize, out: &mut PooledBuf) -> Result<bool, BackendError> {
-        match (album.pictures.get(pose).and_then(OnceLock::get), self.pictures()) {
+        match (album.pictures.get(pose).and_then(OnceLock::get), self.templates()) {
             (None, _) => return Ok(false),
             (Some(Kept::Whole(bytes)), _) => put_whole(bytes, out)?,
-            (Some(Kept::Strip(strip)), Pictures::Templates { set, .. }) => {
+            (Some(Kept::Strip(strip)), Some(set)) => {
                 let template = set.template(pose).ok_or(BackendError::Unloaded)?;
                 out.fill(|buffer| strip.splice(&template, buffer))?;
             }
-            (Some(Kept::Strip(_)), Pictures::Pixels(_)) => return Err(BackendError::Unloaded),
+            (Some(Kept::Strip(_)), None) => return Err(BackendError::Unloaded),
         }
         Ok(true)
     }

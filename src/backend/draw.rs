@@ -32,8 +32,7 @@ pub(super) enum Source<'a> {
 
 /// Whether picture `index` of `avatar` can be drawn as `format` from the planes of its strip: it needs no other pixels.
 pub(super) fn takes_planes(avatar: &LoadedAvatar, index: usize, format: FrameFormat) -> bool {
-    let Pictures::Templates { set, .. } = avatar.pictures() else { return false };
-    format.quality().is_some() && set.layouts().get(index).is_some_and(StripLayout::planes_are_exact)
+    format.quality().is_some() && avatar.strip_layout(index).is_some_and(StripLayout::planes_are_exact)
 }
 
 /// The encoder for one avatar's strips, once one was asked for. It serves every quality: what clients ask for costs no memory.
@@ -43,9 +42,9 @@ pub(super) struct Patcher(Option<PatchEncoder>);
 impl Easel {
     /// Makes room for an avatar's frames, so that drawing them allocates nothing.
     pub(super) fn fit(&mut self, avatar: &LoadedAvatar) {
-        match avatar.pictures() {
-            Pictures::Templates { set, .. } => self.strip.fit(set, avatar.compositor()),
-            Pictures::Pixels(_) => self.fit_whole(avatar),
+        match avatar.templates() {
+            Some(set) => self.strip.fit(set, avatar.compositor()),
+            None => self.fit_whole(avatar),
         }
     }
 

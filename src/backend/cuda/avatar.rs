@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kernels::params::{FrameAddresses, FrameParams, Geometry, Tap};
 use crate::avatar::LoadedAvatar;
-use crate::avatar::frame_store::Pictures;
 use crate::backend::BackendError;
 use crate::cuda::{DeviceBuf, Plain, Stream};
 use crate::picture::template::packed_len;
@@ -192,12 +191,9 @@ impl Place {
         if whole {
             return Self { kind: Kind::Frame, size_px: avatar.size_px(), hole: avatar.face_box(index) };
         }
-        match avatar.pictures() {
-            Pictures::Templates { set, .. } => {
-                let layout = &set.layouts()[index];
-                Self { kind: Kind::Strip, size_px: layout.strip_px(), hole: layout.hole() }
-            }
-            Pictures::Pixels(_) => Self { kind: Kind::Nothing, size_px: (0, 0), hole: Rect::new(0, 0, 0, 0) },
+        match avatar.strip_layout(index) {
+            Some(layout) => Self { kind: Kind::Strip, size_px: layout.strip_px(), hole: layout.hole() },
+            None => Self { kind: Kind::Nothing, size_px: (0, 0), hole: Rect::new(0, 0, 0, 0) },
         }
     }
 
@@ -209,9 +205,9 @@ impl Place {
     fn fetch(&self, avatar: &LoadedAvatar, index: usize, out: &mut Vec<u8>) -> Result<(), BackendError> {
         let (width, height) = self.size_px;
         out.clear();
-        match (self.kind, avatar.pictures()) {
+        match (self.kind, avatar.templates()) {
             (Kind::Frame, _) => out.extend_from_slice(avatar.pixels(index)?.data()),
-            (Kind::Strip, Pictures::Templates { set, .. }) => {
+            (Kind::Strip, Some(set)) => {
                 out.resize(width * height * CHANNELS, 0);
                 let template = set.template(index).ok_or(BackendError::Unloaded)?;
                 template.lay_margin(&mut ViewMut::packed(width, height, out)?)?;

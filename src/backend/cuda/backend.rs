@@ -14,7 +14,6 @@ use super::launch::Kernels;
 use super::plan::Precision;
 use super::ports::{encoder_ports, generator_element, generator_ports};
 use super::shared::{Generator, Shared, memory, none_free};
-use crate::avatar::frame_store::Pictures;
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::table::Table;
 use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models, read_network};
@@ -123,8 +122,7 @@ impl CudaBackend {
         let generator = self.shared.table.find_generator(avatar.models().generator).ok_or(BackendError::Unloaded)?;
         let Shared { context, loader, budget, jpeg, nvjpeg, .. } = &*self.shared;
         context.bind()?;
-        let is_spliced = matches!(avatar.pictures(), Pictures::Templates { .. });
-        let whole = nvjpeg.is_some() && (*jpeg == JpegChoice::NvJpeg || !is_spliced);
+        let whole = nvjpeg.is_some() && (*jpeg == JpegChoice::NvJpeg || avatar.templates().is_none());
         let shown = DeviceAvatar::upload(loader, budget, avatar, whole)?;
         // Shown once: each load has a generator of its own.
         let _ = generator.avatar.set(Arc::new(shown));
