@@ -114,7 +114,7 @@ impl Walk {
         };
         self.report.faults.extend(list.faults);
         self.report.warnings.extend(list.warnings);
-        let paths: Vec<PathBuf> = list.frames.into_iter().map(|(_, path)| path).collect();
+        let paths: Vec<PathBuf> = list.frames.into_iter().map(|frame| frame.path).collect();
         let size = self.frame_size(root, name.as_str(), &paths);
         Some(Frames { paths, size })
     }

@@ -7,13 +7,22 @@ use std::path::{Path, PathBuf};
 use super::fault::{Fault, Listed, Warning, excerpt, listed};
 use super::path::{Kind, resolve_anywhere, resolve_inside};
 
-/// The pictures found in a folder, in order of their numbers.
+/// A picture of a folder.
+#[derive(Debug)]
+pub(crate) struct Frame {
+    /// The number in its name.
+    pub number: u64,
+    /// Its name in the folder, which says what it is.
+    pub name: String,
+    /// Where it is; when its name is a link, that of the file itself says nothing.
+    pub path: PathBuf,
+}
+
+/// The pictures found in a folder.
 #[derive(Debug, Default)]
 pub(crate) struct FrameList {
-    /// `(number in the name, path)`, ascending, each number once. Links are followed: a path may end in any name.
-    pub frames: Vec<(u64, PathBuf)>,
-    /// The pictures' own names in the folder, in the same order.
-    pub names: Vec<String>,
+    /// In order of their numbers, each number once.
+    pub frames: Vec<Frame>,
     pub faults: Vec<Fault>,
     pub warnings: Vec<Warning>,
 }
@@ -60,12 +69,9 @@ pub(crate) fn list_frames(root: Option<&Path>, dir: &Path, label: &str, prefix: 
         list.warnings.push(Warning::new(label, format!("not frames, ignored: {names}")));
     }
     report_numbers(&by_number, label, &mut list.faults);
-    for (number, files) in by_number {
-        if let Some((name, path)) = files.into_iter().next() {
-            list.frames.push((number, path));
-            list.names.push(name);
-        }
-    }
+    let first =
+        |(number, files): (u64, Vec<_>)| files.into_iter().next().map(|(name, path)| Frame { number, name, path });
+    list.frames = by_number.into_iter().filter_map(first).collect();
     Ok(list)
 }
 
@@ -148,7 +154,7 @@ mod tests {
     }
 
     fn names(list: &FrameList) -> Vec<String> {
-        list.frames.iter().map(|(_, path)| path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
+        list.frames.iter().map(|frame| frame.path.file_name().unwrap().to_str().unwrap().to_owned()).collect()
     }
 
     #[test]

@@ -1,24 +1,25 @@
 //! From a model folder of the Go server.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::crop_rects::{Rects, parse_rects};
 use super::go_config::{ignored_warning, parse_config};
-use super::plan::{NetworkFiles, Plan, Settings, SourceFrame, manifest, source_frames, warn};
+use super::plan::{NetworkFiles, Plan, Settings, manifest, source_frames, warn};
 use crate::avatar::check::Report;
 use crate::avatar::examine::read_text;
 use crate::avatar::fault::{Fault, listed};
+use crate::avatar::frames::Frame;
 
 /// Plans a bundle; `None`, or faults in the report, when the source does not suffice.
 pub(super) fn plan(model_dir: &Path, config: Option<&Path>, name: &str, report: &mut Report) -> Option<Plan> {
     let generator = NetworkFiles::of(&model_dir.join("model_best.onnx"), report);
     let audio_encoder = NetworkFiles::of(&model_dir.join("audio_encoder.onnx"), report);
     let settings = read_config(model_dir, config, report);
-    let list = source_frames(&model_dir.join("frames"), "frame_", report);
+    let frames = source_frames(&model_dir.join("frames"), "frame_", report);
     let rects = read_rects(&model_dir.join("crop_rects.json"), report);
-    let list = list?;
-    let boxes = align(&model_dir.join("crop_rects.json"), rects?, &list.frames, report)?;
+    let frames = frames?;
+    let boxes = align(&model_dir.join("crop_rects.json"), rects?, &frames, report)?;
     let (generator, audio_encoder, settings) = (generator?, audio_encoder?, settings?);
     if let (Some(said), Some(found)) = (settings.size_px, generator.picture_px)
         && said != found
@@ -30,7 +31,7 @@ pub(super) fn plan(model_dir: &Path, config: Option<&Path>, name: &str, report: 
         );
     }
     let manifest = manifest(name, &settings, &generator, &audio_encoder).ok()?;
-    Some(Plan { manifest, frames: SourceFrame::all(list), boxes, generator, audio_encoder })
+    Some(Plan { manifest, frames, boxes, generator, audio_encoder })
 }
 
 /// The configuration given, or the one in the folder; without either, the published recipe's values.
@@ -72,14 +73,14 @@ fn read_rects(path: &Path, report: &mut Report) -> Option<Rects> {
 
 /// One rectangle for each frame. Numbers that do not meet (frames from 1, rectangles from 0) are taken in
 /// order, with a warning, when there are as many of both.
-fn align(path: &Path, rects: Rects, frames: &[(u64, PathBuf)], report: &mut Report) -> Option<Vec<[i64; 4]>> {
+fn align(path: &Path, rects: Rects, frames: &[Frame], report: &mut Report) -> Option<Vec<[i64; 4]>> {
     let rects = match rects {
         Rects::Ordered(rects) => rects,
         Rects::Numbered(rects) => {
             let missing: Vec<u64> =
-                frames.iter().map(|(number, _)| *number).filter(|number| !rects.contains_key(number)).collect();
+                frames.iter().map(|frame| frame.number).filter(|number| !rects.contains_key(number)).collect();
             if missing.is_empty() {
-                return Some(frames.iter().filter_map(|(number, _)| rects.get(number).copied()).collect());
+                return Some(frames.iter().filter_map(|frame| rects.get(&frame.number).copied()).collect());
             }
             if rects.len() != frames.len() {
                 let names = listed(missing.iter().map(u64::to_string), missing.len());

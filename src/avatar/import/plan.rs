@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::audio::MelParams;
 use crate::avatar::check::Report;
 use crate::avatar::fault::{Fault, Warning};
-use crate::avatar::frames::{FrameList, list_frames};
+use crate::avatar::frames::{Frame, list_frames};
 use crate::avatar::manifest::{EncoderSettings, FrameSettings, GeneratorSettings, Manifest, Mask};
 use crate::avatar::network::external_files;
 use crate::avatar::onnx::{picture_size, read_graph};
@@ -21,28 +21,11 @@ const PUBLISHED_SIZE_PX: u32 = 320;
 pub(super) struct Plan {
     pub manifest: Manifest,
     /// Existing pictures, in order.
-    pub frames: Vec<SourceFrame>,
+    pub frames: Vec<Frame>,
     /// `[x0, y0, x1, y1]` for each frame, as the source has them.
     pub boxes: Vec<[i64; 4]>,
     pub generator: NetworkFiles,
     pub audio_encoder: NetworkFiles,
-}
-
-/// A picture of the source.
-#[derive(Debug)]
-pub(super) struct SourceFrame {
-    /// Its name in the source's folder, which says what it is.
-    pub name: String,
-    /// Where it is; when its name is a link, that of the file itself says nothing.
-    pub path: PathBuf,
-}
-
-impl SourceFrame {
-    /// All that are in `list`.
-    pub fn all(list: FrameList) -> Vec<Self> {
-        let paths = list.frames.into_iter().map(|(_, path)| path);
-        list.names.into_iter().zip(paths).map(|(name, path)| Self { name, path }).collect()
-    }
 }
 
 /// A network and the files with its weights, relative to its folder.
@@ -124,13 +107,13 @@ impl NetworkFiles {
 }
 
 /// The pictures in `dir`, links to anywhere allowed, since they are copied.
-pub(super) fn source_frames(dir: &Path, prefix: &str, report: &mut Report) -> Option<FrameList> {
+pub(super) fn source_frames(dir: &Path, prefix: &str, report: &mut Report) -> Option<Vec<Frame>> {
     let label = dir.display().to_string();
     match list_frames(None, dir, &label, prefix) {
-        Ok(mut list) => {
-            report.faults.append(&mut list.faults);
-            report.warnings.append(&mut list.warnings);
-            Some(list)
+        Ok(list) => {
+            report.faults.extend(list.faults);
+            report.warnings.extend(list.warnings);
+            Some(list.frames)
         }
         Err(error) => {
             let what = format!("it cannot be read ({error})");

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::lms::box_of_landmarks;
-use super::plan::{NetworkFiles, Plan, Settings, SourceFrame, manifest, source_frames, warn};
+use super::plan::{NetworkFiles, Plan, Settings, manifest, source_frames, warn};
 use crate::avatar::check::Report;
 use crate::avatar::examine::read_text;
 use crate::avatar::fault::{Fault, Listed};
+use crate::avatar::frames::Frame;
 use crate::avatar::probe::{PictureSize, probe_file};
 
 /// Plans a bundle; `None`, or faults in the report, when the source does not suffice.
@@ -19,8 +20,7 @@ pub(super) fn plan(
 ) -> Option<Plan> {
     let generator = NetworkFiles::of(generator, report);
     let audio_encoder = NetworkFiles::of(audio_encoder, report);
-    let list = source_frames(&dataset.join("full_body_img"), "", report)?;
-    let frames = SourceFrame::all(list);
+    let frames = source_frames(&dataset.join("full_body_img"), "", report)?;
     let boxes = read_landmarks(&dataset.join("landmarks"), &frames, report);
     let (generator, audio_encoder) = (generator?, audio_encoder?);
     let manifest = manifest(name, &Settings::default(), &generator, &audio_encoder).ok()?;
@@ -28,7 +28,7 @@ pub(super) fn plan(
 }
 
 /// One box for each frame; frames without usable landmarks are faults, up to 20 and then a count.
-fn read_landmarks(dir: &Path, frames: &[SourceFrame], report: &mut Report) -> Vec<[i64; 4]> {
+fn read_landmarks(dir: &Path, frames: &[Frame], report: &mut Report) -> Vec<[i64; 4]> {
     let size = frames.first().and_then(|frame| probe_file(&frame.path).ok());
     let mut boxes = Vec::with_capacity(frames.len());
     let (mut wrong, mut clipped) = (Listed::default(), 0);
