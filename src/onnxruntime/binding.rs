@@ -91,7 +91,7 @@ impl BoundTensor {
 
     pub(super) fn as_slice(&self) -> &[f32] {
         // SAFETY: `lines` is `elements` floats or more, without padding (`Line` is exactly its array),
-        // and ONNX Runtime writes to it only inside `BoundNetwork::run`, which borrows it exclusively.
+        // and ONNX Runtime writes to it only while the one that owns it is run, `BoundNetwork` or `BoundHalves`, which borrows it exclusively.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.elements) }
     }
 

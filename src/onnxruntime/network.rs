@@ -32,7 +32,7 @@ impl TensorSpec {
     }
 }
 
-/// A loaded network. Runs go through [`super::BoundNetwork`], one per thread.
+/// A loaded network. Runs go through [`super::BoundNetwork`] or [`super::BoundHalves`], one per thread.
 #[derive(Clone)]
 pub struct Network {
     pub(super) session: Arc<Loaded>,

@@ -47,7 +47,7 @@ impl SessionMeter {
         }
     }
 
-    /// The engine's recorder.
+    /// The daemon's recorder.
     #[must_use]
     pub fn recorder(&self) -> &Recorder {
         &self.recorder
