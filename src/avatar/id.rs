@@ -1,6 +1,5 @@
 //! The name an avatar is asked for by.
 
-use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -63,24 +62,9 @@ impl FromStr for AvatarId {
     }
 }
 
-impl TryFrom<&str> for AvatarId {
-    type Error = IdError;
-
-    fn try_from(text: &str) -> Result<Self, IdError> {
-        text.parse()
-    }
-}
-
 impl fmt::Display for AvatarId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
-    }
-}
-
-/// Lets a map keyed by ids be asked with plain text.
-impl Borrow<str> for AvatarId {
-    fn borrow(&self) -> &str {
-        &self.0
     }
 }
 

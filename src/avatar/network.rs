@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use super::bundle::{Network, WeightsFile};
 use super::check::Report;
 use super::fault::{Fault, excerpt};
-use super::onnx::{ExternalData, GraphInfo, MAX_MODEL_BYTES, OnnxError, Outside, RoleError, repeated, with_weights};
+use super::onnx::{
+    ExternalData, GraphInfo, MAX_MODEL_BYTES, OnnxError, Outside, RoleError, read_model, repeated, with_weights,
+};
 use super::path::{BundlePath, Kind, PathError};
-use crate::bounded;
 
 /// Reads the network at `name` in the bundle `root` (canonical) and recognises its role; what is wrong with it goes to `report`.
 pub(super) fn load_network<S>(
@@ -65,7 +66,7 @@ struct Content {
 
 impl Content {
     fn read(path: &Path) -> Result<Self, OnnxError> {
-        let content = read_content(path)?;
+        let content = read_model(path)?;
         Ok(Self { graph: GraphInfo::parse(&content)?, repeats: repeated(&content)?, bytes: content.len() as u64 })
     }
 
@@ -85,21 +86,13 @@ impl Content {
     }
 }
 
-/// The content of a network's file, but no more than a network has.
-fn read_content(path: &Path) -> Result<Vec<u8>, OnnxError> {
-    bounded::read(path, MAX_MODEL_BYTES).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => OnnxError::TooLarge { bytes: path.metadata().map_or(0, |data| data.len()) },
-        _ => OnnxError::Io(error),
-    })
-}
-
 impl<S> Network<S> {
     /// The network's content, with everything inside that it has in other files.
     ///
     /// # Errors
     /// [`OnnxError`]: a file cannot be read, or is not what it was when the bundle was checked.
     pub fn read(&self) -> Result<Vec<u8>, OnnxError> {
-        let content = read_content(&self.path)?;
+        let content = read_model(&self.path)?;
         let mut open: Option<(&str, File)> = None;
         let mut read = |outside: Outside<'_>, out: &mut Vec<u8>| {
             let file = match &open {

@@ -4,7 +4,6 @@
 use std::ffi::{CString, c_void};
 use std::path::{Path, PathBuf};
 use std::ptr;
-use std::sync::Arc;
 
 use ort::AsPointer as _;
 use ort::ep::cuda::ConvAlgorithmSearch;
@@ -14,7 +13,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::sys;
 
 use super::binding::{Binding, MemoryInfo, Value, check};
-use super::network::one_line;
+use super::network::{load_error, one_line};
 use super::{OnnxError, OnnxRuntime};
 
 /// Element type of a tensor on the GPU.
@@ -61,7 +60,7 @@ pub struct DeviceTensor {
 pub struct DeviceNetwork {
     session: Session,
     options: RunOptions,
-    path: Arc<PathBuf>,
+    path: PathBuf,
 }
 
 /// A network's tensors bound to buffers, for one batch size.
@@ -87,8 +86,6 @@ impl DeviceNetwork {
         gpu: u32,
         stream: *mut c_void,
     ) -> Result<Self, OnnxError> {
-        let load_error =
-            |error: &dyn std::fmt::Display| OnnxError::Load { path: path.to_owned(), reason: one_line(error) };
         let provider = CUDA::default()
             .with_device_id(i32::try_from(gpu).unwrap_or(i32::MAX))
             .with_arena_extend_strategy(ArenaExtendStrategy::SameAsRequested)
@@ -105,9 +102,9 @@ impl DeviceNetwork {
                 .with_execution_providers([provider.build().error_on_failure()])?
                 .commit_from_memory(model)
         };
-        let session = build().map_err(|error| load_error(&error))?;
-        let options = RunOptions::asynchronous().map_err(|error| load_error(&error))?;
-        Ok(Self { session, options, path: Arc::new(path.to_owned()) })
+        let session = build().map_err(|error| load_error(path, &error))?;
+        let options = RunOptions::asynchronous().map_err(|error| load_error(path, &error))?;
+        Ok(Self { session, options, path: path.to_owned() })
     }
 
     /// Binds buffers for runs over `batch` items; binding is no copy.

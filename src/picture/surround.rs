@@ -57,12 +57,6 @@ impl<'a> Surround<'a> {
     }
 }
 
-impl<'a> From<&'a [u8]> for Surround<'a> {
-    fn from(crop: &'a [u8]) -> Self {
-        Self::Crop(crop)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

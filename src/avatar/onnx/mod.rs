@@ -1,5 +1,5 @@
-//! Enough of ONNX to check networks before any runtime opens them: inputs, outputs, opset, external
-//! data, and making a fixed batch dynamic.
+//! Enough of ONNX to check networks before any runtime opens them (inputs, outputs, opset, external data), and to change them: a fixed
+//! batch made dynamic, float32 made float16, weights taken inside, a generator cut in two where sound comes in.
 //!
 //! Field numbers are those of `onnx.proto` (IR version 10), read with a small walker of the protobuf wire
 //! format: the full schema would bring a code generator and copies of every weight.
@@ -43,6 +43,7 @@ pub use role::{
 pub use split::{Halves, split};
 pub(crate) use tensor::Constant;
 pub use value_info::{Dim, TensorInfo};
+pub(crate) use view::read_model;
 pub use view::{ExternalData, GraphInfo, MAX_MODEL_BYTES, read_graph};
 
 #[cfg(test)]

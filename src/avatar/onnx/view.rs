@@ -1,13 +1,14 @@
 //! A network's face: what goes in, what comes out, which files it needs.
 
 use std::collections::HashSet;
-use std::fs;
+use std::io;
 use std::path::Path;
 
 use super::error::OnnxError;
 use super::external::external_data;
 use super::value_info::{TensorInfo, read_value_info};
 use super::wire::{fields, last_field, messages, text_of};
+use crate::bounded;
 
 /// Protobuf's own limit for a message.
 pub const MAX_MODEL_BYTES: u64 = 2 << 30;
@@ -39,11 +40,15 @@ pub struct ExternalData {
 /// # Errors
 /// Unreadable, too large, or not an ONNX network; the weights themselves are not looked at.
 pub fn read_graph(path: &Path) -> Result<GraphInfo, OnnxError> {
-    let bytes = fs::metadata(path).map_err(OnnxError::Io)?.len();
-    if bytes > MAX_MODEL_BYTES {
-        return Err(OnnxError::TooLarge { bytes });
-    }
-    GraphInfo::parse(&fs::read(path).map_err(OnnxError::Io)?)
+    GraphInfo::parse(&read_model(path)?)
+}
+
+/// The content of a network's file, but no more than a network has.
+pub(crate) fn read_model(path: &Path) -> Result<Vec<u8>, OnnxError> {
+    bounded::read(path, MAX_MODEL_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => OnnxError::TooLarge { bytes: path.metadata().map_or(0, |data| data.len()) },
+        _ => OnnxError::Io(error),
+    })
 }
 
 impl GraphInfo {
