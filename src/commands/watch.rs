@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::rpc::Daemon;
 use crate::telemetry::systemd::Notifier;
@@ -17,18 +17,12 @@ const STARTING_MORE: Duration = Duration::from_secs(30);
 const BEYOND_DRAIN: Duration = Duration::from_secs(10);
 
 /// A task that tells the manager something again and again until it is dropped.
-pub(super) struct Telling(JoinHandle<()>);
-
-impl Drop for Telling {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
+pub(super) type Telling = AbortOnDropHandle<()>;
 
 /// Says until dropped that `status` is going on, so that the start is not given up.
 pub(super) fn starting(notifier: &Arc<Notifier>, status: String) -> Telling {
     let notifier = Arc::clone(notifier);
-    Telling(tokio::spawn(async move {
+    Telling::new(tokio::spawn(async move {
         let mut every = tokio::time::interval(STARTING_EVERY);
         loop {
             every.tick().await;
@@ -43,7 +37,7 @@ pub(super) fn serving(notifier: &Arc<Notifier>, daemon: &Arc<Daemon>) -> Telling
     let (notifier, daemon) = (Arc::clone(notifier), Arc::downgrade(daemon));
     let period = notifier.watchdog();
     notifier.ready();
-    Telling(tokio::spawn(async move {
+    Telling::new(tokio::spawn(async move {
         let mut every = tokio::time::interval(period.map_or(STATUS_EVERY, |period| (period / 2).min(STATUS_EVERY)));
         let mut well_before = true;
         loop {

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
 use super::linger::Lingering;
 use super::traffic::Traffic;
@@ -25,11 +26,11 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// While it goes on refusing, the log says so no more often.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 
-/// The connections that come to `listener`; what they send is noted in `traffic`. Those that have not begun when `stopping` turns true are
-/// closed.
+/// The connections that come to `listener`; what they send is noted in `traffic`. Those that have not begun when the daemon is `stopping`
+/// are closed.
 pub(super) fn connections(
     listener: TcpListener,
-    stopping: watch::Receiver<bool>,
+    stopping: CancellationToken,
     traffic: Traffic,
 ) -> impl Stream<Item = Result<Lingering, Infallible>> {
     let places = Places::of(most_descriptors().unwrap_or(Semaphore::MAX_PERMITS));

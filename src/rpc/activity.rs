@@ -4,8 +4,8 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use super::deadline::reached;
@@ -63,7 +63,7 @@ impl Bounds {
     pub(super) async fn first<T>(
         &self,
         message: impl Future<Output = Result<T, Status>>,
-        mut stopping: watch::Receiver<bool>,
+        stopping: &CancellationToken,
     ) -> Result<T, Status> {
         let activity = Activity::now();
         tokio::select! {
@@ -71,8 +71,7 @@ impl Bounds {
             biased;
             message = message => message,
             over = self.passed(&activity) => Err(over.into()),
-            // A daemon that is gone has stopped as well.
-            _ = stopping.wait_for(|stop| *stop) => Err(RpcError::Stopping.into()),
+            () = stopping.cancelled() => Err(RpcError::Stopping.into()),
         }
     }
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::activity::Bounds;
 use super::doors::{DoorOptions, Doors, FetchPlace, Place};
@@ -41,7 +42,8 @@ pub struct Daemon {
     options: DaemonOptions,
     doors: Doors,
     looks: Looks,
-    stopping: watch::Sender<bool>,
+    /// Set by [`Self::stop`]; and as it is dropped, since a daemon that is gone has stopped as well.
+    stopping: DropGuard,
     /// Whether a device is being measured again.
     measuring: AtomicBool,
     started: Instant,
@@ -64,13 +66,14 @@ impl Daemon {
     /// A daemon that draws the avatars of `registry`, whose devices are those of `fleet`, in the same order.
     #[must_use]
     pub fn new(fleet: impl Into<Fleet>, registry: Arc<Registry>, options: DaemonOptions) -> Self {
+        let stopping = CancellationToken::new();
         Self {
             fleet: fleet.into(),
             registry,
             options,
-            doors: Doors::new(options.doors),
+            doors: Doors::new(options.doors, stopping.clone()),
             looks: Looks::new(),
-            stopping: watch::Sender::new(false),
+            stopping: stopping.drop_guard(),
             measuring: AtomicBool::new(false),
             started: Instant::now(),
         }
@@ -102,29 +105,23 @@ impl Daemon {
 
     /// Refuses new sessions and ends those that are between utterances.
     pub fn stop(&self) {
-        self.stopping.send_replace(true);
+        self.stopping().cancel();
     }
 
     /// Whether [`Self::stop`] has been called.
     #[must_use]
     pub fn is_stopping(&self) -> bool {
-        *self.stopping.borrow()
+        self.stopping().is_cancelled()
     }
 
     /// Tells when [`Self::stop`] is called.
-    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
-        self.stopping.subscribe()
-    }
-
-    /// Completes when [`Self::stop`] has been called.
-    async fn stopped(&self) {
-        // The other end lives as long as this daemon does.
-        let _ = self.stopping().wait_for(|stopping| *stopping).await;
+    pub(super) fn stopping(&self) -> &CancellationToken {
+        self.stopping.token()
     }
 
     /// A place, before anything is loaded for the call: whoever is refused for lack of room is told so at once.
     pub(super) async fn enter(self: &Arc<Self>, info: &CallInfo, id: &str, want: Want) -> Result<Place, RpcError> {
-        let place = self.doors.enter(info, self.stopping()).await?;
+        let place = self.doors.enter(info).await?;
         if let (Want::Live { waits }, Some(limits)) = (want, self.options.admission) {
             let replicas = self.registry.replicas(&id.parse()?);
             let views = self.fleet.views(&replicas, want, self.options.admission);
@@ -146,7 +143,7 @@ impl Daemon {
 
     /// A place for a call that fetches an avatar's own frames.
     pub(super) fn fetch(&self, info: &CallInfo) -> Result<FetchPlace, RpcError> {
-        self.doors.fetch(info, &self.stopping())
+        self.doors.fetch(info)
     }
 
     /// A turn to encode one of them.

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use self::crowd::{Crowd, InCrowd};
 use super::status::RpcError;
@@ -37,6 +38,7 @@ pub(super) struct Doors {
     queued: Arc<AtomicUsize>,
     uploads: Arc<Semaphore>,
     encoders: Arc<Semaphore>,
+    stopping: CancellationToken,
 }
 
 /// What a call holds for as long as it lasts.
@@ -49,7 +51,8 @@ pub(super) struct Place {
 pub(super) type FetchPlace = InCrowd;
 
 impl Doors {
-    pub fn new(options: DoorOptions) -> Self {
+    /// Open until the daemon is `stopping`.
+    pub fn new(options: DoorOptions, stopping: CancellationToken) -> Self {
         let semaphore = |places: usize| Arc::new(Semaphore::new(places.min(Semaphore::MAX_PERMITS)));
         let crowd = |what| Crowd::new(what, options.max_sessions, options.max_sessions_per_client);
         Self {
@@ -60,6 +63,7 @@ impl Doors {
             queued: Arc::default(),
             uploads: semaphore(options.max_upload_bytes),
             encoders: semaphore(options.background_encoders),
+            stopping,
         }
     }
 
@@ -69,18 +73,18 @@ impl Doors {
     }
 
     /// A place, at once for a live call; a whole file may wait for one that is being drawn, in turn.
-    pub async fn enter(&self, info: &CallInfo, stopping: watch::Receiver<bool>) -> Result<Place, RpcError> {
-        if *stopping.borrow() {
+    pub async fn enter(&self, info: &CallInfo) -> Result<Place, RpcError> {
+        if self.stopping.is_cancelled() {
             return Err(RpcError::Stopping);
         }
         let session = self.sessions.enter(info.peer)?;
-        let drawing = if info.kind == CallKind::Live { None } else { Some(self.turn(stopping).await?) };
+        let drawing = if info.kind == CallKind::Live { None } else { Some(self.turn().await?) };
         Ok(Place { _session: session, _drawing: drawing })
     }
 
     /// A place for a call that fetches backgrounds, at once. Whoever takes patches has a session beside it, so these are counted apart.
-    pub fn fetch(&self, info: &CallInfo, stopping: &watch::Receiver<bool>) -> Result<FetchPlace, RpcError> {
-        if *stopping.borrow() {
+    pub fn fetch(&self, info: &CallInfo) -> Result<FetchPlace, RpcError> {
+        if self.stopping.is_cancelled() {
             return Err(RpcError::Stopping);
         }
         self.fetches.enter(info.peer)
@@ -98,7 +102,7 @@ impl Doors {
         Arc::clone(&self.encoders).acquire_owned().await.map_err(|_| RpcError::Stopping)
     }
 
-    async fn turn(&self, mut stopping: watch::Receiver<bool>) -> Result<OwnedSemaphorePermit, RpcError> {
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, RpcError> {
         let drawing = Arc::clone(&self.drawing);
         if let Ok(turn) = Arc::clone(&drawing).try_acquire_owned() {
             return Ok(turn);
@@ -107,7 +111,7 @@ impl Doors {
             .ok_or(RpcError::QueueFull { max_queued_synth: self.options.max_queued_synth })?;
         tokio::select! {
             turn = drawing.acquire_owned() => turn.map_err(|_| RpcError::Stopping),
-            _ = stopping.wait_for(|stopping| *stopping) => Err(RpcError::Stopping),
+            () = self.stopping.cancelled() => Err(RpcError::Stopping),
         }
     }
 }
@@ -150,47 +154,43 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_has_so_many_places_by_either_family_and_gets_them_back() {
-        let doors = Doors::new(OPTIONS);
-        let stop = watch::Sender::new(false);
+        let doors = Doors::new(OPTIONS, CancellationToken::new());
         let info = call(CallKind::Live, [10, 0, 0, 1]);
         let mapped = CallInfo { peer: Some(Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped().into()), ..info.clone() };
-        let first = doors.enter(&info, stop.subscribe()).await.ok().unwrap();
-        let _second = doors.enter(&mapped, stop.subscribe()).await.ok().unwrap();
-        let refused = doors.enter(&info, stop.subscribe()).await.err().unwrap();
+        let first = doors.enter(&info).await.ok().unwrap();
+        let _second = doors.enter(&mapped).await.ok().unwrap();
+        let refused = doors.enter(&info).await.err().unwrap();
         assert!(matches!(refused, RpcError::ClientFull { max_sessions_per_client: 2, .. }), "{refused}");
-        assert!(doors.enter(&call(CallKind::Live, [10, 0, 0, 2]), stop.subscribe()).await.is_ok(), "another client");
+        assert!(doors.enter(&call(CallKind::Live, [10, 0, 0, 2])).await.is_ok(), "another client");
         assert_eq!(doors.taken(), 2, "a refused call holds nothing");
         drop(first);
-        assert!(doors.enter(&info, stop.subscribe()).await.is_ok());
+        assert!(doors.enter(&info).await.is_ok());
     }
 
     #[tokio::test]
     async fn whole_files_wait_in_turn_to_a_bound_and_not_beyond_a_stop() {
-        let doors = Arc::new(Doors::new(OPTIONS));
-        let stop = watch::Sender::new(false);
+        let stopping = CancellationToken::new();
+        let doors = Arc::new(Doors::new(OPTIONS, stopping.clone()));
         let whole = |n| call(CallKind::Whole, [10, 0, 1, n]);
-        let first = doors.enter(&whole(1), stop.subscribe()).await.ok().unwrap();
+        let first = doors.enter(&whole(1)).await.ok().unwrap();
         let wait = |n| {
-            let (doors, stopping) = (Arc::clone(&doors), stop.subscribe());
-            tokio::spawn(async move { doors.enter(&whole(n), stopping).await })
+            let doors = Arc::clone(&doors);
+            tokio::spawn(async move { doors.enter(&whole(n)).await })
         };
         let second = wait(2);
         while doors.queued.load(Ordering::Acquire) == 0 {
             tokio::task::yield_now().await;
         }
-        let third = doors.enter(&whole(3), stop.subscribe()).await.err().unwrap();
+        let third = doors.enter(&whole(3)).await.err().unwrap();
         assert!(matches!(third, RpcError::QueueFull { max_queued_synth: 1 }), "{third}");
-        assert!(
-            doors.enter(&call(CallKind::Live, [10, 0, 1, 4]), stop.subscribe()).await.is_ok(),
-            "live calls pass by"
-        );
+        assert!(doors.enter(&call(CallKind::Live, [10, 0, 1, 4])).await.is_ok(), "live calls pass by");
         drop(first);
         let second = second.await.unwrap().ok().unwrap();
         let fourth = wait(5);
         while doors.queued.load(Ordering::Acquire) == 0 {
             tokio::task::yield_now().await;
         }
-        stop.send_replace(true);
+        stopping.cancel();
         assert!(matches!(fourth.await.unwrap(), Err(RpcError::Stopping)));
         drop(second);
         assert_eq!((doors.taken(), doors.queued.load(Ordering::Acquire)), (0, 0));

@@ -12,11 +12,11 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
 use super::activity::Bounds;
 use super::status::RpcError;
-use super::synthesize::AbortOnDrop;
 use crate::telemetry::Overdue;
 
 /// Time past its deadline in which a call's own answers may still say so.
@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_millis(20);
 /// The answers of a call, as its connection has them.
 pub(super) struct Leased<S> {
     lease: Arc<Lease<S>>,
-    _watch: AbortOnDrop,
+    _watch: AbortOnDropHandle<()>,
 }
 
 struct Lease<S> {
@@ -66,7 +66,7 @@ where
     pub(super) fn new(answers: S, bounds: Bounds, overdue: Overdue) -> Self {
         let bell = Arc::new(Bell { ready_since: Mutex::new(Some(Instant::now())), ..Bell::default() });
         let lease = Arc::new(Lease { answers: Mutex::new(Answers::Held(Box::pin(answers))), bell });
-        let watch = AbortOnDrop(tokio::spawn(watch(Arc::downgrade(&lease), bounds, overdue)));
+        let watch = AbortOnDropHandle::new(tokio::spawn(watch(Arc::downgrade(&lease), bounds, overdue)));
         Self { lease, _watch: watch }
     }
 }

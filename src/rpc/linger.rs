@@ -9,8 +9,9 @@ use std::time::Duration;
 use futures_util::future::maybe_done;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use super::traffic::{Traffic, UnderWay};
@@ -50,22 +51,21 @@ struct Beginning {
 }
 
 impl Lingering {
-    /// Is not waited for once `stopping` is true; holds `place`, and notes in `traffic` what it sends.
+    /// Is not waited for once the daemon is `stopping`; holds `place`, and notes in `traffic` what it sends.
     pub fn new(
         stream: TcpStream,
         place: Option<OwnedSemaphorePermit>,
-        stopping: watch::Receiver<bool>,
+        stopping: CancellationToken,
         traffic: Traffic,
     ) -> Self {
         Self { _place: place, traffic, ..Self::within(BEGIN, stream, stopping) }
     }
 
-    fn within(time: Duration, stream: TcpStream, mut stopping: watch::Receiver<bool>) -> Self {
+    fn within(time: Duration, stream: TcpStream, stopping: CancellationToken) -> Self {
         let over = async move {
             tokio::select! {
                 () = sleep(time) => {}
-                // A daemon that is gone has stopped as well.
-                _ = stopping.wait_for(|stop| *stop) => {}
+                () = stopping.cancelled() => {}
             }
         };
         // Whoever reads on is told again.
@@ -178,11 +178,11 @@ mod tests {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
     /// A client, and the connection it has.
-    async fn pair(time: Duration, stopping: watch::Receiver<bool>) -> (TcpStream, Lingering) {
+    async fn pair(time: Duration, stopping: &CancellationToken) -> (TcpStream, Lingering) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
-        (client, Lingering::within(time, stream, stopping))
+        (client, Lingering::within(time, stream, stopping.clone()))
     }
 
     async fn read(connection: &mut Lingering) -> io::Result<usize> {
@@ -191,8 +191,8 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_does_not_begin_is_not_waited_for() {
-        let stopping = watch::Sender::new(false);
-        let (mut client, mut connection) = pair(Duration::from_millis(50), stopping.subscribe()).await;
+        let stopping = CancellationToken::new();
+        let (mut client, mut connection) = pair(Duration::from_millis(50), &stopping).await;
         client.write_all(&PREFACE[..23]).await.unwrap();
         let mut bytes = 0;
         let error = loop {
@@ -207,13 +207,13 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_has_begun_may_be_silent() {
-        let stopping = watch::Sender::new(false);
+        let stopping = CancellationToken::new();
         let time = Duration::from_millis(500);
-        let (mut client, mut connection) = pair(time, stopping.subscribe()).await;
+        let (mut client, mut connection) = pair(time, &stopping).await;
         client.write_all(PREFACE).await.unwrap();
         let mut preface = [0; PREFACE_BYTES];
         timeout(STUCK, connection.read_exact(&mut preface)).await.unwrap().unwrap();
-        stopping.send_replace(true);
+        stopping.cancel();
         assert!(timeout(2 * time, connection.read(&mut [0])).await.is_err(), "its silence ended it");
         client.write_all(b"more").await.unwrap();
         assert_eq!(read(&mut connection).await.unwrap(), 4);
@@ -221,17 +221,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_does_not_wait_for_one_that_has_not_begun() {
-        let stopping = watch::Sender::new(false);
-        let (_client, mut connection) = pair(Duration::MAX, stopping.subscribe()).await;
+        let stopping = CancellationToken::new();
+        let (_client, mut connection) = pair(Duration::MAX, &stopping).await;
         let reading = tokio::spawn(async move { read(&mut connection).await.map_err(|error| error.kind()) });
-        stopping.send_replace(true);
+        stopping.cancel();
         assert_eq!(reading.await.unwrap(), Err(io::ErrorKind::TimedOut));
     }
 
     #[tokio::test]
     async fn a_stop_waits_for_what_a_slow_client_has_still_to_take() {
-        let stopping = watch::Sender::new(false);
-        let (mut client, mut connection) = pair(Duration::MAX, stopping.subscribe()).await;
+        let stopping = CancellationToken::new();
+        let (mut client, mut connection) = pair(Duration::MAX, &stopping).await;
         let (traffic, time) = (connection.traffic.clone(), Duration::from_millis(50));
         let bytes = vec![7; 64 << 20];
         let writing = tokio::spawn(async move { connection.write_all(&bytes).await });

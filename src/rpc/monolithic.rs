@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status};
 
 use self::inputs::{Inputs, Shape};
@@ -17,7 +18,7 @@ use super::proto::monolithic::{
     UnloadModelRequest, UnloadModelResponse,
 };
 use super::status::RpcError;
-use super::synthesize::{AbortOnDrop, speak};
+use super::synthesize::speak;
 use crate::audio::Pcm;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar};
 use crate::backend::{DeviceMemory, FrameFormat};
@@ -125,7 +126,7 @@ impl MonolithicService for Monolithic {
         let gpus =
             || self.daemon.fleet().engines().iter().map(Engine::backend).filter_map(|it| Some((it.info().gpu?, it)));
         Ok(Response::new(HealthResponse {
-            healthy: !*self.daemon.stopping().borrow(),
+            healthy: !self.daemon.is_stopping(),
             loaded_models: count(loaded as u64),
             max_models: count(known.max(loaded) as u64),
             gpu_ids: gpus().map(|(gpu, _)| gpu_number(gpu)).collect(),
@@ -176,7 +177,7 @@ async fn infer(
     };
     let Admitted { intake, mut reader, mut call } = daemon.admit(info, place, &avatar, options)?;
     let pcm = Pcm { sample_rate_hz: rate, samples: speech.samples };
-    let _speech = AbortOnDrop(tokio::spawn(speak(intake, pcm)));
+    let _speech = AbortOnDropHandle::new(tokio::spawn(speak(intake, pcm)));
     let mut frames = Vec::with_capacity(batch);
     while frames.len() < batch {
         let event = tokio::select! {

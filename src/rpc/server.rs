@@ -95,7 +95,7 @@ pub async fn run(
         .prepare();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let traffic = Traffic::new();
-    let incoming = connections(listener, daemon.stopping(), traffic.clone());
+    let incoming = connections(listener, daemon.stopping().clone(), traffic.clone());
     let serving = Server::builder()
         .http2_keepalive_interval(options.keepalive)
         .http2_keepalive_timeout(options.keepalive.map(|interval| interval / 2))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
 use super::activity::{Activity, Bounds};
@@ -62,7 +62,7 @@ pub(super) async fn synthesize(
     let (activity, bounds) = (Activity::now(), daemon.bounds(info));
     // Its frames come as fast as there is room for them: a queue in front of it is no fault of the client's.
     let waits = Bounds { idle: None, ..bounds };
-    let speech = AbortOnDrop(tokio::spawn(speak(intake, pcm)));
+    let speech = AbortOnDropHandle::new(tokio::spawn(speak(intake, pcm)));
     let running = Running { reader, messages, call, activity, bounds: waits, _speech: speech };
     let overdue = running.call.record.overdue();
     let answers = unfold(Some(running), |running| async { next_frame(running?).await });
@@ -75,7 +75,7 @@ struct Running {
     call: Call,
     activity: Activity,
     bounds: Bounds,
-    _speech: AbortOnDrop,
+    _speech: AbortOnDropHandle<()>,
 }
 
 async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, Status>, Option<Running>)> {
@@ -112,15 +112,6 @@ pub(super) async fn speak(mut intake: Intake, pcm: Pcm) {
     if intake.push(&pcm.samples).await.is_ok() && intake.finish().await.is_ok() {
         // The intake stays until the reader has everything.
         let _ = intake.room().await;
-    }
-}
-
-/// A task that ends with the call it works for.
-pub(super) struct AbortOnDrop(pub JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }
 

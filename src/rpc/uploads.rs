@@ -156,10 +156,9 @@ impl Upload {
             return Poll::Ready(RpcError::Stalled { seconds: idle.as_secs() });
         }
         let stop = self.stop.get_or_insert_with(|| {
-            let mut stopping = self.daemon.stopping();
+            let stopping = self.daemon.stopping().clone();
             Box::pin(maybe_done(async move {
-                // A daemon that is gone has stopped as well.
-                let _ = stopping.wait_for(|stop| *stop).await;
+                stopping.cancelled().await;
                 sleep(LAST_PIECES).await;
             }))
         });

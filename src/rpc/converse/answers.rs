@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
 
 use super::respond;
@@ -12,7 +14,6 @@ use crate::rpc::frames::FrameMessages;
 use crate::rpc::proto::lipsync::converse_response::Message as Out;
 use crate::rpc::proto::lipsync::{ConverseResponse, FirstFrame, Interrupted, UtteranceDone};
 use crate::rpc::status::RpcError;
-use crate::rpc::synthesize::AbortOnDrop;
 use crate::session::{Cut, Event, FirstFrameTimes, FrameReader};
 use crate::telemetry::{CallEnd, CallRecord};
 
@@ -23,11 +24,11 @@ pub(super) struct Running {
     pub(super) reader: FrameReader,
     pub(super) rate: u32,
     pub(super) failure: Option<oneshot::Receiver<Status>>,
-    pub(super) stopping: watch::Receiver<bool>,
+    pub(super) stopping: CancellationToken,
     pub(super) call: Call,
     pub(super) activity: Activity,
     pub(super) bounds: Bounds,
-    pub(super) _listener: AbortOnDrop,
+    pub(super) _listener: AbortOnDropHandle<()>,
 }
 
 type Step = (Result<ConverseResponse, Status>, Option<Running>);
@@ -58,7 +59,7 @@ pub(super) async fn next_message(mut running: Running) -> Option<Step> {
                 call.record.ends(CallEnd::Timeout);
                 return Some((Err(over.into()), None));
             }
-            () = stop_signal(stopping), if !told_to_stop => {
+            () = stopping.cancelled(), if !told_to_stop => {
                 // A running utterance is finished first; the check comes round again after it.
                 if reader.is_idle() {
                     call.record.ends(CallEnd::Stopped);
@@ -113,11 +114,6 @@ async fn failed(failure: &mut Option<oneshot::Receiver<Status>>) -> Option<Statu
         },
         None => std::future::pending().await,
     }
-}
-
-async fn stop_signal(stopping: &mut watch::Receiver<bool>) {
-    // A daemon that is gone has stopped as well.
-    let _ = stopping.wait_for(|stop| *stop).await;
 }
 
 /// The failure of a listener that has ended, if it ended with one.

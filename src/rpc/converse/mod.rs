@@ -12,6 +12,7 @@ use std::sync::Arc;
 use futures_util::Stream;
 use futures_util::stream::unfold;
 use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::{Status, Streaming};
 
 use self::answers::{Running, next_message};
@@ -24,7 +25,7 @@ use super::proto::lipsync::converse_request::Message as In;
 use super::proto::lipsync::converse_response::Message as Out;
 use super::proto::lipsync::{AudioFormat, ConverseRequest, ConverseResponse, Start, Started};
 use super::status::RpcError;
-use super::synthesize::{AbortOnDrop, rate_hz};
+use super::synthesize::rate_hz;
 use crate::audio::PcmFormat;
 use crate::avatar::LoadedAvatar;
 use crate::batch::Want;
@@ -73,11 +74,11 @@ pub(super) async fn converse(
         reader,
         rate,
         failure: Some(failure),
-        stopping: daemon.stopping(),
+        stopping: daemon.stopping().clone(),
         call,
         activity,
         bounds: daemon.bounds(info),
-        _listener: AbortOnDrop(task),
+        _listener: AbortOnDropHandle::new(task),
     };
     let (bounds, overdue) = (running.bounds, running.call.record.overdue());
     let answers = unfold(Some(running), |running| async { next_message(running?).await });

@@ -90,7 +90,7 @@ impl Daemon {
             acquired = self.acquire_in_turn(id, device) => acquired,
             () = broken => Err(RegistryError::Stopping { id: id.clone() }.into()),
             // The load goes on, for as long as the process does.
-            () = self.stopped() => Err(RpcError::Stopping),
+            () = self.stopping().cancelled() => Err(RpcError::Stopping),
         }
     }
 

@@ -18,7 +18,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::page::Page;
 
@@ -48,7 +48,7 @@ pub struct BindError {
 #[derive(Debug)]
 pub struct MetricsPort {
     address: SocketAddr,
-    task: JoinHandle<()>,
+    _task: AbortOnDropHandle<()>,
 }
 
 impl MetricsPort {
@@ -60,19 +60,14 @@ impl MetricsPort {
         let failed = |source| BindError { address, source };
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { address, task: tokio::spawn(accept(listener, Arc::new(page))) })
+        let task = tokio::spawn(accept(listener, Arc::new(page)));
+        Ok(Self { address, _task: AbortOnDropHandle::new(task) })
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-}
-
-impl Drop for MetricsPort {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
