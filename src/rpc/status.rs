@@ -192,20 +192,9 @@ impl RpcError {
 
     /// When it may be worth trying again, for what time alone can mend.
     fn retry(&self) -> Option<Duration> {
-        match self {
-            Self::Full { .. }
-            | Self::ClientFull { .. }
-            | Self::QueueFull { .. }
-            | Self::UploadsFull { .. }
-            | Self::Overload(_) => Some(RETRY_FULL),
-            Self::Registry(
-                RegistryError::NoRoom { .. } | RegistryError::DeviceFull { .. } | RegistryError::Unread { .. },
-            ) => Some(RETRY_FULL),
-            Self::Session(error) if error.is_device_full() => Some(RETRY_FULL),
-            Self::Registry(RegistryError::Stopping { .. } | RegistryError::DeviceLost { .. }) | Self::Stopping => {
-                Some(RETRY_STOPPING)
-            }
-            Self::Session(error) if error.is_passing() => Some(RETRY_STOPPING),
+        match self.code() {
+            Code::ResourceExhausted => Some(RETRY_FULL),
+            Code::Unavailable => Some(RETRY_STOPPING),
             _ => None,
         }
     }

@@ -61,45 +61,52 @@ pub enum Event {
 #[error("{what}")]
 pub struct SessionError {
     what: Arc<str>,
-    passing: bool,
-    device_full: bool,
-    old_files: bool,
+    cause: Cause,
+}
+
+/// What becomes of another try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    DeviceLost,
+    DeviceFull,
+    OldFiles,
+    Other,
 }
 
 impl SessionError {
     /// One failure serves every session of a batch, so only its sentence is kept.
     pub(super) fn new(error: &BackendError) -> Self {
-        let passing = matches!(error, BackendError::DeviceLost { .. });
-        Self {
-            what: error.to_string().into(),
-            passing,
-            device_full: error.is_device_full(),
-            old_files: error.is_of_old_files(),
-        }
+        let cause = match error {
+            BackendError::DeviceLost { .. } => Cause::DeviceLost,
+            full if full.is_device_full() => Cause::DeviceFull,
+            old if old.is_of_old_files() => Cause::OldFiles,
+            _ => Cause::Other,
+        };
+        Self { what: error.to_string().into(), cause }
     }
 
     /// The device is gone, for `reason`, and what it was to draw with it.
     fn lost(reason: &str) -> Self {
         let what = format!("the device is lost ({reason}) and the daemon restarts; connect again in a few seconds");
-        Self { what: what.into(), passing: true, device_full: false, old_files: false }
+        Self { what: what.into(), cause: Cause::DeviceLost }
     }
 
     /// Whether another try, here or elsewhere, will do: the device was lost, and the daemon starts anew.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        self.passing
+        self.cause == Cause::DeviceLost
     }
 
     /// Whether the device had no room: with less on it, the same may succeed.
     #[must_use]
     pub fn is_device_full(&self) -> bool {
-        self.device_full
+        self.cause == Cause::DeviceFull
     }
 
     /// Whether the avatar's files were replaced while it was loaded: once it is loaded anew, the same will succeed.
     #[must_use]
     pub fn is_of_old_files(&self) -> bool {
-        self.old_files
+        self.cause == Cause::OldFiles
     }
 }
 
