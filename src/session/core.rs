@@ -32,20 +32,10 @@ const BUFFERS_BEYOND_OUTBOX: usize = 4;
 /// Interrupts kept for a reader that does not read; beyond these no more are read.
 pub(super) const MAX_UNANSWERED_CUTS: usize = 16;
 
-/// Where an utterance stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Between utterances: the next sample begins one.
-    Idle,
-    /// Sound is arriving.
-    Speaking,
-    /// The sound is complete, frames are still being made or taken.
-    Finishing,
-}
-
 pub(super) struct State {
     pub generation: u32,
-    pub phase: Phase,
+    /// Where the utterance stands; between two, the next sample begins one.
+    pub phase: SessionState,
     pub utterance: Utterance<Picture>,
     /// Utterances begun before the current one.
     pub number: u32,
@@ -140,7 +130,7 @@ impl SessionCore {
         let meter = SessionMeter::new(if unseen { Recorder::new() } else { Arc::clone(queue.recorder()) });
         let state = State {
             generation: 0,
-            phase: Phase::Idle,
+            phase: SessionState::Idle,
             utterance: Utterance::new(avatar.clock(), avatar.context(), avatar.mels(), limits),
             number: 0,
             position: options.start_position,
@@ -228,7 +218,7 @@ impl SessionCore {
     /// Drops what is queued and whatever comes back of it, and empties the utterance.
     pub(super) fn forget(self: &Arc<Self>, state: &mut State) {
         state.generation = state.generation.wrapping_add(1);
-        self.set_phase(state, Phase::Idle);
+        self.set_phase(state, SessionState::Idle);
         state.samples = 0;
         state.clock = SoundClock::default();
         if let Some(feed) = &mut state.feed {
@@ -260,13 +250,9 @@ impl SessionCore {
     }
 
     /// Moves the utterance on.
-    pub(super) fn set_phase(&self, state: &mut State, phase: Phase) {
+    pub(super) fn set_phase(&self, state: &mut State, phase: SessionState) {
         state.phase = phase;
-        self.meter.set_state(match phase {
-            Phase::Idle => SessionState::Idle,
-            Phase::Speaking => SessionState::Speaking,
-            Phase::Finishing => SessionState::Finishing,
-        });
+        self.meter.set_state(phase);
     }
 
     /// Makes the utterance ready for the next one's sound.

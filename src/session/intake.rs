@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::core::{MAX_UNANSWERED_CUTS, Phase, SessionCore};
+use super::core::{MAX_UNANSWERED_CUTS, SessionCore};
 use super::options::SessionOptions;
 use super::reader::{Cut, FrameReader};
 use crate::audio::{MelStream, ResampleError, ResamplePlan, Resampler};
 use crate::avatar::LoadedAvatar;
 use crate::batch::WorkQueue;
+use crate::telemetry::SessionState;
 
 /// Samples of the recipe's rate that one block may hold: 0.1 s, so that a long chunk is staged as it is read.
 const BLOCK_SAMPLES: usize = 1600;
@@ -93,7 +94,7 @@ impl Intake {
                 if state.reader_gone || state.failure.is_some() || state.intake_gone {
                     return Err(SessionEnded);
                 }
-                if state.phase != Phase::Finishing && state.utterance.has_room() {
+                if state.phase != SessionState::Finishing && state.utterance.has_room() {
                     return Ok(());
                 }
             }
@@ -191,7 +192,7 @@ impl Intake {
     pub fn interrupt(&mut self) {
         let mut state = self.core.lock();
         let frames = state.utterance.frames_taken() as u64;
-        let running = state.phase != Phase::Idle;
+        let running = state.phase != SessionState::Idle;
         let utterance = state.number;
         state.position = self.core.position_after(&state, frames);
         state.number = utterance.wrapping_add(u32::from(running));
@@ -221,8 +222,8 @@ impl Intake {
     /// Hands the block's mel frames, and the end if it is one, to the session, and queues what they allow.
     fn publish(&self, samples: usize, came: Instant, end: Option<usize>) {
         let mut state = self.core.lock();
-        if state.phase == Phase::Idle {
-            self.core.set_phase(&mut state, Phase::Speaking);
+        if state.phase == SessionState::Idle {
+            self.core.set_phase(&mut state, SessionState::Speaking);
             // Not when it `came`: while the utterance before is still shown, it waits for that and not for us.
             state.first.begin(Instant::now());
             self.core.reset(&mut state);
@@ -233,7 +234,7 @@ impl Intake {
         state.utterance.push_mel(&self.scratch);
         if let Some(frames) = end {
             state.utterance.finish(frames);
-            self.core.set_phase(&mut state, Phase::Finishing);
+            self.core.set_phase(&mut state, SessionState::Finishing);
             self.core.event.notify_one();
         }
         self.core.pump(&mut state);

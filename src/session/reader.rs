@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::core::{Phase, SessionCore};
+use super::core::SessionCore;
 use super::first::FirstFrameTimes;
 use super::picture::Picture;
 use super::times::SessionTimes;
 use crate::backend::BackendError;
 use crate::batch::PooledBuf;
+use crate::telemetry::SessionState;
 
 /// One finished frame.
 pub struct OutFrame {
@@ -135,7 +136,7 @@ impl FrameReader {
     /// Whether no utterance is running.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        self.core.lock().phase == Phase::Idle
+        self.core.lock().phase == SessionState::Idle
     }
 
     /// The next event; `None` when the intake is gone and everything it sent has been answered.
@@ -204,7 +205,7 @@ impl FrameReader {
             let (index, tick) = (Some(index), None);
             return Step::Frame(Taken { index, tick, utterance: state.number, avatar_frame, picture });
         }
-        if state.phase != Phase::Idle && state.utterance.is_complete() {
+        if state.phase != SessionState::Idle && state.utterance.is_complete() {
             let frames = state.utterance.frames_taken() as u64;
             let (utterance, samples) = (state.number, state.samples);
             let first_frame = state.first.times().filter(|_| frames > 0);
@@ -215,7 +216,7 @@ impl FrameReader {
             self.core.queue_closing(&mut state);
             return Step::Event(Event::UtteranceDone { utterance, frames, samples, first_frame });
         }
-        if state.intake_gone && state.phase != Phase::Finishing {
+        if state.intake_gone && state.phase != SessionState::Finishing {
             return Step::Over;
         }
         self.core.step_tick(&mut state, Instant::now())
