@@ -18,8 +18,6 @@ use super::proto::monolithic::{
     UnloadModelRequest, UnloadModelResponse,
 };
 use super::status::RpcError;
-use super::synthesize::speak;
-use crate::audio::Pcm;
 use crate::avatar::{Acquired, AvatarId, LoadedAvatar};
 use crate::backend::{DeviceMemory, FrameFormat};
 use crate::batch::{Engine, Want};
@@ -176,8 +174,7 @@ async fn infer(
         ..SessionOptions::new(FrameFormat::Jpeg(daemon.quality(0)?), rate)
     };
     let Admitted { intake, mut reader, mut call } = daemon.admit(info, place, &avatar, options)?;
-    let pcm = Pcm { sample_rate_hz: rate, samples: speech.samples };
-    let _speech = AbortOnDropHandle::new(tokio::spawn(speak(intake, pcm)));
+    let _speech = AbortOnDropHandle::new(tokio::spawn(async move { intake.speak(&speech.samples).await }));
     let mut frames = Vec::with_capacity(batch);
     while frames.len() < batch {
         let event = tokio::select! {

@@ -20,7 +20,7 @@ use super::status::RpcError;
 use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
 use crate::audio::{Pcm, PcmFormat, decode_pcm, parse_wav};
 use crate::batch::Want;
-use crate::session::{Event, FrameReader, Intake, SessionOptions};
+use crate::session::{Event, FrameReader, SessionOptions};
 use crate::telemetry::{CallEnd, CallInfo};
 
 /// Hz of raw PCM when the client says 0.
@@ -62,7 +62,7 @@ pub(super) async fn synthesize(
     let (activity, bounds) = (Activity::now(), daemon.bounds(info));
     // Its frames come as fast as there is room for them: a queue in front of it is no fault of the client's.
     let waits = Bounds { idle: None, ..bounds };
-    let speech = AbortOnDropHandle::new(tokio::spawn(speak(intake, pcm)));
+    let speech = AbortOnDropHandle::new(tokio::spawn(async move { intake.speak(&pcm.samples).await }));
     let running = Running { reader, messages, call, activity, bounds: waits, _speech: speech };
     let overdue = running.call.record.overdue();
     let answers = unfold(Some(running), |running| async { next_frame(running?).await });
@@ -105,14 +105,6 @@ async fn next_frame(mut running: Running) -> Option<(Result<SynthesizeResponse, 
         }
     };
     Some((item, Some(running)))
-}
-
-/// Pushes the whole sound; the reader's end is what matters, so an early end is not an error here.
-pub(super) async fn speak(mut intake: Intake, pcm: Pcm) {
-    if intake.push(&pcm.samples).await.is_ok() && intake.finish().await.is_ok() {
-        // The intake stays until the reader has everything.
-        let _ = intake.room().await;
-    }
 }
 
 /// How a request's sound is written.

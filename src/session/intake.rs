@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::core::{MAX_UNANSWERED_CUTS, SessionCore};
+use super::core::{MAX_UNANSWERED_CUTS, SessionCore, State};
 use super::options::SessionOptions;
 use super::reader::{Cut, FrameReader};
 use crate::audio::{MelStream, ResampleError, ResamplePlan, Resampler};
@@ -88,17 +88,29 @@ impl Intake {
     /// # Errors
     /// [`SessionEnded`] when nobody will read the frames.
     pub async fn room(&self) -> Result<(), SessionEnded> {
+        self.until(|state| state.phase != SessionState::Finishing && state.utterance.has_room()).await
+    }
+
+    async fn until(&self, is_ready: impl Fn(&State) -> bool) -> Result<(), SessionEnded> {
         loop {
             {
                 let state = self.core.lock();
                 if state.reader_gone || state.failure.is_some() || state.intake_gone {
                     return Err(SessionEnded);
                 }
-                if state.phase != SessionState::Finishing && state.utterance.has_room() {
+                if is_ready(&state) {
                     return Ok(());
                 }
             }
             self.core.room.notified().await;
+        }
+    }
+
+    /// Says all of `samples`, one utterance, and stays until the reader has met its end or the session is over.
+    pub async fn speak(mut self, samples: &[f32]) {
+        if self.push(samples).await.is_ok() && self.finish().await.is_ok() {
+            // The reader's end is what matters, and it tells of it.
+            let _ = self.room().await;
         }
     }
 
@@ -173,18 +185,7 @@ impl Intake {
     /// # Errors
     /// [`SessionEnded`] when it will not.
     pub async fn answered(&self) -> Result<(), SessionEnded> {
-        loop {
-            {
-                let state = self.core.lock();
-                if state.reader_gone || state.failure.is_some() || state.intake_gone {
-                    return Err(SessionEnded);
-                }
-                if state.cuts.len() < MAX_UNANSWERED_CUTS {
-                    return Ok(());
-                }
-            }
-            self.core.room.notified().await;
-        }
+        self.until(|state| state.cuts.len() < MAX_UNANSWERED_CUTS).await
     }
 
     /// Cuts the utterance: drops its sound, its queued work and its frames not yet taken. The reader

@@ -1,6 +1,5 @@
 //! How far a GPU's frames lie from the CPU's, on the avatar's own pictures.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use crate::avatar::{Bundle, Keep, LoadedAvatar};
@@ -54,15 +53,10 @@ fn draw(
         ..SessionOptions::new(FrameFormat::Bgr, rate_hz)
     };
     let sound = voice(1, (FRAMES * rate_hz as usize).div_ceil(avatar.fps().max(1) as usize), rate_hz);
-    let (mut intake, mut reader) = engine.open_session(Arc::clone(&avatar), options).map_err(CommandError::failed)?;
+    let (intake, mut reader) = engine.open_session(Arc::clone(&avatar), options).map_err(CommandError::failed)?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(CommandError::failed)?;
     let frames = runtime.block_on(async {
-        let speak = async {
-            let _ = intake.push(&sound).await;
-            let _ = intake.finish().await;
-            std::future::pending::<Infallible>().await
-        };
-        let read = async {
+        let read = async move {
             let mut frames = Vec::new();
             while let Some(event) = reader.next().await {
                 match event.map_err(CommandError::failed)? {
@@ -72,10 +66,8 @@ fn draw(
             }
             Ok::<_, CommandError>(frames)
         };
-        tokio::select! {
-            never = speak => match never {},
-            frames = read => frames,
-        }
+        // Whatever ends the reading takes the reader with it, and so ends the speech.
+        tokio::join!(intake.speak(&sound), read).1
     })?;
     Ok((avatar, frames))
 }

@@ -63,19 +63,12 @@ fn load(bundle: &Bundle, backend: &Arc<dyn Backend>, keep: &Keep) -> Result<Arc<
 
 /// Pushes the whole sound and gives every frame to `write`, in order.
 async fn speak(
-    mut intake: Intake,
+    intake: Intake,
     mut reader: FrameReader,
     pcm: &Pcm,
     mut write: impl FnMut(u64, &[u8]) -> Result<(), CommandError>,
 ) -> Result<(), CommandError> {
-    let push = async {
-        // Ends early only when the reader has failed, and then the reader says why.
-        if intake.push(&pcm.samples).await.is_ok() {
-            let _ = intake.finish().await;
-        }
-        std::future::pending::<()>().await;
-    };
-    let read = async {
+    let read = async move {
         while let Some(event) = reader.next().await {
             match event.map_err(CommandError::failed)? {
                 Event::Frame(frame) => write(frame.index, &frame.data)?,
@@ -84,8 +77,6 @@ async fn speak(
         }
         Ok(())
     };
-    tokio::select! {
-        () = push => Ok(()),
-        result = read => result,
-    }
+    // Whatever ends the reading takes the reader with it, and so ends the speech.
+    tokio::join!(intake.speak(&pcm.samples), read).1
 }
