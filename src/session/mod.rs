@@ -15,6 +15,7 @@
 //! | [`core`](mod@core) | the state both ends and the lanes share |
 //! | [`intake`] | the writing end |
 //! | [`reader`] | the reading end |
+//! | `sound_clock` | when the sound of a live utterance would have come at its own pace |
 //! | `schedule` | what is queued, and when it is due |
 //! | [`feed`] | with idle frames: what stands at each tick of the call, and when it is due; pure |
 //! | [`closing`] | how a mouth opens and closes between speech and silence |

@@ -57,7 +57,7 @@ pub struct SessionOptions {
     pub pace: Pace,
     /// Whether there are frames while nobody speaks; of live sessions whose frames are JPEGs.
     pub idle_frames: Option<IdleFrames>,
-    /// Frames made ahead of the reader at most, 1..=64.
+    /// Frames made ahead of the reader at most, 1..=[`Self::MAX_OUTBOX`].
     pub outbox_frames: usize,
     /// Ends each utterance after this many frames.
     pub max_frames: Option<usize>,
