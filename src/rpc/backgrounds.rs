@@ -8,7 +8,7 @@ use futures_util::stream::{self, Stream, StreamExt as _};
 use tonic::Status;
 
 use super::daemon::Daemon;
-use super::doors::FetchPlace;
+use super::doors::InCrowd;
 use super::frames::number;
 use super::lease::Leased;
 use super::lipsync::blocking;
@@ -27,7 +27,7 @@ pub(super) async fn get_avatar_frames(
     request: GetAvatarFramesRequest,
 ) -> Result<BackgroundStream, RpcError> {
     let quality = daemon.quality(request.jpeg_quality)?;
-    let place = daemon.fetch(info)?;
+    let place = daemon.doors().fetch(info)?;
     let avatar = daemon.load(&request.avatar_id, None).await?.avatar;
     let version = avatar.backgrounds_version(quality);
     let not_modified = request.known_version[..] == version;
@@ -55,13 +55,14 @@ struct Fetch {
     daemon: Arc<Daemon>,
     avatar: Arc<LoadedAvatar>,
     quality: Quality,
-    _place: FetchPlace,
+    _place: InCrowd,
 }
 
 async fn frame(fetch: Arc<Fetch>, index: usize) -> Result<GetAvatarFramesResponse, Status> {
     let area = fetch.avatar.face_box(index);
     // What is only to be copied does not wait behind what is encoded.
-    let turn = if fetch.avatar.keeps_backgrounds(fetch.quality) { None } else { Some(fetch.daemon.encoder().await?) };
+    let turn =
+        if fetch.avatar.keeps_backgrounds(fetch.quality) { None } else { Some(fetch.daemon.doors().encoder().await?) };
     // An encoding goes on when its call is given up, and so has its turn until then.
     let (jpeg, _turn) = blocking(move || (fetch.avatar.background_jpeg(index, fetch.quality), turn)).await?;
     let frame = AvatarFrame {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::activity::Bounds;
-use super::doors::{DoorOptions, Doors, FetchPlace, Place};
+use super::doors::{DoorOptions, Doors, Place};
 use super::looks::Looks;
 use super::status::RpcError;
 use crate::avatar::{LoadedAvatar, Registry};
@@ -136,19 +135,9 @@ impl Daemon {
         Ok(place)
     }
 
-    /// Room for so many `bytes` of a request.
-    pub(super) fn upload_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, RpcError> {
-        self.doors.upload_room(bytes)
-    }
-
-    /// A place for a call that fetches an avatar's own frames.
-    pub(super) fn fetch(&self, info: &CallInfo) -> Result<FetchPlace, RpcError> {
-        self.doors.fetch(info)
-    }
-
-    /// A turn to encode one of them.
-    pub(super) async fn encoder(&self) -> Result<OwnedSemaphorePermit, RpcError> {
-        self.doors.encoder().await
+    /// The places that are no session's.
+    pub(super) fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     /// What looks at the bundles' files.

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
-use self::crowd::{Crowd, InCrowd};
+use self::crowd::Crowd;
+pub(super) use self::crowd::InCrowd;
 use super::status::RpcError;
 use crate::telemetry::{CallInfo, CallKind};
 
@@ -47,9 +48,6 @@ pub(super) struct Place {
     _drawing: Option<OwnedSemaphorePermit>,
 }
 
-/// What a call that fetches backgrounds holds for as long as it lasts.
-pub(super) type FetchPlace = InCrowd;
-
 impl Doors {
     /// Open until the daemon is `stopping`.
     pub fn new(options: DoorOptions, stopping: CancellationToken) -> Self {
@@ -83,7 +81,7 @@ impl Doors {
     }
 
     /// A place for a call that fetches backgrounds, at once. Whoever takes patches has a session beside it, so these are counted apart.
-    pub fn fetch(&self, info: &CallInfo) -> Result<FetchPlace, RpcError> {
+    pub fn fetch(&self, info: &CallInfo) -> Result<InCrowd, RpcError> {
         if self.stopping.is_cancelled() {
             return Err(RpcError::Stopping);
         }

@@ -135,7 +135,7 @@ impl Upload {
                 self.announced = self.announced.saturating_add(HEADER_LEN + len);
                 let more = self.announced.saturating_sub(before);
                 if more > 0 {
-                    held.add(self.daemon.upload_room(more)?);
+                    held.add(self.daemon.doors().upload_room(more)?);
                 }
             }
             if self.is_live {

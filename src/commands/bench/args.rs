@@ -1,6 +1,6 @@
 //! What `lipsyncd bench` takes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{ArgGroup, Args as ClapArgs};
 
@@ -29,19 +29,19 @@ the last line on stdout is one JSON object with the results.";
 pub(in crate::commands) struct Args {
     /// The daemon, e.g. http://127.0.0.1:50053
     #[arg(long, value_name = "URL", value_parser = daemon_url)]
-    target: String,
+    pub(super) target: String,
     /// Live streams at once; with --find-capacity, how many to begin with
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=8192))]
     streams: u32,
     /// How long they run; with --find-capacity, each try
     #[arg(long, default_value_t = 10.0, value_name = "S", value_parser = seconds)]
-    seconds: f64,
+    pub(super) seconds: f64,
     /// Send audio at the pace of speech; otherwise as fast as the daemon takes it, without pauses
     #[arg(long)]
     realtime: bool,
     /// Search for the most streams with less than 0.1 % misses; implies --realtime
     #[arg(long)]
-    find_capacity: bool,
+    pub(super) find_capacity: bool,
     /// WAV file that is each utterance [default: speech made by code, utterances of 2 to 6 s]
     #[arg(long, value_name = "FILE")]
     audio: Option<PathBuf>,
@@ -83,7 +83,7 @@ pub(in crate::commands) struct Args {
     seed: u64,
     /// Draw the results: delays over frames and time, or misses over streams
     #[arg(long, value_name = "FILE.png")]
-    plot: Option<PathBuf>,
+    pub(super) plot: Option<PathBuf>,
 }
 
 impl Args {
@@ -116,24 +116,8 @@ impl Args {
         }
     }
 
-    pub(super) fn target(&self) -> &str {
-        &self.target
-    }
-
     pub(super) fn streams(&self) -> usize {
         self.streams as usize
-    }
-
-    pub(super) fn seconds(&self) -> f64 {
-        self.seconds
-    }
-
-    pub(super) fn find_capacity(&self) -> bool {
-        self.find_capacity
-    }
-
-    pub(super) fn plot(&self) -> Option<&Path> {
-        self.plot.as_deref()
     }
 }
 

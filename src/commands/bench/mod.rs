@@ -24,7 +24,7 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
         Ok(report) => tell(args, &report),
         Err(error) => {
             let error = command_error(error);
-            say(Report::json_of_failure(args.target(), &error.to_string()))?;
+            say(Report::json_of_failure(&args.target, &error.to_string()))?;
             Err(error)
         }
     }
@@ -32,11 +32,11 @@ pub(super) fn run(args: &Args) -> Result<(), CommandError> {
 
 async fn measure(args: &Args, speech: Speech) -> Result<Report, CrowdError> {
     let mut crowd = Crowd::gather(args.options(), speech).await?;
-    if args.find_capacity() { search(args, &mut crowd).await } else { one_run(args, &mut crowd, args.streams()).await }
+    if args.find_capacity { search(args, &mut crowd).await } else { one_run(args, &mut crowd, args.streams()).await }
 }
 
 async fn one_run(args: &Args, crowd: &mut Crowd, streams: usize) -> Result<Report, CrowdError> {
-    let bar = progress::Bar::new(args.seconds(), streams);
+    let bar = progress::Bar::new(args.seconds, streams);
     let report = crowd.run(streams, |progress| bar.show(progress)).await?;
     bar.finish();
     Ok(report)
@@ -72,7 +72,7 @@ async fn search(args: &Args, crowd: &mut Crowd) -> Result<Report, CrowdError> {
 
 /// Writes the picture and the line.
 fn tell(args: &Args, report: &Report) -> Result<(), CommandError> {
-    let drawn = args.plot().map_or(Ok(()), |path| plot::draw(report, path).map_err(CommandError::failed));
+    let drawn = args.plot.as_deref().map_or(Ok(()), |path| plot::draw(report, path).map_err(CommandError::failed));
     say(report.json())?;
     drawn?;
     match &report.error {
