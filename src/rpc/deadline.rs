@@ -4,56 +4,21 @@
 //! is never heard.
 
 use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
-use tonic::Status;
-use tonic::body::Body;
-use tonic::codegen::{Service, http};
-use tonic::server::NamedService;
-
-use super::status::RpcError;
+use tonic::codegen::http;
 
 /// What calls find in their request where their client set a deadline.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadline(pub Instant);
 
-/// Wraps a service whose calls end with their deadline when they have not been answered by then.
-#[derive(Debug, Clone)]
-pub(super) struct Timely<S>(pub S);
-
-impl<S: NamedService> NamedService for Timely<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> Service<http::Request<Body>> for Timely<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.0.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
-        let text = request.headers().get("grpc-timeout").and_then(|text| text.to_str().ok());
-        let Some(deadline) = read(text) else { return Box::pin(self.0.call(request)) };
-        request.extensions_mut().insert(Deadline(deadline));
-        let answer = self.0.call(request);
-        Box::pin(async move {
-            tokio::select! {
-                // A call that keeps its deadline itself knows better how it ends.
-                biased;
-                answer = answer => answer,
-                () = reached(deadline) => Ok(Status::from(RpcError::Deadline).into_http()),
-            }
-        })
+impl Deadline {
+    /// That of a call with these `headers`.
+    pub fn of(headers: &http::HeaderMap) -> Option<Self> {
+        read(headers.get("grpc-timeout").and_then(|text| text.to_str().ok())).map(Self)
     }
 }
 

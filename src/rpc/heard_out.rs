@@ -4,7 +4,6 @@
 //! answer, with `NO_ERROR` (RFC 9113, 8.1). HAProxy passes that on as `CANCEL`, and gRPC's C core believes it rather than the status it
 //! has just been told. A client that has the answer ends its side by itself, and is given a moment for it.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,85 +17,27 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::{Body as HttpBody, Service, http};
-
-use super::status::explain_unknown;
-use super::traffic::{Traffic, UnderWay};
+use tonic::codegen::Body as HttpBody;
 
 /// Time a client gets to end its side.
 const MOMENT: Duration = Duration::from_secs(1);
 
 /// Clients that are heard out at once. Each costs a task and the books of its call, not what it says; one more is reset as ever.
-const MOST: usize = 4096;
-
-/// Wraps a service whose calls are counted, and their clients heard out.
-#[derive(Debug, Clone)]
-pub(super) struct HeardOut<S> {
-    service: S,
-    places: Arc<Semaphore>,
-    traffic: Traffic,
-}
-
-impl<S> HeardOut<S> {
-    /// Calls of `service` are noted in `traffic` from their beginning until their answers have been given away.
-    pub fn new(service: S, traffic: Traffic) -> Self {
-        Self { service, places: Arc::new(Semaphore::new(MOST)), traffic }
-    }
-}
-
-impl<S> Service<http::Request<Body>> for HeardOut<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let (places, call) = (Arc::clone(&self.places), self.traffic.call());
-        let answer = self.service.call(request.map(|body| Body::new(Said { body, over: false, places })));
-        Box::pin(async move {
-            let mut answer = answer.await?;
-            explain_unknown(&mut answer);
-            Ok(answer.map(|body| Body::new(Answer { body, _call: call })))
-        })
-    }
-}
-
-/// What a call is answered.
-struct Answer {
-    body: Body,
-    _call: UnderWay,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
+pub(super) const MOST: usize = 4096;
 
 /// What the client of a call says.
-struct Said {
+pub(super) struct Said {
     body: Body,
     /// It has ended, or its connection has.
     over: bool,
     places: Arc<Semaphore>,
+}
+
+impl Said {
+    /// Is heard out while there are `places`.
+    pub fn new(body: Body, places: Arc<Semaphore>) -> Self {
+        Self { body, over: false, places }
+    }
 }
 
 impl HttpBody for Said {
@@ -151,7 +92,7 @@ mod tests {
     fn said(places: &Arc<Semaphore>) -> (Client, Said) {
         let (client, said) = mpsc::channel(1);
         let body = Body::new(StreamBody::new(ReceiverStream::new(said)));
-        (client, Said { body, over: false, places: Arc::clone(places) })
+        (client, Said::new(body, Arc::clone(places)))
     }
 
     /// Whether anybody still listens to `client`.

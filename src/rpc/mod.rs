@@ -13,6 +13,7 @@
 //! | `synthesize` | whole audio in, a stream of frames out |
 //! | `converse` | live audio in, live frames out |
 //! | `monolithic` | `monolithic.MonolithicService`, as existing clients know it |
+//! | `front` | the way that every call comes in by |
 //! | `deadline`, `activity`, `lease` | how long a call may last, before its answer, within it, and unread |
 //! | `uploads` | requests as they come in, in bounded memory |
 //! | [`client`] | the other end, for `synth --server` and `bench` |
@@ -36,6 +37,7 @@ mod converse;
 mod deadline;
 mod frame_codec;
 mod frames;
+mod front;
 mod heard_out;
 mod lease;
 mod linger;

@@ -16,8 +16,7 @@ use tonic_health::server::HealthReporter;
 
 use super::accept::connections;
 use super::daemon::Daemon;
-use super::deadline::Timely;
-use super::heard_out::HeardOut;
+use super::front::Front;
 use super::linger::LINGER;
 use super::lipsync::LipSyncService;
 use super::monolithic::Monolithic;
@@ -26,7 +25,6 @@ use super::proto::lipsync::lip_sync_server::LipSyncServer;
 use super::proto::monolithic::monolithic_service_server::MonolithicServiceServer;
 use super::traffic::Traffic;
 use super::uncopied::Uncopied;
-use super::uploads::Uploads;
 
 /// Calls one connection may have open; more wait in the client.
 const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -86,15 +84,16 @@ pub async fn run(
     let monolithic = MonolithicServiceServer::new(Monolithic { daemon: Arc::clone(&daemon) })
         .max_decoding_message_size(most)
         .max_encoding_message_size(most);
-    let services = Routes::new(Uploads::new(health_service, &daemon, most))
-        .add_service(Uploads::new(reflection().build_v1()?, &daemon, most))
+    let services = Routes::new(health_service)
+        .add_service(reflection().build_v1()?)
         // Older clients, Python's among them, still ask by this name.
-        .add_service(Uploads::new(reflection().build_v1alpha()?, &daemon, most))
-        .add_service(Timely(Uploads::new(Uncopied::new(lipsync, most), &daemon, most)))
-        .add_service(Timely(Uploads::new(monolithic, &daemon, most)))
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(Uncopied::new(lipsync, most))
+        .add_service(monolithic)
         .prepare();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let traffic = Traffic::new();
+    let front = Front::new(services, Arc::clone(&daemon), most, traffic.clone());
     let incoming = connections(listener, daemon.stopping().clone(), traffic.clone());
     let serving = Server::builder()
         .http2_keepalive_interval(options.keepalive)
@@ -105,7 +104,7 @@ pub async fn run(
         .http2_max_pending_accept_reset_streams(Some(STREAMS_PER_CONNECTION as usize))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .serve_with_incoming_shutdown(HeardOut::new(services, traffic.clone()), incoming, async {
+        .serve_with_incoming_shutdown(front, incoming, async {
             // A dropped sender also means that it is time to end.
             let _ = stopped.await;
         });

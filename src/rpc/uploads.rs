@@ -16,8 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 use tonic::body::Body;
-use tonic::codegen::{Body as HttpBody, Service, http};
-use tonic::server::NamedService;
+use tonic::codegen::Body as HttpBody;
 
 use super::daemon::Daemon;
 use super::status::RpcError;
@@ -35,67 +34,9 @@ const LAST_PIECES: Duration = Duration::from_secs(1);
 /// how many there are; a stop ends it by other ways.
 const LIVE_PATH: &str = "/lipsync.v1.LipSync/Converse";
 
-/// Wraps a service whose requests are bounded.
-#[derive(Clone)]
-pub(super) struct Uploads<S> {
-    service: S,
-    daemon: Arc<Daemon>,
-    max_message_bytes: usize,
-}
-
-impl<S> Uploads<S> {
-    /// Messages beyond `max_message_bytes` are left to `service`, which refuses them before it makes room.
-    pub fn new(service: S, daemon: &Arc<Daemon>, max_message_bytes: usize) -> Self {
-        Self { service, daemon: Arc::clone(daemon), max_message_bytes }
-    }
-}
-
-impl<S: NamedService> NamedService for Uploads<S> {
-    const NAME: &'static str = S::NAME;
-}
-
-impl<S> Service<http::Request<Body>> for Uploads<S>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>>,
-    S::Future: Send + 'static,
-{
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.service.poll_ready(context)
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let held = Arc::new(Held::default());
-        let is_live = request.uri().path() == LIVE_PATH;
-        let request = request.map(|body| {
-            Body::new(Upload {
-                body,
-                daemon: Arc::clone(&self.daemon),
-                max_message_bytes: self.max_message_bytes,
-                held: Arc::downgrade(&held),
-                headers: Headers::default(),
-                announced: 0,
-                is_live,
-                idle: self.daemon.idle(),
-                clock: None,
-                stop: None,
-            })
-        });
-        let answer = self.service.call(request);
-        Box::pin(async move {
-            let answer = answer.await;
-            drop(held);
-            answer
-        })
-    }
-}
-
-/// Room that a call's request takes.
+/// Room that a call's request takes; to be kept until it is answered.
 #[derive(Default)]
-struct Held(Mutex<Option<OwnedSemaphorePermit>>);
+pub(super) struct Held(Mutex<Option<OwnedSemaphorePermit>>);
 
 impl Held {
     fn add(&self, room: OwnedSemaphorePermit) {
@@ -107,7 +48,7 @@ impl Held {
 }
 
 /// A request's body.
-struct Upload {
+pub(super) struct Upload {
     body: Body,
     daemon: Arc<Daemon>,
     max_message_bytes: usize,
@@ -126,6 +67,22 @@ struct Upload {
 }
 
 impl Upload {
+    /// The `body` of a call of `path`, whose room is noted in `held`. Messages beyond `max_message_bytes` take none.
+    pub fn new(body: Body, path: &str, daemon: &Arc<Daemon>, max_message_bytes: usize, held: &Arc<Held>) -> Self {
+        Self {
+            body,
+            daemon: Arc::clone(daemon),
+            max_message_bytes,
+            held: Arc::downgrade(held),
+            headers: Headers::default(),
+            announced: 0,
+            is_live: path == LIVE_PATH,
+            idle: daemon.idle(),
+            clock: None,
+            stop: None,
+        }
+    }
+
     /// Takes room for the messages that begin in `data`.
     fn make_room(&mut self, mut data: &[u8]) -> Result<(), RpcError> {
         let Some(held) = self.held.upgrade() else { return Ok(()) };
@@ -145,9 +102,7 @@ impl Upload {
         }
         Ok(())
     }
-}
 
-impl Upload {
     /// Completes when what has not come is not waited for any more, with the reason.
     fn poll_given_up(&mut self, context: &mut Context<'_>) -> Poll<RpcError> {
         if let Some(idle) = self.idle

@@ -12,7 +12,10 @@ use crate::common::talk::proto::lip_sync_client::LipSyncClient;
 use crate::common::talk::proto::{AudioFormat, SynthesizeRequest};
 use crate::common::talk::{RATE_HZ, bytes_of};
 use crate::common::{TINY, cpu_backend, daemon_options, eventually, within};
-use hyper::body::Incoming;
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::StreamBody;
+use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use lipsyncd::backend::Backend;
@@ -23,7 +26,7 @@ use proto::monolithic_service_client::MonolithicServiceClient;
 use tokio::net::TcpStream;
 use tonic::body::Body;
 use tonic::codegen::{Service, http};
-use tonic::{Code, Request};
+use tonic::{Code, Request, Status};
 
 #[allow(dead_code, clippy::pedantic, clippy::nursery)] // Generated, and not all of it is called here.
 mod proto {
@@ -90,6 +93,22 @@ async fn a_whole_file_whose_turn_does_not_come_in_time_is_told_so() {
     }
     eventually("those that waited are gone", || server.daemon.sessions() == 1).await;
     drop(running);
+    server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_question_about_health_that_does_not_come_in_time_is_told_so() {
+    let server = Setup::new(daemon_options(100)).start().await;
+    let body = Body::new(StreamBody::new(stream::pending::<Result<Frame<Bytes>, Status>>()));
+    let request = http::Request::post(format!("http://{}/grpc.health.v1.Health/Check", server.address))
+        .header("content-type", "application/grpc")
+        .header("grpc-timeout", "30m")
+        .body(body)
+        .unwrap();
+    let answer = within(Plain::connect(&server).await.call(request)).await.unwrap();
+    let status = Status::from_header_map(answer.headers()).unwrap();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    drop(answer);
     server.ends_clean().await;
 }
 
