@@ -7,11 +7,11 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use tonic::Status;
 
+use super::calls::blocking;
 use super::daemon::Daemon;
 use super::doors::InCrowd;
 use super::frames::number;
 use super::lease::Leased;
-use super::lipsync::blocking;
 use super::proto::lipsync::get_avatar_frames_response::Item;
 use super::proto::lipsync::{AvatarFrame, Backgrounds, GetAvatarFramesRequest, GetAvatarFramesResponse};
 use super::status::RpcError;

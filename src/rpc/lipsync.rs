@@ -6,9 +6,9 @@ use std::time::Duration;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::backgrounds::{BackgroundStream, get_avatar_frames};
+use super::calls::{blocking, call_info};
 use super::converse::{ConverseStream, converse};
 use super::daemon::Daemon;
-use super::deadline::Deadline;
 use super::frames::number;
 use super::proto::lipsync::lip_sync_server::LipSync;
 use super::proto::lipsync::{
@@ -21,7 +21,7 @@ use super::synthesize::{FrameStream, synthesize};
 use crate::avatar::{AvatarId, Checks, LoadedAvatar};
 use crate::batch::Engine;
 use crate::batch::stats::EngineStats;
-use crate::telemetry::{CallInfo, CallKind};
+use crate::telemetry::CallKind;
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -128,27 +128,8 @@ impl LipSync for LipSyncService {
     }
 }
 
-/// Longest request id that is taken up in the log and in spans.
-const MAX_REQUEST_ID: usize = 128;
-
-/// What a call is recorded as; the client may name it in `x-request-id`.
-pub(super) fn call_info<T>(kind: CallKind, request: &Request<T>) -> CallInfo {
-    let id = request.metadata().get("x-request-id").and_then(|id| id.to_str().ok());
-    CallInfo {
-        kind,
-        request_id: id.filter(|id| id.len() <= MAX_REQUEST_ID).map(str::to_owned),
-        peer: request.remote_addr().map(|peer| peer.ip()),
-        deadline: request.extensions().get().map(|Deadline(at)| *at),
-    }
-}
-
 fn parse_id(id: &str) -> Result<AvatarId, RpcError> {
     Ok(id.parse()?)
-}
-
-/// Runs file work where it does not hold up other calls.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, RpcError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| RpcError::Stopping)
 }
 
 fn loaded(avatar: &LoadedAvatar) -> Avatar {

@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use super::lipsync::blocking;
+use super::calls::blocking;
 use super::status::RpcError;
 use crate::avatar::Checks;
 

@@ -8,6 +8,7 @@
 //! | `frames` | a finished frame as a message |
 //! | `frame_codec`, `uncopied` | that message to the socket without a copy of its JPEG |
 //! | `lipsync` | `lipsync.v1.LipSync`: the calls about avatars, and the way into the three below |
+//! | `calls` | what several calls have in common |
 //! | `looks` | the bundles' files, looked at for those calls |
 //! | `backgrounds` | the avatar's own frames, for clients that keep them and take patches |
 //! | `synthesize` | whole audio in, a stream of frames out |
@@ -33,6 +34,7 @@ pub mod status;
 mod accept;
 mod activity;
 mod backgrounds;
+mod calls;
 mod converse;
 mod deadline;
 mod frame_codec;

@@ -8,9 +8,9 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::{Request, Response, Status};
 
 use self::inputs::{Inputs, Shape};
+use super::calls::{blocking, call_info};
 use super::daemon::{Admitted, Daemon};
 use super::deadline::passed;
-use super::lipsync::{blocking, call_info};
 use super::proto::monolithic::monolithic_service_server::MonolithicService;
 use super::proto::monolithic::{
     CompositeBatchRequest, CompositeBatchResponse, GetModelStatsRequest, GetModelStatsResponse, HealthRequest,

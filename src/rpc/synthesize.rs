@@ -10,34 +10,17 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 
 use super::activity::{Activity, Bounds};
+use super::calls::{blocking, rate_hz};
 use super::daemon::{Admitted, Call, Daemon};
 use super::doors::Place;
 use super::frames::{FrameMessages, format_of};
 use super::lease::Leased;
-use super::lipsync::blocking;
 use super::proto::lipsync::{AudioFormat, SynthesizeRequest, SynthesizeResponse};
 use super::status::RpcError;
-use crate::audio::wav::MAX_SAMPLE_RATE_HZ;
 use crate::audio::{Pcm, PcmFormat, decode_pcm, parse_wav};
 use crate::batch::Want;
 use crate::session::{Event, FrameReader, SessionOptions};
 use crate::telemetry::{CallEnd, CallInfo};
-
-/// Hz of raw PCM when the client says 0.
-const DEFAULT_RATE_HZ: u32 = 16_000;
-
-/// The rate of raw PCM that a client names in `field`.
-pub(super) fn rate_hz(field: &'static str, asked: u32) -> Result<u32, RpcError> {
-    match asked {
-        0 => Ok(DEFAULT_RATE_HZ),
-        1..=MAX_SAMPLE_RATE_HZ => Ok(asked),
-        _ => Err(RpcError::Field {
-            field,
-            got: asked.to_string(),
-            expected: format!("it must be at most {MAX_SAMPLE_RATE_HZ} Hz, or 0 for {DEFAULT_RATE_HZ}"),
-        }),
-    }
-}
 
 pub(super) type FrameStream = Pin<Box<dyn Stream<Item = Result<SynthesizeResponse, Status>> + Send>>;
 

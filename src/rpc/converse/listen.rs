@@ -11,7 +11,7 @@ use tonic::{Status, Streaming};
 
 use crate::audio::{PcmFormat, decode_pcm};
 use crate::rpc::activity::Activity;
-use crate::rpc::lipsync::blocking;
+use crate::rpc::calls::blocking;
 use crate::rpc::proto::lipsync::ConverseRequest;
 use crate::rpc::proto::lipsync::converse_request::Message as In;
 use crate::rpc::status::RpcError;

@@ -8,7 +8,7 @@ use crate::avatar::{Acquired, AvatarId, LoadedAvatar, RegistryError};
 use crate::backend::{DeviceId, FrameFormat};
 use crate::batch::placement::place;
 use crate::batch::{Engine, Want, rehearse, rehearse_pictures};
-use crate::rpc::lipsync::blocking;
+use crate::rpc::calls::blocking;
 use crate::rpc::status::RpcError;
 use crate::session::SessionError;
 

@@ -6,9 +6,9 @@ use bytes::Bytes;
 
 use crate::audio::{PcmFormat, decode_pcm};
 use crate::avatar::LoadedAvatar;
+use crate::rpc::calls::rate_hz;
 use crate::rpc::proto::monolithic::CompositeBatchRequest;
 use crate::rpc::status::RpcError;
-use crate::rpc::synthesize::rate_hz;
 
 /// What the protocol has always allowed.
 const MAX_BATCH: i32 = 32;
