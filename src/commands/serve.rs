@@ -90,32 +90,12 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     }
     // Before anything that takes a while: a stop that comes early is honoured as soon as there is a device.
     let mut shutdown = Box::pin(shutdown_signal().map_err(CommandError::failed)?);
-    let start = StartWatch::begin().map_err(CommandError::failed)?;
-    let devices = Wanted::by(&config).open()?;
-    let slots = devices.iter().map(|(_, options)| options.slots).sum();
-    let backends: Vec<_> = devices.iter().map(|(backend, _)| Arc::clone(backend)).collect();
-    let fleet = Fleet::start(devices).map_err(CommandError::failed)?;
-    drop(start);
-    let residency = ResidencyLimits { max_resident_bytes: config.max_resident_bytes, evict: config.evict };
-    let keep = Keep::Templates(TemplateOptions {
-        quality: config.jpeg_quality,
-        cache_dir: config.template_cache.clone(),
-        on_demand: Arc::new(OnDemandTemplates::new(ON_DEMAND_TEMPLATE_BYTES)),
-    });
-    let registry = Arc::new(Registry::new(config.avatars.clone(), backends, residency, keep));
+    let daemon = open(&config)?;
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         tracing::warn!("{error}");
         None
     });
     let notifier = notifier.map(Arc::new);
-    let options = DaemonOptions {
-        jpeg_quality: config.jpeg_quality,
-        doors: doors(&config, slots),
-        admission: admission(&config),
-        latency_budget: Duration::from_millis(config.latency_budget_ms),
-        idle: seconds(config.idle_seconds),
-    };
-    let daemon = Arc::new(Daemon::new(fleet, registry, options));
     let preloaded = tokio::select! {
         loaded = preload(&daemon, &config.preload, notifier.as_ref()) => loaded,
         // A load on a device that does not answer never ends.
@@ -160,6 +140,31 @@ async fn serve(config: Config) -> Result<(), CommandError> {
     leave_if_broken(&daemon);
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The daemon on the devices that `config` wants, with no avatar loaded.
+fn open(config: &Config) -> Result<Arc<Daemon>, CommandError> {
+    let start = StartWatch::begin().map_err(CommandError::failed)?;
+    let devices = Wanted::by(config).open()?;
+    let slots = devices.iter().map(|(_, options)| options.slots).sum();
+    let backends: Vec<_> = devices.iter().map(|(backend, _)| Arc::clone(backend)).collect();
+    let fleet = Fleet::start(devices).map_err(CommandError::failed)?;
+    drop(start);
+    let residency = ResidencyLimits { max_resident_bytes: config.max_resident_bytes, evict: config.evict };
+    let keep = Keep::Templates(TemplateOptions {
+        quality: config.jpeg_quality,
+        cache_dir: config.template_cache.clone(),
+        on_demand: Arc::new(OnDemandTemplates::new(ON_DEMAND_TEMPLATE_BYTES)),
+    });
+    let registry = Arc::new(Registry::new(config.avatars.clone(), backends, residency, keep));
+    let options = DaemonOptions {
+        jpeg_quality: config.jpeg_quality,
+        doors: doors(config, slots),
+        admission: admission(config),
+        latency_budget: Duration::from_millis(config.latency_budget_ms),
+        idle: seconds(config.idle_seconds),
+    };
+    Ok(Arc::new(Daemon::new(fleet, registry, options)))
 }
 
 /// Ends the process at once when a device is lost: what is left would be taken down by calls to one that may not answer.

@@ -72,28 +72,10 @@ pub async fn run(
     let (mut health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<LipSyncServer<LipSyncService>>().await;
     health.set_serving::<MonolithicServiceServer<Monolithic>>().await;
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let most = options.max_message_bytes;
-    let lipsync = LipSyncServer::new(LipSyncService { daemon: Arc::clone(&daemon) })
-        .max_decoding_message_size(most)
-        .max_encoding_message_size(most);
-    let monolithic = MonolithicServiceServer::new(Monolithic { daemon: Arc::clone(&daemon) })
-        .max_decoding_message_size(most)
-        .max_encoding_message_size(most);
-    let services = Routes::new(health_service)
-        .add_service(reflection().build_v1()?)
-        // Older clients, Python's among them, still ask by this name.
-        .add_service(reflection().build_v1alpha()?)
-        .add_service(Uncopied::new(lipsync, most))
-        .add_service(monolithic)
-        .prepare();
+    let services = services(&daemon, options.max_message_bytes)?.add_service(health_service).prepare();
     let (stop, stopped) = tokio::sync::oneshot::channel();
     let traffic = Traffic::new();
-    let front = Front::new(services, Arc::clone(&daemon), most, traffic.clone());
+    let front = Front::new(services, Arc::clone(&daemon), options.max_message_bytes, traffic.clone());
     let incoming = connections(listener, daemon.stopping().clone(), traffic.clone());
     let serving = Server::builder()
         .http2_keepalive_interval(options.keepalive)
@@ -129,6 +111,26 @@ pub async fn run(
         },
     }
     Ok(())
+}
+
+/// All but health.
+fn services(daemon: &Arc<Daemon>, max_message_bytes: usize) -> Result<Routes, ServerError> {
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let lipsync = LipSyncServer::new(LipSyncService { daemon: Arc::clone(daemon) })
+        .max_decoding_message_size(max_message_bytes)
+        .max_encoding_message_size(max_message_bytes);
+    let monolithic = MonolithicServiceServer::new(Monolithic { daemon: Arc::clone(daemon) })
+        .max_decoding_message_size(max_message_bytes)
+        .max_encoding_message_size(max_message_bytes);
+    Ok(Routes::new(reflection().build_v1()?)
+        // Older clients, Python's among them, still ask by this name.
+        .add_service(reflection().build_v1alpha()?)
+        .add_service(Uncopied::new(lipsync, max_message_bytes))
+        .add_service(monolithic))
 }
 
 /// Load balancers look here first. Whoever watches is told, and the watch then ends: it would otherwise hold

@@ -60,6 +60,29 @@ pub(super) struct State {
     pub intake_gone: bool,
 }
 
+impl State {
+    /// Before the first utterance.
+    fn new(avatar: &LoadedAvatar, options: &SessionOptions, limits: Limits) -> Self {
+        Self {
+            generation: 0,
+            phase: SessionState::Idle,
+            utterance: Utterance::new(avatar.clock(), avatar.context(), avatar.mels(), limits),
+            number: 0,
+            position: options.start_position,
+            feed: options.idle_frames.map(|_| Feed::new(avatar.fps(), Instant::now())),
+            closing: options.idle_frames.map(|_| Closing::new(avatar.context_len())),
+            first: FirstFrame::default(),
+            has_turn: false,
+            samples: 0,
+            clock: SoundClock::default(),
+            cuts: VecDeque::with_capacity(MAX_UNANSWERED_CUTS),
+            failure: None,
+            reader_gone: false,
+            intake_gone: false,
+        }
+    }
+}
+
 /// One session. Lanes hold it through the work they carry.
 pub struct SessionCore {
     pub(super) avatar: Arc<LoadedAvatar>,
@@ -94,17 +117,10 @@ impl SessionCore {
     pub(super) fn new(
         avatar: Arc<LoadedAvatar>,
         queue: Arc<WorkQueue>,
-        mut options: SessionOptions,
+        options: SessionOptions,
         block_mel_frames: usize,
     ) -> Arc<Self> {
-        options.outbox_frames = options.outbox_frames.clamp(1, SessionOptions::MAX_OUTBOX);
-        if options.start_position > u64::MAX / 2 {
-            // The end of numbers, which a session could come to from there, is no end of the loop.
-            options.start_position = avatar.order().phase(options.start_position, avatar.frame_count());
-        }
-        if !is_live(options.pace) || options.format == FrameFormat::Bgr {
-            options.idle_frames = None;
-        }
+        let options = within_bounds(options, &avatar);
         let (closing_frames, silent_items) =
             if options.idle_frames.is_some() { (FADE_FRAMES, silent_ticks::MOST_ITEMS) } else { (0, 0) };
         let pool = match options.format {
@@ -128,23 +144,7 @@ impl SessionCore {
             avatar.session_opened();
         }
         let meter = SessionMeter::new(if unseen { Recorder::new() } else { Arc::clone(queue.recorder()) });
-        let state = State {
-            generation: 0,
-            phase: SessionState::Idle,
-            utterance: Utterance::new(avatar.clock(), avatar.context(), avatar.mels(), limits),
-            number: 0,
-            position: options.start_position,
-            feed: options.idle_frames.map(|_| Feed::new(avatar.fps(), Instant::now())),
-            closing: options.idle_frames.map(|_| Closing::new(avatar.context_len())),
-            first: FirstFrame::default(),
-            has_turn: false,
-            samples: 0,
-            clock: SoundClock::default(),
-            cuts: VecDeque::with_capacity(MAX_UNANSWERED_CUTS),
-            failure: None,
-            reader_gone: false,
-            intake_gone: false,
-        };
+        let state = Mutex::new(State::new(&avatar, &options, limits));
         Arc::new(Self {
             avatar,
             options,
@@ -157,7 +157,7 @@ impl SessionCore {
             met: AtomicU64::new(0),
             opened: Instant::now(),
             drawn: AtomicU64::new(0),
-            state: Mutex::new(state),
+            state,
             speaker: Arc::default(),
             meter,
             event: Notify::new(),
@@ -269,6 +269,19 @@ impl Drop for SessionCore {
             self.avatar.session_closed();
         }
     }
+}
+
+/// `options` as `avatar` can keep them.
+fn within_bounds(mut options: SessionOptions, avatar: &LoadedAvatar) -> SessionOptions {
+    options.outbox_frames = options.outbox_frames.clamp(1, SessionOptions::MAX_OUTBOX);
+    if options.start_position > u64::MAX / 2 {
+        // The end of numbers, which a session could come to from there, is no end of the loop.
+        options.start_position = avatar.order().phase(options.start_position, avatar.frame_count());
+    }
+    if !is_live(options.pace) || options.format == FrameFormat::Bgr {
+        options.idle_frames = None;
+    }
+    options
 }
 
 pub(super) fn is_live(pace: Pace) -> bool {
