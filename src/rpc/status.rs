@@ -20,10 +20,10 @@ use crate::telemetry::Refusal;
 /// beyond that.
 const MAX_SENTENCE_BYTES: usize = 3000;
 
-/// Hint to whom is refused for lack of room, or of what the system had at the moment: a conversation's pause, after which one may have ended.
+/// Hint to whom is refused for lack of room: a conversation's pause, after which one may have ended.
 const RETRY_FULL: Duration = Duration::from_secs(2);
 
-/// Hint to whom meets a daemon that is stopping: a load balancer has noticed by then.
+/// Hint to whom meets a daemon that is stopping, or one that cannot do it now: a load balancer has noticed by then.
 const RETRY_STOPPING: Duration = Duration::from_secs(1);
 
 /// Why a call is refused or fails.
