@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,15 +90,27 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         )));
     }
     // Before anything that takes a while: a stop that comes early is honoured as soon as there is a device.
-    let mut shutdown = Box::pin(shutdown_signal().map_err(CommandError::failed)?);
+    let shutdown = Box::pin(shutdown_signal().map_err(CommandError::failed)?);
     let daemon = open(&config)?;
     let notifier = Notifier::from_env().unwrap_or_else(|error| {
         tracing::warn!("{error}");
         None
     });
     let notifier = notifier.map(Arc::new);
+    let served = serve_with(&daemon, config, notifier, shutdown).await;
+    // Lanes whose GPU does not answer never end. Here they hold up the end of the process for [`LAST_WORK`] at most.
+    tokio::task::spawn_blocking(move || drop(daemon));
+    served
+}
+
+async fn serve_with(
+    daemon: &Arc<Daemon>,
+    config: Config,
+    notifier: Option<Arc<Notifier>>,
+    mut shutdown: Pin<Box<impl Future<Output = ()> + Send + 'static>>,
+) -> Result<(), CommandError> {
     let preloaded = tokio::select! {
-        loaded = preload(&daemon, &config.preload, notifier.as_ref()) => loaded,
+        loaded = preload(daemon, &config.preload, notifier.as_ref()) => loaded,
         // A load on a device that does not answer never ends.
         () = daemon.fleet().broken() => Ok(()),
         () = &mut shutdown => {
@@ -108,13 +121,13 @@ async fn serve(config: Config) -> Result<(), CommandError> {
             return Ok(());
         }
     };
-    leave_if_broken(&daemon);
+    leave_if_broken(daemon);
     preloaded?;
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| CommandError::failed(format!("listen: {}: {error}; set `listen`", config.listen)))?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
-    let _metrics = open_metrics(config.metrics, &daemon).await?;
+    let _metrics = open_metrics(config.metrics, daemon).await?;
     tracing::info!("listening on {address}");
     let drain = Duration::from_secs(config.drain_seconds);
     let server = ServerOptions {
@@ -122,8 +135,8 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         drain,
         keepalive: seconds(config.keepalive_seconds),
     };
-    let _watch = notifier.as_ref().map(|notifier| watch::serving(notifier, &daemon));
-    let fleet = Arc::clone(&daemon);
+    let _watch = notifier.as_ref().map(|notifier| watch::serving(notifier, daemon));
+    let fleet = Arc::clone(daemon);
     let shutdown = async move {
         tokio::select! {
             () = shutdown => {}
@@ -134,10 +147,10 @@ async fn serve(config: Config) -> Result<(), CommandError> {
         }
     };
     tokio::select! {
-        result = rpc::run(Arc::clone(&daemon), listener, server, shutdown) => result.map_err(CommandError::failed)?,
+        result = rpc::run(Arc::clone(daemon), listener, server, shutdown) => result.map_err(CommandError::failed)?,
         () = rpc::lost(daemon.fleet(), drain) => {}
     }
-    leave_if_broken(&daemon);
+    leave_if_broken(daemon);
     tracing::info!("stopped");
     Ok(())
 }

@@ -46,6 +46,11 @@ pub fn gone<T>(ended: Result<T, ClientError>) -> Status {
 }
 
 pub async fn ends_with_1(program: &mut Program) {
+    assert_eq!(ending(program).await, Some(1));
+}
+
+/// The exit code.
+pub async fn ending(program: &mut Program) -> Option<i32> {
     let ended = async {
         loop {
             match program.ended() {
@@ -54,7 +59,7 @@ pub async fn ends_with_1(program: &mut Program) {
             }
         }
     };
-    assert_eq!(within(ended).await, Some(1));
+    within(ended).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

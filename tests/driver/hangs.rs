@@ -4,11 +4,26 @@ use std::time::{Duration, Instant};
 
 use crate::common::talk::{connect, under_way};
 use crate::common::{TINY, within};
-use crate::faults::{assert_farewell, ends_with_1, gone, preload, start};
+use crate::faults::{assert_farewell, ending, ends_with_1, gone, preload, start};
 use crate::serving::{client, synthesize};
 use crate::stand_in::{HANGS, StandIn};
 use crate::two::{LONG, OnTwo, read};
 use crate::unusable::{run, run_for};
+
+/// Its lanes never end, and are not waited for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gpu_that_hangs_holds_up_no_stop() {
+    for frames in [0, 5] {
+        let driver = StandIn::new();
+        let mut program = start(&driver);
+        if frames > 0 {
+            assert_eq!(synthesize(&mut client(&program).await, TINY, frames).await.len(), frames);
+        }
+        driver.tell("hangs", HANGS);
+        program.ask_to_end();
+        assert_eq!(ending(&mut program).await, Some(0), "after {frames} frames");
+    }
+}
 
 /// All at once, since each takes as long as a GPU may take to answer.
 #[ignore = "takes half a minute, beside the others: make rust-test"]
