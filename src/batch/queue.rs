@@ -16,6 +16,8 @@ use crate::session::{Pace, SessionCore};
 use crate::telemetry::{DeviceRecorder, Recorder};
 
 mod extract;
+#[cfg(test)]
+mod tests;
 
 use extract::extract;
 
@@ -186,14 +188,13 @@ impl WorkQueue {
     }
 
     /// Has every lane let go of what was unloaded, and waits for that: until those at work have come to the end of their batch, for a
-    /// second at most.
+    /// second at most. Whoever asks meanwhile has them all do so again, for both.
     pub(crate) fn rest(&self) {
         let mut state = self.lock();
         state.rests += 1;
         state.unrested = self.lanes;
-        let round = state.rests;
         self.arrived.notify_all();
-        let resting = |state: &mut State| state.rests == round && state.unrested > 0 && !state.stopping;
+        let resting = |state: &mut State| state.unrested > 0 && !state.stopping;
         drop(self.rested.wait_timeout_while(state, REST, resting).unwrap_or_else(PoisonError::into_inner));
     }
 
