@@ -34,6 +34,12 @@ fn a_build_without_tensorrt_says_how_to_get_one() {
 
 #[cfg(any(feature = "tensorrt", feature = "tensorrt-rtx"))]
 mod with_tensorrt {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::Stdio;
+    use std::time::Duration;
+
+    use lipsyncd::backend::cuda::plan::{BatchRange, PlanEdges, PlanKey, PlanOptions, Precision};
+
     use super::*;
 
     /// What this program looks for.
@@ -61,6 +67,47 @@ mod with_tensorrt {
         let output = build(out.path(), folder.path(), &["--sm", "89"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(said(&output).contains("getInferLibMajorVersion"), "{}", said(&output));
+    }
+
+    /// However it ends: an order that nobody waits for any more is given up.
+    #[test]
+    fn the_process_that_builds_a_plan_ends_with_the_one_that_wants_it() {
+        let options = PlanOptions {
+            precision: Precision::Fp16,
+            edges: PlanEdges::Half,
+            batch: BatchRange::up_to(8),
+            workspace_mib: 1,
+        };
+        let key = PlanKey::new(b"network", "TensorRT".to_owned(), "sm_89".to_owned(), options);
+        // It waits for a network that does not come.
+        let script = "\"$0\" \"$@\" <&3 & echo $!; wait";
+        let mut shell = Command::new("bash");
+        shell.args(["-c", &format!("exec 3<&0; {script}"), env!("CARGO_BIN_EXE_lipsyncd"), "engine", "build-one"]);
+        shell.args(["--sm", "89", "--plan", "plan", "--tensorrt", "folder", "--key"]);
+        shell.arg(serde_json::to_string(&key).unwrap()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut shell = shell.spawn().unwrap();
+        // Held open, beyond the shell.
+        let network = shell.stdin.take();
+        let mut child = String::new();
+        BufReader::new(shell.stdout.take().unwrap()).read_line(&mut child).unwrap();
+        let of_child = |file: &str| std::fs::read_to_string(format!("/proc/{}/{file}", child.trim()));
+        // It has begun.
+        eventually(|| of_child("oom_score_adj").is_ok_and(|score| score.trim() == "500"));
+        shell.kill().unwrap();
+        shell.wait().unwrap();
+        let ended = || of_child("stat").map_or(true, |stat| stat.contains(") Z "));
+        eventually(ended);
+        drop(network);
+    }
+
+    fn eventually(mut done: impl FnMut() -> bool) {
+        for _ in 0..3000 {
+            if done() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("it did not happen within a minute");
     }
 
     /// Of another major version, or older than the headers this program was built with: classes are laid out otherwise there.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use clap::Args as ClapArgs;
 
 use crate::backend::cuda::plan::{PlanKey, write_plan};
-use crate::backend::cuda::tensorrt::{Library, Made, build_plan};
+use crate::backend::cuda::tensorrt::{Library, Made, build_plan, end_with_its_order};
 use crate::commands::CommandError;
 use crate::commands::stdout::say;
 use crate::cuda::{Context, Driver};
@@ -31,6 +31,7 @@ pub(in crate::commands) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), CommandError> {
     let start = Instant::now();
+    end_with_its_order();
     // The first to go where memory runs out: whoever waits for it goes on. Where this cannot be said, the kernel chooses.
     let _ = std::fs::write("/proc/self/oom_score_adj", "500");
     let key: PlanKey = serde_json::from_str(&args.key).map_err(CommandError::input)?;

@@ -13,4 +13,4 @@ mod order;
 pub use build::{BuildError, build_plan};
 pub use engine::{Lookup, TensorRtEngine, target_of, target_of_sm};
 pub use library::{FLAVOUR, Library, LibraryError, Version, knows};
-pub use order::{Made, Order, OrderError, OrderTarget, order};
+pub use order::{Made, Order, OrderError, OrderTarget, end_with_its_order, order};

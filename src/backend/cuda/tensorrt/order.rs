@@ -155,6 +155,15 @@ pub fn order(order: &Order<'_>) -> Result<Made, OrderError> {
     last.ok_or_else(|| OrderError::Silent { network: network() })
 }
 
+/// Has the calling process, one that [`order`] started, end when the thread that waits for it does, whatever that ends of: nobody wants the plan
+/// any more, and it would have the GPU for minutes. To be called first: where that thread has ended before, the network is cut short.
+pub fn end_with_its_order() {
+    // SAFETY: it takes numbers, and concerns the calling process alone. It does not fail for a signal that there is.
+    unsafe {
+        libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+    }
+}
+
 fn start(order: &Order<'_>) -> std::io::Result<Child> {
     // One short line comes back on stdout, which a pipe holds until the child has ended.
     command(order)?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()
