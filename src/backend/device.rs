@@ -8,7 +8,7 @@ use super::Backend;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct DeviceId(pub usize);
 
-/// Memory of a device, as it is now.
+/// Memory of a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DeviceMemory {
     /// Bytes nobody holds.

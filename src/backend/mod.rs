@@ -89,10 +89,14 @@ pub trait Backend: Send + Sync + 'static {
         ""
     }
 
-    /// The memory that its networks and pictures take, as it is now; `None` where that is the process's own.
+    /// The memory that its networks and pictures take, as it was at the last look, and has another begun; waits for nobody. `None` where that is
+    /// the process's own.
     fn memory(&self) -> Option<DeviceMemory> {
         None
     }
+
+    /// Waits until [`Self::memory`] says how it is now, for a tenth of a second at most: not for the runtime's threads.
+    fn look(&self) {}
 
     /// Bytes of the process's memory in which it keeps what generators make of pictures alone; `None` where it never does.
     fn kept_bytes(&self) -> Option<u64> {

@@ -95,6 +95,16 @@ impl Fleet {
         self.engines.iter().map(Engine::waiting).fold((0, 0), |sum, more| (sum.0 + more.0, sum.1 + more.1))
     }
 
+    /// Has every device say how much of its memory is free now: until it has, or does not answer, its figures are those of the last look.
+    pub async fn look(&self) {
+        let backends = self.engines.iter().map(Engine::backend).filter(|backend| backend.memory().is_some());
+        let backends: Vec<_> = backends.map(Arc::clone).collect();
+        if !backends.is_empty() {
+            // It fails when the process ends, and then nobody needs the figures.
+            let _ = tokio::task::spawn_blocking(move || backends.iter().for_each(|backend| backend.look())).await;
+        }
+    }
+
     /// What [`super::placement::place`] sees of the devices for one more call for the avatar loaded as `replicas`.
     #[must_use]
     pub fn views(

@@ -109,6 +109,7 @@ impl LipSync for LipSyncService {
 
     async fn get_stats(&self, _request: Request<GetStatsRequest>) -> Result<Response<GetStatsResponse>, Status> {
         let (daemon, fleet) = (&self.daemon, self.daemon.fleet());
+        fleet.look().await;
         let total = |of: fn(&EngineStats) -> u64| fleet.engines().iter().map(|engine| of(engine.stats())).sum();
         let avatars = daemon.registry().all_loaded();
         Ok(Response::new(GetStatsResponse {

@@ -121,6 +121,7 @@ impl MonolithicService for Monolithic {
         let registry = Arc::clone(self.daemon.registry());
         let known = self.daemon.looks().look(move |_| registry.ids().len()).await?;
         let loaded = self.daemon.registry().all_loaded().len();
+        self.daemon.fleet().look().await;
         let gpus =
             || self.daemon.fleet().engines().iter().map(Engine::backend).filter_map(|it| Some((it.info().gpu?, it)));
         Ok(Response::new(HealthResponse {

@@ -148,7 +148,11 @@ impl Backend for CudaBackend {
 
     fn memory(&self) -> Option<DeviceMemory> {
         // Nothing is to be placed on a GPU that is gone.
-        if self.shared.faults.is_lost() { Some(none_free(&self.shared.context)) } else { self.memory.read() }
+        if self.shared.faults.is_lost() { Some(none_free(&self.shared.context)) } else { self.memory.last() }
+    }
+
+    fn look(&self) {
+        self.memory.look();
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {

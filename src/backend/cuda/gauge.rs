@@ -43,15 +43,19 @@ impl Gauge {
         Ok(Self(shared))
     }
 
-    /// The figures of now; of the last time where the GPU does not answer within [`PATIENCE`].
-    pub(super) fn read(&self) -> Option<DeviceMemory> {
+    /// The figures of the last look; has another begun.
+    pub(super) fn last(&self) -> Option<DeviceMemory> {
         let mut state = self.0.lock();
-        state.asked += 1;
-        let turn = state.asked;
-        self.0.changed.notify_all();
+        self.0.ask(&mut state);
+        state.last
+    }
+
+    /// Waits until [`Self::last`] gives the figures of now, for [`PATIENCE`] at most.
+    pub(super) fn look(&self) {
+        let mut state = self.0.lock();
+        let turn = self.0.ask(&mut state);
         let waits = |state: &mut State| state.answered < turn;
-        let waited = self.0.changed.wait_timeout_while(state, PATIENCE, waits);
-        waited.unwrap_or_else(PoisonError::into_inner).0.last
+        drop(self.0.changed.wait_timeout_while(state, PATIENCE, waits));
     }
 }
 
@@ -69,6 +73,12 @@ impl Drop for Gauge {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(&self, state: &mut State) -> u64 {
+        state.asked += 1;
+        self.changed.notify_all();
+        state.asked
     }
 
     fn answer(&self, mut look: impl FnMut() -> Option<DeviceMemory>) {
@@ -105,21 +115,29 @@ mod tests {
     fn a_gpu_that_does_not_answer_holds_up_nobody_and_is_believed_when_it_does() {
         let (answer, answers) = mpsc::channel();
         let gauge = Gauge::start(free(1), move || answers.recv().ok()).unwrap();
+        let read = || {
+            gauge.look();
+            gauge.last()
+        };
         answer.send(free(2)).unwrap();
-        assert_eq!(gauge.read(), Some(free(2)));
+        assert_eq!(read(), Some(free(2)));
+        let begun = Instant::now();
+        (0..100).for_each(|_| assert_eq!(gauge.last(), Some(free(2))));
+        assert!(begun.elapsed() < 50 * PATIENCE, "it was waited for: {:?}", begun.elapsed());
         let begun = Instant::now();
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| assert_eq!(gauge.read(), Some(free(2)), "the last"));
+                scope.spawn(|| assert_eq!(read(), Some(free(2)), "the last"));
             }
         });
         assert!(begun.elapsed() >= PATIENCE);
         // The look that is under way, and one for those who have asked since.
         answer.send(free(3)).unwrap();
         answer.send(free(4)).unwrap();
-        assert_eq!(gauge.read(), Some(free(4)));
+        gauge.look();
         drop(answer);
-        assert_eq!(gauge.read(), None);
+        assert_eq!(gauge.0.lock().last, Some(free(4)));
+        assert_eq!(read(), None);
     }
 
     #[test]
@@ -130,7 +148,7 @@ mod tests {
             None
         });
         let gauge = gauge.unwrap();
-        assert_eq!(gauge.read(), Some(free(1)));
+        assert_eq!(gauge.last(), Some(free(1)));
         while !gauge.0.lock().is_looking {
             std::thread::yield_now();
         }

@@ -113,7 +113,10 @@ pub(in crate::commands) fn run(args: &Args) -> Result<(), CommandError> {
     say(backend.info())?;
     let bare = bare(args, &backend, &avatar)?;
     let stages = stages(args, &backend, &avatar)?;
-    let free = || backend.memory().map_or(0, |memory| memory.free_bytes);
+    let free = || {
+        backend.look();
+        backend.memory().map_or(0, |memory| memory.free_bytes)
+    };
     let (mut pipeline, mut free_before) = (Vec::new(), 0);
     for &batch in &args.batches {
         let mut options = wanted.gpu_engine();

@@ -19,7 +19,7 @@ impl Daemon {
     /// [`RpcError::Id`], [`RpcError::Registry`]; [`RpcError::Stopping`] as soon as the daemon is.
     pub(in crate::rpc) async fn acquire(self: &Arc<Self>, id: &str, want: Want) -> Result<Acquired, RpcError> {
         let id: AvatarId = id.parse()?;
-        let device = self.place(&id, want);
+        let device = self.place(&id, want).await;
         match self.acquire_on(&id, device).await {
             Err(RpcError::Stopping) => Err(RpcError::Stopping),
             // One device less to spread to is no reason to turn a viewer away.
@@ -44,8 +44,10 @@ impl Daemon {
         let ordinal = |engine: &Engine| engine.backend().info().gpu;
         let wanted = gpu.and_then(|gpu| self.fleet.engines().iter().position(|engine| ordinal(engine) == Some(gpu)));
         let there = || self.registry.loaded(&id).map(|avatar| avatar.device());
-        let device =
-            wanted.map(DeviceId).or_else(there).unwrap_or_else(|| self.place(&id, Want::Live { waits: false }));
+        let device = match wanted.map(DeviceId).or_else(there) {
+            Some(device) => device,
+            None => self.place(&id, Want::Live { waits: false }).await,
+        };
         self.acquire_on(&id, device).await
     }
 
@@ -57,10 +59,20 @@ impl Daemon {
         }
     }
 
-    fn place(&self, id: &AvatarId, want: Want) -> DeviceId {
+    async fn place(&self, id: &AvatarId, want: Want) -> DeviceId {
         if self.fleet.engines().len() == 1 {
             return DeviceId::default();
         }
+        let device = self.place_by_last_look(id, want);
+        if self.registry.ready(id, device).is_some() {
+            return device;
+        }
+        // A load goes by the memory that is free now.
+        self.fleet.look().await;
+        self.place_by_last_look(id, want)
+    }
+
+    fn place_by_last_look(&self, id: &AvatarId, want: Want) -> DeviceId {
         let replicas = self.registry.replicas(id);
         let mut views = self.fleet.views(&replicas, want, self.options.admission);
         for (at, view) in views.iter_mut().enumerate() {

@@ -27,6 +27,13 @@ impl Page {
         Self { registry, daemon: Arc::downgrade(daemon) }
     }
 
+    /// Has the devices say how much memory is free now, for [`Self::render`] to tell.
+    pub async fn look(&self) {
+        if let Some(daemon) = self.daemon.upgrade() {
+            daemon.fleet().look().await;
+        }
+    }
+
     /// The text of the page, OpenMetrics 1.0.
     ///
     /// # Errors

@@ -95,8 +95,8 @@ async fn accept(listener: TcpListener, page: Arc<Page>) {
 
 async fn answer(stream: TcpStream, page: Arc<Page>) -> Result<(), hyper::Error> {
     let service = service_fn(move |request: Request<Incoming>| {
-        let response = respond(request.method(), request.uri().path(), &page);
-        async move { Ok::<_, Infallible>(response) }
+        let page = Arc::clone(&page);
+        async move { Ok::<_, Infallible>(respond(request.method(), request.uri().path(), &page).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
@@ -106,7 +106,7 @@ async fn answer(stream: TcpStream, page: Arc<Page>) -> Result<(), hyper::Error> 
         .await
 }
 
-fn respond(method: &Method, path: &str, page: &Page) -> Response<Full<Bytes>> {
+async fn respond(method: &Method, path: &str, page: &Page) -> Response<Full<Bytes>> {
     if !matches!(path, "/metrics" | "/healthz") {
         return text(StatusCode::NOT_FOUND, "there are /metrics and /healthz\n");
     }
@@ -116,10 +116,15 @@ fn respond(method: &Method, path: &str, page: &Page) -> Response<Full<Bytes>> {
         return response;
     }
     match path {
-        "/metrics" => match page.render() {
-            Ok(body) => with_type(StatusCode::OK, OPENMETRICS, body.into()),
-            Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, &format!("the page could not be written: {error}\n")),
-        },
+        "/metrics" => {
+            page.look().await;
+            match page.render() {
+                Ok(body) => with_type(StatusCode::OK, OPENMETRICS, body.into()),
+                Err(error) => {
+                    text(StatusCode::INTERNAL_SERVER_ERROR, &format!("the page could not be written: {error}\n"))
+                }
+            }
+        }
         _ if page.is_serving() => text(StatusCode::OK, "serving\n"),
         _ => text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
     }
