@@ -135,7 +135,7 @@ for name in $steps; do
             step tensorrt-build "$bin/lipsyncd-rtx" engine build --force --avatar "$here/avatars/demo" --out "$here/out/plans"
             step tensorrt-bench "$bin/lipsyncd-rtx" engine bench --gpu-engine tensorrt --avatar "$full" ${BENCH:-}
             # Of a GPU that it does not know, its answer is what is wanted.
-            if [ "$failed" != "$before" ] && "$bin/lipsyncd-rtx" doctor | grep -q "does not know sm_"; then
+            if [ "$failed" != "$before" ] && "$bin/lipsyncd-rtx" doctor | grep -q "is not supported on sm_"; then
                 failed=$before
                 say "as expected: TensorRT-RTX does not know this GPU"
             fi

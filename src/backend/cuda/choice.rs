@@ -172,14 +172,17 @@ fn tensorrt(context: &Arc<Context>, options: &CudaOptions) -> Result<Box<dyn Gpu
     let gpu = context.gpu();
     // Asked for by name it is tried all the same.
     if !knows(gpu.sm) && options.engine == EngineChoice::Auto {
-        return Err(format!(
-            "{FLAVOUR} is not supported on sm_{}; gpu_engine = \"tensorrt\" tries it all the same",
-            gpu.sm
-        ));
+        return Err(not_supported(FLAVOUR, gpu.sm));
     }
     let library = Library::load(options.tensorrt.as_deref()).map_err(|error| error.to_string())?;
     let plans = library.plans(options).ok_or("there is no cache folder for TensorRT's plans: set HOME, or `plans`")?;
     Ok(Box::new(TensorRtEngine::new(library, gpu.clone(), plans)))
+}
+
+/// `scripts/gpu-check.sh` looks for it.
+#[cfg(any(test, feature = "tensorrt", feature = "tensorrt-rtx"))]
+fn not_supported(flavour: &str, sm: u32) -> String {
+    format!("{flavour} is not supported on sm_{sm}; gpu_engine = \"tensorrt\" tries it all the same")
 }
 
 fn native(driver: &Driver, context: &Arc<Context>, options: &CudaOptions) -> Result<NativeEngine, String> {
@@ -210,5 +213,18 @@ pub(super) fn nvjpeg(choice: JpegChoice, driver: u32) -> Result<Option<Arc<NvJpe
             tracing::debug!("frames that cannot be spliced are encoded on the CPU: {error}");
             Ok(None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gpu_check_finds_what_is_said_of_a_gpu_that_tensorrt_does_not_support() {
+        let script = include_str!("../../../scripts/gpu-check.sh");
+        let (_, rest) = script.split_once("doctor | grep -q \"").unwrap();
+        let (words, _) = rest.split_once('"').unwrap();
+        assert!(not_supported("TensorRT-RTX", 90).contains(words), "{words}");
     }
 }
