@@ -96,12 +96,6 @@ impl WorkQueue {
         })
     }
 
-    /// The largest batches it forms.
-    #[must_use]
-    pub fn limits(&self) -> Limits {
-        self.limits
-    }
-
     /// What batches have cost so far.
     #[must_use]
     pub fn costs(&self) -> &Costs {

@@ -31,12 +31,6 @@ impl CudaError {
         Self { call, code }
     }
 
-    /// The driver's function.
-    #[must_use]
-    pub fn call(&self) -> &'static str {
-        self.call
-    }
-
     /// The driver's number for what went wrong.
     #[must_use]
     pub fn code(&self) -> u32 {

@@ -183,19 +183,6 @@ impl Event {
         self.context.waiting(|| unsafe { result::event::synchronize(self.raw) }).map_err(at("cuEventSynchronize"))
     }
 
-    /// Whether what it marked is done.
-    ///
-    /// # Errors
-    /// [`CudaError`], also of the work it marked.
-    pub fn is_done(&self) -> Result<bool, CudaError> {
-        // SAFETY: the event is alive.
-        match unsafe { sys::cuEventQuery(self.raw) } {
-            sys::CUresult::CUDA_SUCCESS => Ok(true),
-            sys::CUresult::CUDA_ERROR_NOT_READY => Ok(false),
-            code => Err(CudaError::new("cuEventQuery", code)),
-        }
-    }
-
     /// Time on the GPU from `start` to this event, both with timing and both done.
     ///
     /// # Errors

@@ -36,12 +36,6 @@ impl NvJpeg {
         }
         Ok(Self { handle, library })
     }
-
-    /// The library it is of.
-    #[must_use]
-    pub fn library(&self) -> &Library {
-        &self.library
-    }
 }
 
 impl Drop for NvJpeg {
