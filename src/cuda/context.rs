@@ -170,6 +170,13 @@ impl Context {
         })
     }
 
+    /// Runs `free`, which gives back to the driver what somebody held who drops: nobody is left to tell of a failure.
+    pub(super) fn release(&self, free: impl FnOnce() -> Result<(), CudaError>) {
+        if let Err(error) = self.bind().and_then(|()| free()) {
+            tracing::debug!("{error}");
+        }
+    }
+
     /// Runs `wait`, a call of the driver that may wait for the GPU, in sight of [`Self::look`].
     pub(super) fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
         self.waits.during(wait)

@@ -83,12 +83,7 @@ unsafe fn calls_the_host(graph: sys::CUgraph) -> Result<bool, CudaError> {
 
 impl Drop for Graph {
     fn drop(&mut self) {
-        let gone = self.context.bind();
         // SAFETY: instantiated above, destroyed once; the driver lets a running launch finish.
-        let gone =
-            gone.and_then(|()| unsafe { result::graph::exec_destroy(self.exec) }.map_err(at("cuGraphExecDestroy")));
-        if let Err(error) = gone {
-            tracing::debug!("{error}");
-        }
+        self.context.release(|| unsafe { result::graph::exec_destroy(self.exec) }.map_err(at("cuGraphExecDestroy")));
     }
 }

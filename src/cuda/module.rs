@@ -153,12 +153,8 @@ impl Function {
 
 impl Drop for Module {
     fn drop(&mut self) {
-        let gone = self.context.bind();
         // SAFETY: loaded above, unloaded once, and no `Function` of it is left.
-        let gone = gone.and_then(|()| unsafe { result::module::unload(self.raw) }.map_err(at("cuModuleUnload")));
-        if let Err(error) = gone {
-            tracing::debug!("{error}");
-        }
+        self.context.release(|| unsafe { result::module::unload(self.raw) }.map_err(at("cuModuleUnload")));
     }
 }
 

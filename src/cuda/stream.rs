@@ -118,12 +118,8 @@ fn discard(graph: sys::CUgraph) {
 impl Drop for Stream {
     fn drop(&mut self) {
         // Work that is still enqueued runs to its end, and then the stream goes.
-        let gone = self.context.bind();
         // SAFETY: created in `new`, destroyed once.
-        let gone = gone.and_then(|()| unsafe { result::stream::destroy(self.raw) }.map_err(at("cuStreamDestroy")));
-        if let Err(error) = gone {
-            tracing::debug!("{error}");
-        }
+        self.context.release(|| unsafe { result::stream::destroy(self.raw) }.map_err(at("cuStreamDestroy")));
     }
 }
 
@@ -196,11 +192,7 @@ impl Event {
 
 impl Drop for Event {
     fn drop(&mut self) {
-        let gone = self.context.bind();
         // SAFETY: created in `new`, destroyed once.
-        let gone = gone.and_then(|()| unsafe { result::event::destroy(self.raw) }.map_err(at("cuEventDestroy")));
-        if let Err(error) = gone {
-            tracing::debug!("{error}");
-        }
+        self.context.release(|| unsafe { result::event::destroy(self.raw) }.map_err(at("cuEventDestroy")));
     }
 }

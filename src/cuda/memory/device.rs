@@ -145,8 +145,7 @@ impl DeviceBuf {
 
 impl Drop for DeviceBuf {
     fn drop(&mut self) {
-        let bound = self.context().bind();
-        let gone = bound.and_then(|()| match &self.home {
+        self.context().release(|| match &self.home {
             Home::Context(context) => {
                 // SAFETY: allocated in `new`, freed once; the driver waits for work that is enqueued.
                 context.waiting(|| unsafe { result::free_sync(self.ptr) }).map_err(at("cuMemFree"))
@@ -157,8 +156,5 @@ impl Drop for DeviceBuf {
                 stream.context().waiting(free).map_err(at("cuMemFreeAsync"))
             }
         });
-        if let Err(error) = gone {
-            tracing::debug!("{error}");
-        }
     }
 }

@@ -51,15 +51,9 @@ impl<T: Plain> Pinned<T> {
 
 impl<T> Drop for Pinned<T> {
     fn drop(&mut self) {
-        let gone = self.context.bind();
-        let gone = gone.and_then(|()| {
-            // SAFETY: allocated in `new`, freed once; the driver waits for copies that are enqueued.
-            let free = || unsafe { result::free_host(self.ptr.cast()) };
-            self.context.waiting(free).map_err(at("cuMemFreeHost"))
-        });
-        if let Err(error) = gone {
-            tracing::debug!("{error}");
-        }
+        // SAFETY: allocated in `new`, freed once; the driver waits for copies that are enqueued.
+        let free = || unsafe { result::free_host(self.ptr.cast()) };
+        self.context.release(|| self.context.waiting(free).map_err(at("cuMemFreeHost")));
     }
 }
 
