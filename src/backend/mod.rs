@@ -5,6 +5,7 @@
 //! the networks and a third is encoded. The split of a lane's work into [`Lane::submit`] and
 //! [`Lane::complete`] is for devices that work asynchronously.
 
+mod budget;
 pub mod cpu;
 pub mod cuda;
 mod draw;

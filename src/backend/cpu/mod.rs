@@ -15,7 +15,8 @@ pub use models::{EncoderModel, GeneratorModel};
 
 use self::lane::CpuLane;
 use self::models::{Loader, Table};
-use self::still::{Allowance, StillPart};
+use self::still::StillPart;
+use super::budget::Budget;
 use super::{Backend, BackendError, BackendInfo, Lane, Models, read_network};
 use crate::avatar::Bundle;
 use crate::batch::slot::SlotShape;
@@ -36,7 +37,7 @@ impl CpuBackend {
     pub fn new(library: Option<&Path>, threads_per_slot: usize) -> Result<Self, BackendError> {
         let runtime = OnnxRuntime::load(library)?;
         let info = runtime.info().clone();
-        let loader = Loader { runtime, threads: threads_per_slot.max(1), still_allowance: Allowance::new(0) };
+        let loader = Loader { runtime, threads: threads_per_slot.max(1), still_budget: Budget::new(0) };
         Ok(Self { loader, table: Arc::new(Table::new()), info })
     }
 
@@ -44,7 +45,7 @@ impl CpuBackend {
     /// `bytes` of memory: up to a third of the time less a frame, and the same bytes.
     #[must_use]
     pub fn keep_pictures(mut self, bytes: u64) -> Self {
-        self.loader.still_allowance = Allowance::new(bytes);
+        self.loader.still_budget = Budget::new(bytes);
         self
     }
 
@@ -62,7 +63,7 @@ impl Backend for CpuBackend {
     }
 
     fn kept_bytes(&self) -> Option<u64> {
-        Some(self.loader.still_allowance.taken_bytes())
+        Some(self.loader.still_budget.used())
     }
 
     fn pictures_to_keep(&self, models: Models) -> usize {

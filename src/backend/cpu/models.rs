@@ -1,10 +1,12 @@
 //! The networks of the CPU backend.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use super::still::{Allowance, StillPart};
+use super::still::StillPart;
 use crate::avatar::Bundle;
 use crate::avatar::onnx::quicker;
+use crate::backend::budget::Budget;
 use crate::backend::{BackendError, read_network};
 use crate::onnxruntime::{BoundNetwork, Halved, Network, OnnxError, OnnxRuntime, TensorSpec};
 
@@ -63,7 +65,8 @@ impl GeneratorModel {
 pub(super) struct Loader {
     pub(super) runtime: OnnxRuntime,
     pub(super) threads: usize,
-    pub(super) still_allowance: Allowance,
+    /// Memory that all avatars of the backend may take for what is kept of their pictures.
+    pub(super) still_budget: Arc<Budget>,
 }
 
 pub(super) type Table = crate::backend::table::Table<EncoderModel, GeneratorModel>;

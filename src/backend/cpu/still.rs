@@ -1,68 +1,14 @@
 //! What a generator makes of an avatar's pictures before it hears anything, kept: a quarter of its work, the same every time a picture is
 //! drawn.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::models::{GeneratorModel, Loader};
 use crate::avatar::onnx::split;
 use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::BackendError;
+use crate::backend::budget::Claim;
 use crate::onnxruntime::halves::output_shapes;
 use crate::onnxruntime::{Bank, BoundHalves, Halved, Item, Network, OnnxError, TensorSpec};
 use crate::picture::{Surround, Unpacker};
-
-/// Memory that all avatars of a backend may take for it.
-#[derive(Debug, Clone)]
-pub(super) struct Allowance {
-    most_bytes: u64,
-    left_bytes: Arc<AtomicU64>,
-}
-
-/// A part of it, given back when dropped.
-struct Taken {
-    allowance: Allowance,
-    bytes: AtomicU64,
-}
-
-impl Allowance {
-    pub(super) fn new(bytes: u64) -> Self {
-        Self { most_bytes: bytes, left_bytes: Arc::new(AtomicU64::new(bytes)) }
-    }
-
-    /// Nothing of it, to be added to.
-    fn nothing(&self) -> Taken {
-        Taken { allowance: self.clone(), bytes: AtomicU64::new(0) }
-    }
-
-    /// So many bytes, if they are left.
-    fn take(&self, bytes: u64) -> Option<Taken> {
-        let take = |left: u64| left.checked_sub(bytes);
-        self.left_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
-        Some(Taken { allowance: self.clone(), bytes: AtomicU64::new(bytes) })
-    }
-
-    fn left_bytes(&self) -> u64 {
-        self.left_bytes.load(Ordering::Relaxed)
-    }
-
-    /// What is taken of it now, also by avatars that were unloaded and are still in use.
-    pub(super) fn taken_bytes(&self) -> u64 {
-        self.most_bytes - self.left_bytes()
-    }
-}
-
-impl Taken {
-    fn add(&self, more: Self) {
-        self.bytes.fetch_add(more.bytes.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        self.allowance.left_bytes.fetch_add(*self.bytes.get_mut(), Ordering::Relaxed);
-    }
-}
 
 /// A generator in halves, and what the first has made of each picture.
 pub struct StillPart {
@@ -70,7 +16,7 @@ pub struct StillPart {
     bank: Bank,
     item_bytes: u64,
     // Declared last: what the bank holds is given back once that has gone.
-    taken: Taken,
+    taken: Claim,
 }
 
 /// One thread's buffers for them.
@@ -89,8 +35,8 @@ impl StillPart {
         bundle: &Bundle,
         (whole, content): (&GeneratorModel, &[u8]),
     ) -> Result<Option<Self>, BackendError> {
-        let allowance = &loader.still_allowance;
-        if allowance.most_bytes == 0 {
+        let budget = &loader.still_budget;
+        if budget.most() == 0 {
             return Ok(None);
         }
         let path = &bundle.generator.path;
@@ -118,7 +64,7 @@ impl StillPart {
         let (ring_bytes, pictures) = (bundle.recipe.picture_input.geometry().ring_len(), bundle.frames.len());
         let item_bytes = Bank::item_bytes(&halved.seams, ring_bytes) as u64;
         // By all that there is, whatever others have taken of it: they may be on their way out, like this avatar itself as it was before.
-        let items = allowance.most_bytes.checked_div(item_bytes).unwrap_or(0).min(pictures as u64);
+        let items = budget.most().checked_div(item_bytes).unwrap_or(0).min(pictures as u64);
         if items == 0 {
             return Ok(None);
         }
@@ -126,10 +72,10 @@ impl StillPart {
             "{}: what it makes of {items} of {pictures} pictures alone is kept once drawn, {:.1} MB each; there is room for {} now",
             path.display(),
             item_bytes as f64 / 1e6,
-            (allowance.left_bytes() / item_bytes).min(items),
+            (budget.left() / item_bytes).min(items),
         );
         let bank = Bank::new(&halved.seams, ring_bytes, usize::try_from(items).unwrap_or(pictures))?;
-        Ok(Some(Self { halved, bank, item_bytes, taken: allowance.nothing() }))
+        Ok(Some(Self { halved, bank, item_bytes, taken: Claim::nothing(budget) }))
     }
 
     /// Pictures that are kept.
@@ -140,7 +86,7 @@ impl StillPart {
     /// Pictures that are kept as soon as they are drawn, those that are being drawn included.
     pub(super) fn to_keep(&self) -> usize {
         // In this order one that begins or ends meanwhile is counted, twice at the worst.
-        let room = self.taken.allowance.left_bytes().checked_div(self.item_bytes).unwrap_or(0);
+        let room = self.taken.budget().left().checked_div(self.item_bytes).unwrap_or(0);
         let begun = self.bank.being_written();
         let missing = self.bank.room() - self.bank.kept();
         missing.min(begun.saturating_add(usize::try_from(room).unwrap_or(usize::MAX)))
@@ -169,12 +115,12 @@ impl BoundStillPart {
                 kept
             }
             Item::Blank(mut blank) => {
-                let Some(taken) = part.taken.allowance.take(part.item_bytes) else { return Ok(None) };
+                let Ok(taken) = part.taken.budget().claim(part.item_bytes) else { return Ok(None) };
                 let crop = avatar.crop(index, crops)?;
                 avatar.picture_input().fill(crop, self.halves.item_mut())?;
                 Surround::Crop(crop).take_ring(avatar.compositor().geometry(), blank.note_mut())?;
                 let kept = self.halves.make(blank)?;
-                part.taken.add(taken);
+                part.taken.merge(taken);
                 kept
             }
             Item::Elsewhere => return Ok(None),

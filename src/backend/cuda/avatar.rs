@@ -3,11 +3,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::kernels::params::{FrameAddresses, FrameParams, Geometry, Tap};
 use crate::avatar::LoadedAvatar;
 use crate::backend::BackendError;
+use crate::backend::budget::{Budget, Claim};
 use crate::cuda::{DeviceBuf, Plain, Stream};
 use crate::picture::template::packed_len;
 use crate::picture::{CHANNELS, Rect, Unpacker, ViewMut};
@@ -17,48 +17,6 @@ const ALIGN: usize = 16;
 
 // SAFETY: eight 16-bit integers, without padding.
 unsafe impl Plain for Tap {}
-
-/// Bytes of avatars on one GPU, against a bound.
-#[derive(Debug)]
-pub struct Budget {
-    most: u64,
-    used: AtomicU64,
-}
-
-/// An avatar's part of the budget, given back when it drops.
-#[derive(Debug)]
-struct Claim {
-    budget: Arc<Budget>,
-    bytes: u64,
-}
-
-impl Budget {
-    /// Room for `most` bytes.
-    #[must_use]
-    pub fn new(most: u64) -> Arc<Self> {
-        Arc::new(Self { most, used: AtomicU64::new(0) })
-    }
-
-    /// Bytes in use.
-    #[must_use]
-    pub fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    fn claim(self: &Arc<Self>, bytes: u64) -> Result<Claim, BackendError> {
-        let take = |used: u64| used.checked_add(bytes).filter(|&used| used <= self.most);
-        self.used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, take)
-            .map_err(|used| BackendError::DeviceFull { needed: bytes, used, most: self.most })?;
-        Ok(Claim { budget: Arc::clone(self), bytes })
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
 
 /// An avatar's pictures on the GPU. Batches in flight hold it, so that an unloaded avatar's memory goes after the last.
 #[derive(Debug)]
@@ -98,7 +56,9 @@ impl DeviceAvatar {
         let crop_len = avatar.compositor().geometry().crop_len().next_multiple_of(ALIGN);
         let (taps, tap_starts) = taps_of(avatar)?;
         let pixels_len: usize = places.iter().map(|place| crop_len + place.strip_len()).sum();
-        let claim = budget.claim((pixels_len + size_of_val(&*taps)) as u64)?;
+        let needed = (pixels_len + size_of_val(&*taps)) as u64;
+        let full = |used| BackendError::DeviceFull { needed, used, most: budget.most() };
+        let claim = budget.claim(needed).map_err(full)?;
         let pixels = DeviceBuf::on_stream(loader, pixels_len)?;
         let tables = DeviceBuf::on_stream(loader, size_of_val(&*taps))?;
         tables.write(0, &taps, loader)?;
@@ -225,22 +185,4 @@ fn strips_of(places: &[Place]) -> Option<Strips> {
     let stride = sizes().map(packed_len).max()?.next_multiple_of(256);
     let largest_px = (sizes().map(|px| px.0).max()?, sizes().map(|px| px.1).max()?);
     Some(Strips { whole: kind == Kind::Frame, stride, largest_px })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_budget_is_kept_to_the_byte_and_given_back() {
-        let budget = Budget::new(100);
-        let first = budget.claim(60).unwrap();
-        let error = budget.claim(41).unwrap_err();
-        assert!(matches!(error, BackendError::DeviceFull { needed: 41, used: 60, most: 100 }), "{error}");
-        let second = budget.claim(40).unwrap();
-        drop(first);
-        assert_eq!(budget.used(), 40);
-        drop(second);
-        assert_eq!(budget.used(), 0);
-    }
 }

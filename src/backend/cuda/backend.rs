@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::avatar::{Budget, DeviceAvatar};
+use super::avatar::DeviceAvatar;
 use super::choice::{CudaOptions, CudaUnavailable, JpegChoice, choose, nvjpeg};
 use super::encoders::Encoders;
 use super::engine::{GpuEngine, NetworkFile};
@@ -15,6 +15,7 @@ use super::plan::Precision;
 use super::ports::{encoder_ports, generator_element, generator_ports};
 use super::shared::{Generator, Shared, memory, none_free};
 use crate::avatar::{Bundle, LoadedAvatar};
+use crate::backend::budget::Budget;
 use crate::backend::table::Table;
 use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models, read_network};
 use crate::batch::slot::SlotShape;

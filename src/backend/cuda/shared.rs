@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use super::avatar::{Budget, DeviceAvatar};
+use super::avatar::DeviceAvatar;
 use super::choice::JpegChoice;
 use super::encoders::Encoders;
 use super::engine::GpuModel;
@@ -10,6 +10,7 @@ use super::faults::Faults;
 use super::launch::Kernels;
 use super::nvjpeg::NvJpeg;
 use crate::backend::DeviceMemory;
+use crate::backend::budget::Budget;
 use crate::backend::table::Table;
 use crate::cuda::{Context, Stream};
 use crate::onnxruntime::Element;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     /// Where avatars are uploaded and freed, beside the lanes.
     pub loader: Arc<Stream>,
     pub faults: Arc<Faults>,
+    /// Bytes of avatars' pictures.
     pub budget: Arc<Budget>,
     pub context: Arc<Context>,
 }
