@@ -40,8 +40,8 @@ pub struct WorkQueue {
 }
 
 struct State {
-    /// In order of arrival.
-    work: Vec<Work>,
+    /// In order of arrival; none is missing but while a batch is taken out.
+    work: Vec<Option<Work>>,
     reserved: usize,
     /// Sessions by whether their frames are due, and whether nobody sees them.
     open: [[usize; 2]; 2],
@@ -167,18 +167,19 @@ impl WorkQueue {
 
     /// Queues work, oldest first.
     pub(crate) fn push(&self, work: Work) {
-        self.lock().work.push(work);
+        self.lock().work.push(Some(work));
         self.arrived.notify_one();
     }
 
     /// Drops everything `session` has waiting.
     pub(crate) fn forget(&self, session: &SessionCore) {
-        self.lock().work.retain(|work| !work.is_of(session));
+        self.lock().work.retain(|work| work.as_ref().is_some_and(|work| !work.is_of(session)));
     }
 
     /// Drops the frames of `session` in which its mouth would have closed.
     pub(crate) fn forget_closing(&self, session: &SessionCore) {
-        self.lock().work.retain(|work| !(work.is_of(session) && matches!(work.kind, WorkKind::Closing { .. })));
+        let is_closing = |work: &Work| work.is_of(session) && matches!(work.kind, WorkKind::Closing { .. });
+        self.lock().work.retain(|work| work.as_ref().is_some_and(|work| !is_closing(work)));
     }
 
     /// Has every lane let go of what was unloaded, and waits for that: until those at work have come to the end of their batch, for a
@@ -217,7 +218,7 @@ impl WorkQueue {
                 last_whole: state.last_whole,
                 last_silence: state.last_silence,
             };
-            let waiting = state.work.iter().map(Work::waiting);
+            let waiting = state.work.iter().flatten().map(Work::waiting);
             match policy::decide(waiting, &situation, &self.limits, |key, len| self.costs.batch(key, len)) {
                 Decision::Run(plan) => {
                     extract(&mut state, plan, now, batch);
@@ -270,7 +271,7 @@ impl WorkQueue {
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         let state = self.lock();
-        let windows = state.work.iter().filter(|work| work.is_window()).count();
+        let windows = state.work.iter().flatten().filter(|work| work.is_window()).count();
         (windows, state.work.len() - windows)
     }
 

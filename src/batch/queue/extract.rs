@@ -6,14 +6,14 @@ use super::State;
 use crate::batch::policy::{self, BatchPlan, Class, Waiting};
 use crate::batch::work::Work;
 
-/// Moves the planned items out in order of their rank; the rest keeps its order. In one pass over what waits: on a GPU with many
+/// Moves the planned items out in order of their rank; the rest keeps its order. In two passes over what waits: on a GPU with many
 /// viewers that is thousands of items, some hundred times a second.
 pub(super) fn extract(state: &mut State, plan: BatchPlan, now: Instant, batch: &mut Vec<Work>) {
     state.batches += 1;
     state.in_flight += 1;
     let State { work, batches, ranked, .. } = state;
     ranked.clear();
-    for (at, work) in work.iter().enumerate().filter(|(_, work)| work.key() == plan.key) {
+    for (at, work) in work.iter().flatten().enumerate().filter(|(_, work)| work.key() == plan.key) {
         let mut waiting = work.waiting();
         // A session's items after its first count as if it had just been served, so that one with much waiting does not fill the
         // batch before the others.
@@ -36,32 +36,27 @@ pub(super) fn extract(state: &mut State, plan: BatchPlan, now: Instant, batch: &
     if holds(Class::Silence) {
         state.last_silence = now;
     }
-    take_out(work, ranked, batch);
+    take_out(work, ranked.iter().map(|(at, _)| *at), batch);
     for work in &*batch {
         work.session.set_served(*batches);
     }
 }
 
-/// Moves the items at `ranked`, which are in the order of their rank, to `batch`; the rest of `work` keeps its order.
-fn take_out(work: &mut Vec<Work>, ranked: &mut [(usize, Waiting)], batch: &mut Vec<Work>) {
-    // By place, with the rank in place of it, so that one pass over `work` meets them one after the other.
-    for (rank, item) in ranked.iter_mut().enumerate() {
-        item.1.served = rank as u64;
-    }
-    ranked.sort_unstable_by_key(|(at, _)| *at);
-    let (mut next, mut at) = (0, 0);
-    batch.extend(work.extract_if(.., |_| {
-        let taken = ranked.get(next).is_some_and(|(place, _)| *place == at);
-        next += usize::from(taken);
-        at += 1;
-        taken
-    }));
-    // From the order of places back to that of ranks, by swaps along the permutation's cycles.
-    for place in 0..batch.len() {
-        while ranked[place].1.served != place as u64 {
-            let rank = ranked[place].1.served as usize;
-            batch.swap(place, rank);
-            ranked.swap(place, rank);
-        }
+/// Moves the items at these places, in their order, to `taken`; the rest keeps its order.
+fn take_out<T>(items: &mut Vec<Option<T>>, places: impl Iterator<Item = usize>, taken: &mut Vec<T>) {
+    taken.extend(places.filter_map(|at| items[at].take()));
+    items.retain(Option::is_some);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_in_the_order_of_its_ranks_and_what_still_waits_in_that_of_its_arrival() {
+        let mut items: Vec<_> = ('a'..='f').map(Some).collect();
+        let mut batch = Vec::new();
+        take_out(&mut items, [4, 0, 3].into_iter(), &mut batch);
+        assert_eq!((batch, items), (vec!['e', 'a', 'd'], vec![Some('b'), Some('c'), Some('f')]));
     }
 }
