@@ -17,6 +17,7 @@ use lipsyncd::batch::{AdmissionLimits, rehearse};
 use lipsyncd::rpc::client::{Client, ClientError, ClientOptions, ConversationOptions, Listener, Speaker};
 use lipsyncd::rpc::{self, Daemon, DaemonOptions, DoorOptions, ServerOptions};
 use lipsyncd::session::{Pace, SessionOptions};
+use lipsyncd::telemetry::WorkClass;
 use tokio::net::TcpListener;
 use tonic::Code;
 use tonic_types::StatusExt as _;
@@ -83,8 +84,9 @@ async fn a_rehearsal_measures_and_is_counted_nowhere() {
     assert_eq!(engine.frames_per_second(&avatar), None);
     rehearse(&engine, &avatar, JPEG).await.unwrap();
     assert!(engine.frames_per_second(&avatar).unwrap() > 1.0);
-    let stats = engine.stats();
-    assert_eq!((stats.frames(), stats.windows(), stats.batches(), stats.sessions()), (0, 0, 0, 0));
+    let device = engine.device_recorder();
+    assert_eq!([WorkClass::Frame, WorkClass::Window].map(|class| device.items(class)), [0, 0]);
+    assert_eq!((device.batches(), device.sessions()), (0, 0));
     let usage = avatar.usage();
     assert_eq!((usage.frames, usage.requests), (0, 0));
 }
@@ -208,7 +210,7 @@ async fn of_many_who_come_at_once_those_without_room_make_no_session() {
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         assert_eq!(ends.iter().filter(|ends| ends.is_ok()).count(), 5, "there was room for five and a half");
-        assert_eq!(engine.stats().sessions(), open);
+        assert_eq!(engine.device_recorder().sessions(), open);
     }
 }
 

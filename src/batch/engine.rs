@@ -9,7 +9,6 @@ use super::live::{Places, Promise, View};
 use super::policy::Limits;
 use super::queue::WorkQueue;
 use super::slot::{Slot, SlotShape};
-use super::stats::EngineStats;
 use crate::audio::{ResampleError, WINDOW_MEL_FRAMES};
 use crate::avatar::onnx::FEATURE_LEN;
 use crate::avatar::{LoadedAvatar, MAX_CONTEXT, MAX_MELS};
@@ -40,7 +39,6 @@ pub enum OpenError {
 /// The running engine. Dropping it stops the lanes after the work that waits.
 pub struct Engine {
     queue: Arc<WorkQueue>,
-    stats: Arc<EngineStats>,
     backend: Arc<dyn Backend>,
     options: EngineOptions,
     live: Places,
@@ -66,7 +64,6 @@ impl Engine {
         recorder: Arc<Recorder>,
     ) -> Result<Self, BackendError> {
         let queue = WorkQueue::new(options.slots.max(1), options.limits, recorder);
-        let stats = Arc::new(EngineStats::default());
         let shape = SlotShape {
             max_windows: options.limits.max_windows.max(1),
             max_frames: options.limits.max_frames.max(1),
@@ -75,12 +72,12 @@ impl Engine {
         };
         let health = Arc::clone(queue.health());
         backend.on_lost(Box::new(move |reason| health.break_down(reason)));
-        let mut engine = Self { queue, stats, backend, options, live: Places::default(), threads: Vec::new() };
+        let mut engine = Self { queue, backend, options, live: Places::default(), threads: Vec::new() };
         for index in 0..options.slots.max(1) {
             let mut lane = engine.backend.open_lane(shape)?;
             let slot = Slot::new(shape, lane.staging(shape.staged_len())?);
             let slots = options.slots.max(1);
-            let guard = PanicGuard { queue: Arc::clone(&engine.queue), stats: Arc::clone(&engine.stats), slots };
+            let guard = PanicGuard { queue: Arc::clone(&engine.queue), slots };
             let thread = std::thread::Builder::new()
                 .name(format!("lane-{index}"))
                 .spawn(move || lanes::run(&guard, lane, slot))
@@ -102,7 +99,7 @@ impl Engine {
         let counted = !options.pace.is_unseen();
         let ends = Intake::open(avatar, Arc::clone(&self.queue), options)?;
         if counted {
-            self.stats.session_opened();
+            self.device_recorder().session_opened();
         }
         Ok(ends)
     }
@@ -212,12 +209,6 @@ impl Engine {
     #[must_use]
     pub fn waiting(&self) -> (usize, usize) {
         self.queue.waiting()
-    }
-
-    /// Counters since the start.
-    #[must_use]
-    pub fn stats(&self) -> &EngineStats {
-        &self.stats
     }
 
     /// What its sessions have recorded.

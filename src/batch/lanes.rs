@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use super::policy::BatchKey;
 use super::queue::WorkQueue;
 use super::slot::{Filled, Free, Ready, Slot, StageTimes};
-use super::stats::EngineStats;
 use super::warm::Warm;
 use super::work::{Work, WorkKind};
 use crate::audio::WINDOW_MEL_FRAMES;
@@ -144,7 +143,6 @@ fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
             }
             // Counted first: whoever has the frame finds it in the figures.
             if seen > 0 {
-                whole.stats.batch_done(class, seen);
                 record(whole.queue.device_recorder(), class, seen, times);
             }
             ready.each_feature(|work, feature| {
@@ -200,7 +198,6 @@ fn share_of(times: StageTimes, items: usize) -> StageTimes {
 /// Ends the engine's sessions when a lane panicked: a bug of ours, and they must not wait for ever.
 pub(super) struct PanicGuard {
     pub(super) queue: Arc<WorkQueue>,
-    pub(super) stats: Arc<EngineStats>,
     /// Lanes of the engine.
     pub(super) slots: usize,
 }

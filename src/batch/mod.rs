@@ -15,7 +15,6 @@
 //! | `warm` | which batches a lane has run before |
 //! | [`rehearsal`] | a new avatar's first frames, for nobody |
 //! | [`engine`] | the whole of one device, started and stopped |
-//! | [`stats`] | what it has done |
 //! | [`health`] | whether it still works, and who is told when it no longer does |
 //! | [`placement`] | which device serves a call, and where an avatar is loaded: pure |
 //! | [`fleet`] | the engines of all devices |
@@ -34,7 +33,6 @@ pub mod queue;
 pub mod rehearsal;
 pub mod slot;
 mod slot_shape;
-pub mod stats;
 pub mod turns;
 mod warm;
 pub mod work;

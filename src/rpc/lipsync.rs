@@ -20,8 +20,7 @@ use super::status::RpcError;
 use super::synthesize::{FrameStream, synthesize};
 use crate::avatar::{AvatarId, Checks, LoadedAvatar};
 use crate::batch::Engine;
-use crate::batch::stats::EngineStats;
-use crate::telemetry::CallKind;
+use crate::telemetry::{CallKind, WorkClass};
 
 /// The service; cheap to clone.
 #[derive(Clone)]
@@ -110,17 +109,18 @@ impl LipSync for LipSyncService {
     async fn get_stats(&self, _request: Request<GetStatsRequest>) -> Result<Response<GetStatsResponse>, Status> {
         let (daemon, fleet) = (&self.daemon, self.daemon.fleet());
         fleet.look().await;
-        let total = |of: fn(&EngineStats) -> u64| fleet.engines().iter().map(|engine| of(engine.stats())).sum();
+        let devices = || fleet.engines().iter().map(Engine::device_recorder);
+        let items = |class| devices().map(|device| device.items(class)).sum();
         let avatars = daemon.registry().all_loaded();
         Ok(Response::new(GetStatsResponse {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             backend: fleet.engines()[0].backend().info().name.to_owned(),
             uptime_ms: u64::try_from(daemon.started().elapsed().as_millis()).unwrap_or(u64::MAX),
             sessions: u32::try_from(daemon.sessions()).unwrap_or(u32::MAX),
-            sessions_total: total(EngineStats::sessions),
-            frames_total: total(EngineStats::frames),
-            batches_total: total(EngineStats::batches),
-            windows_total: total(EngineStats::windows),
+            sessions_total: devices().map(|device| device.sessions()).sum(),
+            frames_total: items(WorkClass::Frame),
+            batches_total: devices().map(|device| device.batches()).sum(),
+            windows_total: items(WorkClass::Window),
             slots: number(fleet.lanes()),
             late_frames_total: fleet.recorder().deadline_misses(),
             avatars: avatars.iter().map(|avatar| avatar_stats(daemon, avatar)).collect(),
@@ -196,7 +196,7 @@ fn device_stats(daemon: &Daemon) -> Vec<DeviceStats> {
             slots: number(engine.options().slots),
             sessions: number(live + whole),
             live_load: daemon.live_load(engine) as f32,
-            frames_total: engine.stats().frames(),
+            frames_total: engine.device_recorder().items(WorkClass::Frame),
             free_bytes: memory.map(|memory| memory.free_bytes),
             total_bytes: memory.map(|memory| memory.total_bytes),
         }

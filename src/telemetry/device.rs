@@ -28,7 +28,7 @@ pub struct LaneSummary {
 #[derive(Debug)]
 pub struct DeviceRecorder {
     epoch: Instant,
-    pub(super) batches: ByLabel<WorkClass, AtomicU64>,
+    sessions: AtomicU64,
     pub(super) failed_batches: ByLabel<WorkClass, AtomicU64>,
     pub(super) batch_size: ByLabel<WorkClass, Histogram>,
     pub(super) queue_wait: ByLabel<WorkClass, Histogram>,
@@ -42,7 +42,7 @@ impl DeviceRecorder {
     pub fn new() -> Arc<Self> {
         Arc::new(Self {
             epoch: Instant::now(),
-            batches: ByLabel::default(),
+            sessions: AtomicU64::default(),
             failed_batches: ByLabel::default(),
             batch_size: ByLabel::new(|| Histogram::sizes(SIZE_BOUNDS)),
             queue_wait: ByLabel::new(|| Histogram::seconds(STAGE_BOUNDS_NS)),
@@ -93,8 +93,30 @@ impl DeviceRecorder {
 
     /// A batch of `len` items is done.
     pub fn batch_done(&self, class: WorkClass, len: usize) {
-        self.batches.get(class).fetch_add(1, Ordering::Relaxed);
         self.batch_size.get(class).record(len as u64);
+    }
+
+    /// A session that somebody sees was opened.
+    pub fn session_opened(&self) {
+        self.sessions.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sessions opened so far.
+    #[must_use]
+    pub fn sessions(&self) -> u64 {
+        self.sessions.load(Ordering::Relaxed)
+    }
+
+    /// Items of `class` in batches that are done.
+    #[must_use]
+    pub fn items(&self, class: WorkClass) -> u64 {
+        self.batch_size.get(class).sum()
+    }
+
+    /// Batches of either kind that are done.
+    #[must_use]
+    pub fn batches(&self) -> u64 {
+        self.batch_size.iter().map(|(_, sizes)| sizes.count()).sum()
     }
 
     /// A batch failed; its sessions end.

@@ -97,6 +97,18 @@ impl Histogram {
         self.record(nanos(elapsed));
     }
 
+    /// Values so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Of all values so far, in the bounds' unit.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed)
+    }
+
     /// What has been counted so far.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -104,7 +116,7 @@ impl Histogram {
         let counts = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
-        Snapshot { buckets, sum: self.sum.load(Ordering::Relaxed) as f64 * self.unit, count }
+        Snapshot { buckets, sum: self.sum() as f64 * self.unit, count }
     }
 }
 
@@ -128,6 +140,7 @@ mod tests {
         let counts: Vec<u64> = buckets.iter().map(|(_, count)| *count).collect();
         assert_eq!(counts, [2, 1, 2, 1, 0, 0, 1, 2]);
         assert_eq!((sum, count), (1144.0, 9));
+        assert_eq!((histogram.sum(), histogram.count()), (1144, 9));
         assert_eq!(buckets.last().map(|(bound, _)| *bound), Some(f64::INFINITY));
     }
 

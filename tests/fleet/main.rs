@@ -19,6 +19,7 @@ use lipsyncd::batch::{AdmissionLimits, rehearse};
 use lipsyncd::rpc::DaemonOptions;
 use lipsyncd::rpc::client::{Client, ClientError, ConversationOptions, Listener, RemoteFrames, Speaker};
 use lipsyncd::session::SessionOptions;
+use lipsyncd::telemetry::WorkClass;
 
 const GIB: u64 = 1 << 30;
 const RATE_HZ: u32 = 16_000;
@@ -73,7 +74,7 @@ async fn the_avatar_goes_to_the_roomier_device_spreads_when_that_is_busy_and_loo
     assert_eq!(devices(&server), [1], "device 1 has more memory free");
     eventually("the call is over", || server.daemon.sessions() == 0).await;
     let busy = unread(&mut client).await;
-    let drawn = |at: usize| server.daemon.fleet().engines()[at].stats().frames();
+    let drawn = |at: usize| server.daemon.fleet().engines()[at].device_recorder().items(WorkClass::Frame);
     assert_eq!(drawn(0), 0);
     assert!(frames(&mut client).await == bytes(&expected.frames), "the other device draws other frames");
     assert_eq!(devices(&server), [1, 0]);

@@ -15,6 +15,7 @@ use common::{JPEG, bundle, cpu_backend, engine, load, open, within};
 use lipsyncd::backend::Backend;
 use lipsyncd::session::closing::FADE_FRAMES;
 use lipsyncd::session::{IdleFrames, SessionOptions};
+use lipsyncd::telemetry::WorkClass;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nobody_speaks_every_tick_has_its_silent_picture() {
@@ -28,7 +29,7 @@ async fn while_nobody_speaks_every_tick_has_its_silent_picture() {
         assert!(*frame.data == silent[frame.avatar_frame], "tick {:?}", frame.tick);
     }
     // Once round the loop and the first frames of the silence that was said for it; all others came from there.
-    let drawn = stage.engine.stats().frames();
+    let drawn = stage.engine.device_recorder().items(WorkClass::Frame);
     assert_eq!(
         drawn,
         stage.avatar.frame_count() as u64,

@@ -21,6 +21,7 @@ use crate::load::voice::voice;
 use crate::picture::Quality;
 use crate::picture::template::OnDemandTemplates;
 use crate::session::{Event, FrameReader, Intake, SessionOptions};
+use crate::telemetry::WorkClass;
 
 /// Sound that each session is given at a time, seconds.
 const BLOCK_SECONDS: usize = 2;
@@ -219,12 +220,13 @@ fn whole(
         runtime.spawn(watch(ends.1, Arc::clone(&frames)));
     }
     warm_up(&engine, Duration::from_secs_f64(args.seconds / 2.0));
-    let (begun, before, batches) = (Instant::now(), frames.load(Ordering::Relaxed), engine.stats().batches());
-    let windows = engine.stats().windows();
+    let done = || (engine.device_recorder().batches(), engine.device_recorder().items(WorkClass::Window));
+    let (begun, before, (batches, windows)) = (Instant::now(), frames.load(Ordering::Relaxed), done());
     std::thread::sleep(Duration::from_secs_f64(args.seconds));
     let elapsed = begun.elapsed().as_secs_f64();
     let drawn = frames.load(Ordering::Relaxed) - before;
-    let (batches, windows) = (engine.stats().batches() - batches, engine.stats().windows() - windows);
+    let now = done();
+    let (batches, windows) = (now.0 - batches, now.1 - windows);
     // Its threads hold the avatar, and with it the GPU, until they have ended.
     drop(runtime);
     if engine.is_broken() {

@@ -9,7 +9,7 @@ use crate::rpc::Daemon;
 use crate::telemetry::device::DeviceRecorder;
 use crate::telemetry::heap;
 use crate::telemetry::histogram::Histogram;
-use crate::telemetry::label::{ByLabel, Label};
+use crate::telemetry::label::{ByLabel, Label, WorkClass};
 
 /// A device's name.
 type Named<'a> = (&'a str, &'a Engine);
@@ -50,13 +50,13 @@ fn batches(to: &mut Encoder, devices: &[Named]) -> fmt::Result {
         [with(name, "kind", "window", windows as u64), with(name, "kind", "frame", frames as u64)]
     });
     to.gauges("lipsyncd_queue_depth", "Windows and frames that wait for a lane", depth)?;
-    let windows = devices.iter().map(|(name, engine)| (of(name), engine.stats().windows()));
+    let windows = devices.iter().map(|(name, engine)| (of(name), engine.device_recorder().items(WorkClass::Window)));
     to.counters("lipsyncd_windows", "Mel windows encoded", windows)?;
-    to.counters("lipsyncd_batches", "Batches done", counts(devices, "kind", |device| &device.batches))?;
+    let sizes = || histograms(devices, "kind", |device| &device.batch_size);
+    to.counters("lipsyncd_batches", "Batches done", sizes().map(|(labels, sizes)| (labels, sizes.count())))?;
     let failed = counts(devices, "kind", |device| &device.failed_batches);
     to.counters("lipsyncd_batches_failed", "Batches that ended their sessions", failed)?;
-    let sizes = histograms(devices, "kind", |device| &device.batch_size);
-    to.histograms("lipsyncd_batch_size", "Items in a batch", sizes)?;
+    to.histograms("lipsyncd_batch_size", "Items in a batch", sizes())?;
     let waits = histograms(devices, "kind", |device| &device.queue_wait);
     to.histograms("lipsyncd_queue_wait_seconds", "Time from being queued to being staged", waits)?;
     let stages = histograms(devices, "stage", |device| &device.stages);
