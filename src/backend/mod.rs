@@ -22,6 +22,7 @@ pub use device::{Device, DeviceId, DeviceMemory};
 pub use error::BackendError;
 
 use crate::avatar::{Bundle, LoadedAvatar, Network};
+use crate::batch::health::Health;
 use crate::batch::slot::{SlotShape, Staging};
 use crate::batch::{Filled, InFlight, Ready, Slot};
 use crate::picture::Quality;
@@ -127,8 +128,8 @@ pub trait Backend: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Has `hook` told, with the reason, when the device is lost and the process can only end.
-    fn on_lost(&self, _hook: Box<dyn Fn(&str) + Send + Sync>) {}
+    /// Where it says that the device is lost and the process can only end, and its engine that a lane has broken.
+    fn health(&self) -> &Arc<Health>;
 
     /// A lane of its own for the calling engine's next thread, for slots of `shape`.
     ///

@@ -63,15 +63,13 @@ impl Engine {
         options: EngineOptions,
         recorder: Arc<Recorder>,
     ) -> Result<Self, BackendError> {
-        let queue = WorkQueue::new(options.slots.max(1), options.limits, recorder);
+        let queue = WorkQueue::new(options.slots.max(1), options.limits, recorder, Arc::clone(backend.health()));
         let shape = SlotShape {
             max_windows: options.limits.max_windows.max(1),
             max_frames: options.limits.max_frames.max(1),
             window_len: MAX_MELS * WINDOW_MEL_FRAMES,
             context_len: MAX_CONTEXT * FEATURE_LEN,
         };
-        let health = Arc::clone(queue.health());
-        backend.on_lost(Box::new(move |reason| health.break_down(reason)));
         let mut engine = Self { queue, backend, options, live: Places::default(), threads: Vec::new() };
         for index in 0..options.slots.max(1) {
             let mut lane = engine.backend.open_lane(shape)?;

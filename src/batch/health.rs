@@ -1,39 +1,26 @@
 //! Whether an engine still works, and who is told when it no longer does.
 
-use std::sync::OnceLock;
+use tokio::sync::SetOnce;
 
-use tokio::sync::Notify;
-
-/// The health of one engine. What is broken stays broken: only another process gets the device back.
+/// The health of one device and its engine. What is broken stays broken: only another process gets the device back.
 #[derive(Debug, Default)]
-pub struct Health {
-    reason: OnceLock<String>,
-    broke: Notify,
-}
+pub struct Health(SetOnce<String>);
 
 impl Health {
     /// It works no more, for `reason`; the first one stays.
-    pub(super) fn break_down(&self, reason: &str) {
-        self.reason.get_or_init(|| reason.to_owned());
-        self.broke.notify_waiters();
+    pub fn break_down(&self, reason: &str) {
+        let _ = self.0.set(reason.to_owned());
     }
 
     /// Whether it works no more.
     #[must_use]
     pub fn is_broken(&self) -> bool {
-        self.reason.get().is_some()
+        self.0.initialized()
     }
 
     /// Completes when it works no more, with the reason.
     pub async fn broken(&self) -> &str {
-        let notified = self.broke.notified();
-        tokio::pin!(notified);
-        // Listening before looking: what breaks in between is heard.
-        notified.as_mut().enable();
-        if !self.is_broken() {
-            notified.await;
-        }
-        self.reason.get().map_or("", String::as_str)
+        self.0.wait().await
     }
 }
 

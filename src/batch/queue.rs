@@ -65,9 +65,9 @@ impl State {
 }
 
 impl WorkQueue {
-    /// An empty queue for `lanes` lanes that forms batches within `limits`, whose sessions are recorded in `recorder`.
+    /// An empty queue for `lanes` lanes of a device of this `health` that forms batches within `limits`, whose sessions are recorded in `recorder`.
     #[must_use]
-    pub fn new(lanes: usize, limits: Limits, recorder: Arc<Recorder>) -> Arc<Self> {
+    pub fn new(lanes: usize, limits: Limits, recorder: Arc<Recorder>, health: Arc<Health>) -> Arc<Self> {
         let state = State {
             work: Vec::new(),
             reserved: 0,
@@ -89,7 +89,7 @@ impl WorkQueue {
             crowded_costs: Costs::default(),
             recorder,
             device: DeviceRecorder::new(),
-            health: Arc::default(),
+            health,
             state: Mutex::new(state),
             arrived: Condvar::new(),
             rested: Condvar::new(),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lipsyncd::avatar::Bundle;
 use lipsyncd::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, ModelId, Models};
+use lipsyncd::batch::health::Health;
 use lipsyncd::batch::policy::BatchKey;
 use lipsyncd::batch::slot::{SlotShape, StageTimes};
 use lipsyncd::batch::{Filled, InFlight, Ready, Slot};
@@ -18,12 +19,10 @@ pub struct NamedGpu {
     avatar_bytes: u64,
     lane_bytes: u64,
     memory: Arc<Memory>,
-    hooks: Mutex<Vec<LostHook>>,
+    health: Arc<Health>,
     gate: Arc<Gate>,
     loads: AtomicUsize,
 }
-
-type LostHook = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What batches pass on their way out, and loads on their way in.
 #[derive(Default)]
@@ -84,13 +83,13 @@ impl NamedGpu {
         (avatar_bytes, lane_bytes): (u64, u64),
     ) -> Arc<Self> {
         let memory = Memory { total_bytes, used_bytes: AtomicU64::new(0), generators: Mutex::default() };
-        let (memory, hooks, gate) = (Arc::new(memory), Mutex::default(), Arc::default());
-        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory, hooks, gate, loads: AtomicUsize::new(0) })
+        let (memory, health, gate) = (Arc::new(memory), Arc::default(), Arc::default());
+        Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory, health, gate, loads: AtomicUsize::new(0) })
     }
 
-    /// Tells whoever wants to know that this GPU is lost, as a driver would at the next call.
+    /// Says that this GPU is lost, as a driver would at the next call.
     pub fn lose(&self) {
-        self.hooks.lock().unwrap().iter().for_each(|told| told("it was taken away"));
+        self.health.break_down("it was taken away");
     }
 
     /// Whether an avatar is being loaded.
@@ -121,8 +120,8 @@ impl Backend for NamedGpu {
         Some(DeviceMemory { free_bytes: total_bytes - used_bytes, total_bytes: *total_bytes })
     }
 
-    fn on_lost(&self, hook: LostHook) {
-        self.hooks.lock().unwrap().push(hook);
+    fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {

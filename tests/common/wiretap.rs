@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 
 use lipsyncd::avatar::{Bundle, LoadedAvatar};
 use lipsyncd::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models};
+use lipsyncd::batch::health::Health;
 use lipsyncd::batch::slot::{SlotShape, Staging};
 use lipsyncd::batch::{BatchKey, Filled, InFlight, Ready, Slot};
 
@@ -90,8 +91,8 @@ impl Backend for Wiretap {
         self.inner.memory()
     }
 
-    fn on_lost(&self, hook: Box<dyn Fn(&str) + Send + Sync>) {
-        self.inner.on_lost(hook);
+    fn health(&self) -> &Arc<Health> {
+        self.inner.health()
     }
 
     fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {

@@ -19,6 +19,7 @@ use self::still::StillPart;
 use super::budget::Budget;
 use super::{Backend, BackendError, BackendInfo, Lane, Models, read_network};
 use crate::avatar::Bundle;
+use crate::batch::health::Health;
 use crate::batch::slot::SlotShape;
 use crate::onnxruntime::{OnnxRuntime, RuntimeInfo};
 
@@ -27,6 +28,7 @@ pub struct CpuBackend {
     loader: Loader,
     table: Arc<Table>,
     info: RuntimeInfo,
+    health: Arc<Health>,
 }
 
 impl CpuBackend {
@@ -38,7 +40,7 @@ impl CpuBackend {
         let runtime = OnnxRuntime::load(library)?;
         let info = runtime.info().clone();
         let loader = Loader { runtime, threads: threads_per_slot.max(1), still_budget: Budget::new(0) };
-        Ok(Self { loader, table: Arc::new(Table::new()), info })
+        Ok(Self { loader, table: Arc::new(Table::new()), info, health: Arc::default() })
     }
 
     /// Keeps, of avatars that are loaded from now on, what their generators make of each picture before they hear anything, in at most
@@ -80,6 +82,10 @@ impl Backend for CpuBackend {
 
     fn unload(&self, models: Models) {
         self.table.remove(models);
+    }
+
+    fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     fn open_lane(&self, _shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {

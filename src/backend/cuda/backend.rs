@@ -18,6 +18,7 @@ use crate::avatar::{Bundle, LoadedAvatar};
 use crate::backend::budget::Budget;
 use crate::backend::table::Table;
 use crate::backend::{Backend, BackendError, BackendInfo, DeviceMemory, Lane, Models, read_network};
+use crate::batch::health::Health;
 use crate::batch::slot::SlotShape;
 use crate::cuda::{Context, Driver, Gpu, Priority, Stream};
 
@@ -168,8 +169,8 @@ impl Backend for CudaBackend {
         self.judged(self.upload(avatar))
     }
 
-    fn on_lost(&self, hook: Box<dyn Fn(&str) + Send + Sync>) {
-        self.shared.faults.on_lost(hook);
+    fn health(&self) -> &Arc<Health> {
+        self.shared.faults.health()
     }
 
     fn open_lane(&self, shape: SlotShape) -> Result<Box<dyn Lane>, BackendError> {

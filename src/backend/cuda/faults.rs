@@ -5,21 +5,19 @@
 //! end the process, for its supervisor to start again: a daemon that lives on without its GPU is worse than none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::CudaError;
 use crate::backend::BackendError;
+use crate::batch::health::Health;
 use crate::cuda::{Context, GLANCE, LONGEST_WAIT, Severity, Stream};
-
-/// Told once, with the reason, when the GPU is lost.
-type Hook = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The GPU's health, shared by its lanes.
 #[derive(Default)]
 pub struct Faults {
     lost: OnceLock<String>,
-    hooks: Mutex<Vec<Hook>>,
+    health: Arc<Health>,
     /// Somebody has found no memory.
     found_full: AtomicBool,
 }
@@ -43,17 +41,9 @@ impl Faults {
         Ok(faults)
     }
 
-    /// Has `hook` told when the GPU is lost; at once where it is already.
-    pub fn on_lost(&self, hook: Hook) {
-        // Whoever loses it takes the lock after it has said so: a hook finds that here, or is found there.
-        let mut hooks = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.lost.get() {
-            None => hooks.push(hook),
-            Some(reason) => {
-                drop(hooks);
-                hook(reason);
-            }
-        }
+    /// What its engine listens to.
+    pub(super) fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// Whether the GPU is lost, as far as anybody has noticed.
@@ -109,7 +99,7 @@ impl Faults {
         });
         if first {
             tracing::error!("the GPU is lost: {reason}");
-            self.hooks.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|hook| hook(reason));
+            self.health.break_down(reason);
         }
         BackendError::DeviceLost { reason: reason.clone() }
     }
@@ -131,48 +121,15 @@ fn give_back(stream: &Stream) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicUsize;
-
     use super::*;
 
-    #[test]
-    fn whoever_waits_for_too_long_has_lost_the_gpu_and_all_hooks_are_told_once() {
+    #[tokio::test]
+    async fn whoever_waits_for_too_long_has_lost_the_gpu_and_the_engine_is_told() {
         let faults = Faults::default();
-        let told = Arc::new(AtomicUsize::new(0));
-        let count = |told: &Arc<AtomicUsize>| {
-            let told = Arc::clone(told);
-            Box::new(move |reason: &str| {
-                assert!(reason.contains("not answered"), "{reason}");
-                told.fetch_add(1, Ordering::Relaxed);
-            })
-        };
-        faults.on_lost(count(&told));
         faults.look(LONGEST_WAIT - GLANCE);
-        assert_eq!(told.load(Ordering::Relaxed), 0);
+        assert!(!faults.health.is_broken());
         faults.look(LONGEST_WAIT);
         faults.look(LONGEST_WAIT + GLANCE);
-        assert_eq!(told.load(Ordering::Relaxed), 1);
-        faults.on_lost(count(&told));
-        assert_eq!(told.load(Ordering::Relaxed), 2, "whoever comes late is told at once");
-    }
-
-    #[test]
-    fn a_hook_that_comes_while_the_gpu_is_being_lost_is_told_once() {
-        for _ in 0..500 {
-            let (faults, told) = (&Faults::default(), Arc::new(AtomicUsize::new(0)));
-            let count = Arc::clone(&told);
-            let start = std::sync::Barrier::new(2);
-            std::thread::scope(|scope| {
-                scope.spawn(|| {
-                    start.wait();
-                    faults.lose("gone".to_owned());
-                });
-                start.wait();
-                faults.on_lost(Box::new(move |_| {
-                    count.fetch_add(1, Ordering::Relaxed);
-                }));
-            });
-            assert_eq!(told.load(Ordering::Relaxed), 1);
-        }
+        assert_eq!(faults.health.broken().await, "it has not answered for 30 s");
     }
 }

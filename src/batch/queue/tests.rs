@@ -4,7 +4,7 @@ use super::*;
 
 fn queue(lanes: usize) -> Arc<WorkQueue> {
     let limits = Limits { max_windows: 4, max_frames: 4, batching_pays: false };
-    WorkQueue::new(lanes, limits, Recorder::new())
+    WorkQueue::new(lanes, limits, Recorder::new(), Arc::default())
 }
 
 #[test]
