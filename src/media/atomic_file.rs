@@ -40,6 +40,19 @@ impl AtomicFile {
         // The file is closed after that, or another would begin in what is being renamed.
         self.part.persist(&self.target).map_err(|failed| failed.error)
     }
+
+    /// Writes the file `path` of these parts, one after the other, and makes its folder where there is none.
+    ///
+    /// # Errors
+    /// As [`Self::create`] and [`Self::commit`].
+    pub fn put(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut file = Self::create(path)?;
+        parts.iter().try_for_each(|part| file.write_all(part))?;
+        file.commit()
+    }
 }
 
 impl Write for AtomicFile {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
-use std::fs;
-use std::io::Write;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -185,15 +183,7 @@ fn open(path: &Path, plan: &TemplatePlan, key: &CacheKey) -> Result<TemplateSet,
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), CacheError> {
-    let write = || {
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let mut file = AtomicFile::create(path)?;
-        file.write_all(bytes)?;
-        file.commit()
-    };
-    write().map_err(CacheError::Write)?;
+    AtomicFile::put(path, &[bytes]).map_err(CacheError::Write)?;
     sweep::sweep(path);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! One compiled image in a file: `LSKERN01`, SHA-256 of the image, the image.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -36,17 +36,7 @@ fn is_whole(file: &[u8]) -> bool {
 
 /// Keeps `image` at `path`, all or nothing; what prevents it is logged.
 pub fn write(path: &Path, image: &[u8]) {
-    let write = || {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut file = AtomicFile::create(path)?;
-        file.write_all(MAGIC)?;
-        file.write_all(&Sha256::digest(image))?;
-        file.write_all(image)?;
-        file.commit()
-    };
-    if let Err(error) = write() {
+    if let Err(error) = AtomicFile::put(path, &[MAGIC, &Sha256::digest(image), image]) {
         tracing::warn!("{}: {error}; the kernels will be compiled at the next start too", path.display());
     }
 }

@@ -1,7 +1,7 @@
 //! What was measured, as a file: JSON with a word for each operation's way.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -66,15 +66,8 @@ pub fn write(path: &Path, program: &Program, tuned: &Tuned) {
     let words = |choices: &Vec<Choice>| choices.iter().map(Choice::to_string).collect();
     let operations = program.ops.iter().map(Op::to_string).collect();
     let file = File { operations, batches: tuned.batches.each_ref().map(words), overlap: tuned.overlap };
-    let write = || {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let mut out = AtomicFile::create(path)?;
-        out.write_all(&serde_json::to_vec_pretty(&file)?)?;
-        out.commit()
-    };
-    if let Err(error) = write() {
+    let write = |json: Vec<u8>| AtomicFile::put(path, &[&json]);
+    if let Err(error) = serde_json::to_vec_pretty(&file).map_err(io::Error::from).and_then(write) {
         tracing::warn!("{}: {error}; the next start measures again", path.display());
     }
 }

@@ -2,7 +2,7 @@
 //! Numbers are little-endian.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
@@ -66,21 +66,10 @@ pub fn read_plan(path: &Path, key: &PlanKey) -> Result<Vec<u8>, PlanError> {
 /// # Errors
 /// [`PlanError::Io`].
 pub fn write_plan(path: &Path, key: &PlanKey, plan: &[u8]) -> Result<(), PlanError> {
-    let write = || {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        let json = key.to_json();
-        let mut file = AtomicFile::create(path)?;
-        file.write_all(MAGIC)?;
-        file.write_all(&u32::try_from(json.len()).map_err(io::Error::other)?.to_le_bytes())?;
-        file.write_all(&json)?;
-        file.write_all(&(plan.len() as u64).to_le_bytes())?;
-        file.write_all(&Sha256::digest(plan))?;
-        file.write_all(plan)?;
-        file.commit()
-    };
-    write().map_err(PlanError::Io)
+    let json = key.to_json();
+    let json_len = u32::try_from(json.len()).map_err(io::Error::other).map_err(PlanError::Io)?.to_le_bytes();
+    let (len, digest) = ((plan.len() as u64).to_le_bytes(), Sha256::digest(plan));
+    AtomicFile::put(path, &[MAGIC, &json_len, &json, &len, &digest, plan]).map_err(PlanError::Io)
 }
 
 /// Where the plan starts in `file`, once everything before it and itself has been checked.

@@ -1,4 +1,5 @@
 use std::convert::Infallible;
+use std::fs;
 use std::path::PathBuf;
 
 use proptest::prelude::*;
