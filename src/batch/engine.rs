@@ -63,7 +63,8 @@ impl Engine {
         options: EngineOptions,
         recorder: Arc<Recorder>,
     ) -> Result<Self, BackendError> {
-        let queue = WorkQueue::new(options.slots.max(1), options.limits, recorder, Arc::clone(backend.health()));
+        let options = EngineOptions { slots: options.slots.max(1), ..options };
+        let queue = WorkQueue::new(options.slots, options.limits, recorder, Arc::clone(backend.health()));
         let shape = SlotShape {
             max_windows: options.limits.max_windows.max(1),
             max_frames: options.limits.max_frames.max(1),
@@ -71,11 +72,10 @@ impl Engine {
             context_len: MAX_CONTEXT * FEATURE_LEN,
         };
         let mut engine = Self { queue, backend, options, live: Places::default(), threads: Vec::new() };
-        for index in 0..options.slots.max(1) {
+        for index in 0..options.slots {
             let mut lane = engine.backend.open_lane(shape)?;
             let slot = Slot::new(shape, lane.staging(shape.staged_len())?);
-            let slots = options.slots.max(1);
-            let guard = PanicGuard { queue: Arc::clone(&engine.queue), slots };
+            let guard = PanicGuard { queue: Arc::clone(&engine.queue) };
             let thread = std::thread::Builder::new()
                 .name(format!("lane-{index}"))
                 .spawn(move || lanes::run(&guard, lane, slot))

@@ -118,7 +118,7 @@ impl Fleet {
         let view = |(at, engine): (usize, &Engine)| {
             let replica = on(DeviceId(at));
             let live_load = engine.live_load(expected_speech);
-            let whole_load = engine.open_sessions().1 as f64 / engine.options().slots.max(1) as f64;
+            let whole_load = engine.open_sessions().1 as f64 / engine.options().slots as f64;
             let (load, has_room) = match (want, limits, replica) {
                 // Whole files give way to live work, so that a stream does not mind them.
                 (Want::Live { waits }, Some(limits), Some(replica)) => {

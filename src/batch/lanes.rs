@@ -53,7 +53,7 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
             };
             let start = Instant::now();
             let _range = range(c"deliver");
-            if deliver(&mut ready, whole) {
+            if deliver(&mut ready, class_of(key), whole) {
                 device.stage_done(Stage::Stage, staged);
                 device.stage_done(Stage::Deliver, start.elapsed());
             }
@@ -66,7 +66,7 @@ pub(super) fn run(whole: &PanicGuard, mut lane: Box<dyn Lane>, mut slot: Slot<Fr
         let in_flight = in_flight.unwrap_or_else(|| whole.queue.done());
         if ran > 0 && warm.ran(key, ran) {
             whole.queue.costs().note(key, ran, elapsed);
-            if in_flight >= whole.slots {
+            if in_flight >= whole.queue.lanes() {
                 whole.queue.crowded_costs().note(key, ran, elapsed);
             }
         }
@@ -120,9 +120,7 @@ fn stage(slot: Slot<Free>, key: BatchKey, scratch: &mut [f32]) -> Slot<Filled> {
 }
 
 /// Hands out what the batch made. False when all of it is counted nowhere.
-fn deliver(ready: &mut Slot<Ready>, whole: &PanicGuard) -> bool {
-    let (_, frames) = ready.kind_counts();
-    let class = if frames > 0 { WorkClass::Frame } else { WorkClass::Window };
+fn deliver(ready: &mut Slot<Ready>, class: WorkClass, whole: &PanicGuard) -> bool {
     let seen = ready.seen();
     match ready.outcome() {
         Err(error) => {
@@ -198,8 +196,6 @@ fn share_of(times: StageTimes, items: usize) -> StageTimes {
 /// Ends the engine's sessions when a lane panicked: a bug of ours, and they must not wait for ever.
 pub(super) struct PanicGuard {
     pub(super) queue: Arc<WorkQueue>,
-    /// Lanes of the engine.
-    pub(super) slots: usize,
 }
 
 impl Drop for PanicGuard {

@@ -48,12 +48,6 @@ impl Slot<Ready> {
         self.body.failed.first().map(|(_, error)| error)
     }
 
-    /// Windows and frames in the batch; one of the two is 0.
-    pub(crate) fn kind_counts(&self) -> (usize, usize) {
-        let frames = self.body.frames.len();
-        (self.len() - frames, frames)
-    }
-
     /// Empties the slot for the next batch.
     #[must_use]
     pub fn recycle(mut self) -> Slot<Free> {
