@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::avatar::DeviceAvatar;
 use super::backend::CudaBackend;
 use super::bound::BoundNetwork;
@@ -23,26 +25,28 @@ const WARM_RUNS: usize = 5;
 /// How long a measurement takes, about.
 const MEASURE: Duration = Duration::from_millis(300);
 
-/// Repeats of each stage, of which the median counts.
-const STAGE_RUNS: usize = 31;
+/// Repeats of each step, of which the median counts.
+const STEP_RUNS: usize = 31;
 
-/// Median times of the steps of one batch, each alone on the GPU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StageTimes {
+/// Median times of the steps of one batch in microseconds, each alone on the GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StepTimes {
+    /// Its size.
+    pub batch: usize,
     /// As many windows of mel through the encoder.
-    pub encode: Duration,
+    pub encode_us: f64,
     /// Contexts and parameters to the GPU.
-    pub upload: Duration,
+    pub upload_us: f64,
     /// Contexts gathered.
-    pub gather: Duration,
+    pub gather_us: f64,
     /// Crops to picture inputs.
-    pub picture: Duration,
+    pub picture_us: f64,
     /// The generator.
-    pub network: Duration,
+    pub network_us: f64,
     /// Its pictures into the strips' planes.
-    pub paste: Duration,
+    pub paste_us: f64,
     /// Planes to the host.
-    pub readback: Duration,
+    pub readback_us: f64,
 }
 
 /// Everything of one context.
@@ -88,18 +92,18 @@ impl CudaBackend {
     ///
     /// # Errors
     /// [`BackendError`].
-    pub fn stage_times(&self, avatar: &LoadedAvatar, batch: usize) -> Result<StageTimes, BackendError> {
+    pub fn step_times(&self, avatar: &LoadedAvatar, batch: usize) -> Result<StepTimes, BackendError> {
         let mut rig = Rig::new(self, avatar, batch)?;
         rig.fill(self)?;
         for _ in 0..WARM_RUNS {
             rig.run()?;
         }
         rig.stream.synchronize()?;
-        let encode = self.encode_time(avatar, batch)?;
-        rig.stage_times(self, encode)
+        let encode_us = self.encode_us(avatar, batch)?;
+        rig.step_times(self, (batch, encode_us))
     }
 
-    fn encode_time(&self, avatar: &LoadedAvatar, batch: usize) -> Result<Duration, BackendError> {
+    fn encode_us(&self, avatar: &LoadedAvatar, batch: usize) -> Result<f64, BackendError> {
         let shared = self.shared();
         let encoder = shared.table.find_encoder(avatar.models().encoder).ok_or(BackendError::Unloaded)?;
         let (batch, context) = (bucket_of(batch), &shared.context);
@@ -114,7 +118,7 @@ impl CudaBackend {
         for _ in 0..WARM_RUNS {
             run()?;
         }
-        median(&stream, run)
+        median_us(&stream, run)
     }
 }
 
@@ -217,7 +221,11 @@ impl Rig {
         Ok(unsafe { self.buffers.paste(&backend.shared().kernels, &self.stream, self.frames()) }?)
     }
 
-    fn stage_times(&mut self, backend: &CudaBackend, encode: Duration) -> Result<StageTimes, BackendError> {
+    fn step_times(
+        &mut self,
+        backend: &CudaBackend,
+        (batch, encode_us): (usize, f64),
+    ) -> Result<StepTimes, BackendError> {
         let context = Arc::clone(&backend.shared().context);
         let values = noise(self.staged.bytes() / size_of::<f32>());
         let mut floats = PinnedUp::<f32>::new(&context, values.len())?;
@@ -226,25 +234,25 @@ impl Rig {
         let down = PinnedDown::<u8>::new(&context, planes_len)?;
         let stream = Arc::clone(&self.stream);
         // SAFETY: pinned memory and buffer are this function's and the rig's; each repeat is waited for.
-        let upload = median(&stream, || Ok(unsafe { floats.upload(floats.len(), &self.staged, &stream) }?))?;
-        let gather = median(&stream, || self.gather(backend))?;
-        let picture = median(&stream, || self.picture(backend))?;
-        let network = median(&stream, || self.run())?;
-        let paste = median(&stream, || self.paste(backend))?;
-        let readback = median(&stream, || match &self.buffers.pasted {
+        let upload_us = median_us(&stream, || Ok(unsafe { floats.upload(floats.len(), &self.staged, &stream) }?))?;
+        let gather_us = median_us(&stream, || self.gather(backend))?;
+        let picture_us = median_us(&stream, || self.picture(backend))?;
+        let network_us = median_us(&stream, || self.run())?;
+        let paste_us = median_us(&stream, || self.paste(backend))?;
+        let readback_us = median_us(&stream, || match &self.buffers.pasted {
             // SAFETY: as for the upload.
             Some(pasted) => Ok(unsafe { down.download(planes_len, &pasted.planes, &stream) }?),
             None => Ok(()),
         })?;
-        Ok(StageTimes { encode, upload, gather, picture, network, paste, readback })
+        Ok(StepTimes { batch, encode_us, upload_us, gather_us, picture_us, network_us, paste_us, readback_us })
     }
 }
 
-/// Median time on the GPU of what `enqueue` puts on `stream`.
-fn median(stream: &Stream, mut enqueue: impl FnMut() -> Result<(), BackendError>) -> Result<Duration, BackendError> {
+/// Median time in microseconds on the GPU of what `enqueue` puts on `stream`.
+fn median_us(stream: &Stream, mut enqueue: impl FnMut() -> Result<(), BackendError>) -> Result<f64, BackendError> {
     let (begin, end) = (Event::new(stream.context(), Timing::On)?, Event::new(stream.context(), Timing::On)?);
-    let mut times = Vec::with_capacity(STAGE_RUNS);
-    for _ in 0..STAGE_RUNS {
+    let mut times = Vec::with_capacity(STEP_RUNS);
+    for _ in 0..STEP_RUNS {
         begin.record(stream)?;
         enqueue()?;
         end.record(stream)?;
@@ -252,7 +260,7 @@ fn median(stream: &Stream, mut enqueue: impl FnMut() -> Result<(), BackendError>
         times.push(end.since(&begin)?);
     }
     times.sort_unstable();
-    Ok(times[STAGE_RUNS / 2])
+    Ok(times[STEP_RUNS / 2].as_secs_f64() * 1e6)
 }
 
 /// Features as encoders make them: between -1 and 1, no two alike.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::avatar::{Bundle, Keep, LoadedAvatar, TemplateOptions};
 use crate::backend::cuda::CudaBackend;
-use crate::backend::cuda::measure::StageTimes;
+use crate::backend::cuda::measure::StepTimes;
 use crate::backend::{Backend, FrameFormat};
 use crate::batch::{Engine, EngineOptions};
 use crate::commands::device_args::GpuArgs;
@@ -62,19 +62,6 @@ struct Bare {
     frames_per_second: f64,
 }
 
-/// Microseconds of each step of a batch.
-#[derive(Debug, Serialize)]
-struct Stages {
-    batch: u16,
-    encode_us: f64,
-    upload_us: f64,
-    gather_us: f64,
-    picture_us: f64,
-    network_us: f64,
-    paste_us: f64,
-    readback_us: f64,
-}
-
 /// Frames a second from sound to JPEG.
 #[derive(Debug, Serialize)]
 struct Pipeline {
@@ -98,7 +85,7 @@ struct Report {
     backend: String,
     gpu: String,
     bare: Vec<Bare>,
-    stages: Vec<Stages>,
+    stages: Vec<StepTimes>,
     pipeline: Vec<Pipeline>,
     /// Bytes that are free on the GPU before and after the pipelines ran.
     free_bytes: [u64; 2],
@@ -173,22 +160,10 @@ fn bare(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<Vec
     Ok(rows)
 }
 
-fn stages(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<Vec<Stages>, CommandError> {
-    let us = |time: Duration| time.as_secs_f64() * 1e6;
+fn stages(args: &Args, backend: &CudaBackend, avatar: &LoadedAvatar) -> Result<Vec<StepTimes>, CommandError> {
     let mut rows = Vec::new();
     for &batch in &args.batches {
-        let times = backend.stage_times(avatar, batch.into()).map_err(CommandError::failed)?;
-        let StageTimes { encode, upload, gather, picture, network, paste, readback } = times;
-        let row = Stages {
-            batch,
-            encode_us: us(encode),
-            upload_us: us(upload),
-            gather_us: us(gather),
-            picture_us: us(picture),
-            network_us: us(network),
-            paste_us: us(paste),
-            readback_us: us(readback),
-        };
+        let row = backend.step_times(avatar, batch.into()).map_err(CommandError::failed)?;
         say(format_args!(
             "stages     batch {batch:>2}  encode {:.0} us, upload {:.0}, gather {:.0}, picture {:.0}, network {:.0}, paste {:.0}, readback {:.0}",
             row.encode_us, row.upload_us, row.gather_us, row.picture_us, row.network_us, row.paste_us, row.readback_us
