@@ -106,6 +106,12 @@ impl GeneratorBuffers {
             pasted: shape.strips.map(|strips| Pasted::new(context, batch, shape.crop_side_px, strips)).transpose()?,
         })
     }
+
+    /// What a generator reads and writes in batches of up to `max_batch`.
+    pub(super) fn ports(&self, max_batch: usize) -> Buffers {
+        let (inputs, outputs) = (vec![self.picture.ptr(), self.context.ptr()], vec![self.generated.ptr()]);
+        Buffers { inputs, outputs, max_batch }
+    }
 }
 
 /// What becomes of generated pictures on the GPU.

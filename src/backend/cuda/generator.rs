@@ -6,7 +6,7 @@ use super::avatar::DeviceAvatar;
 use super::bound::BoundNetwork;
 use super::buffers::{GeneratorBuffers, GeneratorShape, LaneBuffers, room};
 use super::encoders::{Encoders, Job, Planes, Tally};
-use super::engine::{Buffers, bucket_of};
+use super::engine::bucket_of;
 use super::lane::Streams;
 use super::launch::FrameBatch;
 use super::readback::Readback;
@@ -85,11 +85,7 @@ impl GeneratorPool {
                 buffers
             }
         };
-        let ports = Buffers {
-            inputs: vec![buffers.picture.ptr(), buffers.context.ptr()],
-            outputs: vec![buffers.generated.ptr()],
-            max_batch: room(most),
-        };
+        let ports = buffers.ports(room(most));
         // SAFETY: the buffers have room for the last bucket of `most`, and `BoundGenerator` keeps them after its network.
         let network = unsafe { model.network.bind(stream, &ports, scratch) }?;
         let readback = Readback::new(&shared.context, room(most), shape)?;
@@ -143,7 +139,7 @@ impl BoundGenerator {
         Ok(streams.done.record(&streams.readback)?)
     }
 
-    /// The whole sequence, which the second batch of a size captures.
+    /// The whole sequence, which is captured once a size has come some times.
     fn enqueue(
         &mut self,
         shared: &Shared,
@@ -183,8 +179,7 @@ impl BoundGenerator {
         // SAFETY: `rows` names rows of `staged` only, and the context has room for the bucket.
         unsafe { kernels.gather_context(stream, element, gather, (batch, context_rows, FEATURE_LEN)) }?;
         // SAFETY: the parameters name the avatar's pictures, which `self` keeps; the picture has room for the bucket.
-        unsafe { kernels.picture_input(stream, element, self.frames(lane, batch), self.buffers.picture.ptr()) }?;
-        Ok(())
+        Ok(unsafe { kernels.picture_input(stream, element, self.frames(lane, batch), self.buffers.picture.ptr()) }?)
     }
 
     fn enqueue_paste(

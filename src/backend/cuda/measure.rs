@@ -160,11 +160,7 @@ impl Rig {
         let shape = GeneratorShape::of(&generator, &shown);
         let buffers = GeneratorBuffers::new(&shared.context, batch, shape)?;
         let stream = Arc::new(Stream::new(&shared.context, Priority::Normal)?);
-        let ports = Buffers {
-            inputs: vec![buffers.picture.ptr(), buffers.context.ptr()],
-            outputs: vec![buffers.generated.ptr()],
-            max_batch: batch,
-        };
+        let ports = buffers.ports(batch);
         // SAFETY: the buffers have room for the batch, and the rig drops them after its network.
         let network =
             BoundNetwork::new(unsafe { generator.network.bind(&stream, &ports, &mut Scratch::new(&shared.context)) }?);
