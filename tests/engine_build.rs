@@ -38,7 +38,8 @@ mod with_tensorrt {
     use std::process::Stdio;
     use std::time::Duration;
 
-    use lipsyncd::backend::cuda::plan::{BatchRange, PlanEdges, PlanKey, PlanOptions, Precision};
+    use lipsyncd::avatar::onnx::Edges;
+    use lipsyncd::backend::cuda::plan::{BatchRange, PlanKey, PlanOptions, Precision};
 
     use super::*;
 
@@ -74,7 +75,7 @@ mod with_tensorrt {
     fn the_process_that_builds_a_plan_ends_with_the_one_that_wants_it() {
         let options = PlanOptions {
             precision: Precision::Fp16,
-            edges: PlanEdges::Half,
+            edges: Edges::Half,
             batch: BatchRange::up_to(8),
             workspace_mib: 1,
         };

@@ -13,6 +13,7 @@ mod attribute;
 mod plan;
 mod tensor;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use self::attribute::halve_node;
@@ -31,7 +32,8 @@ use super::write::{self, INT, attribute};
 const UNLISTED: i64 = 4;
 
 /// The element type of a halved network's float inputs and outputs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Edges {
     /// float32, with a cast just inside: callers need not know.
     Single,

@@ -101,13 +101,14 @@ fn parse(file: &[u8], key: &PlanKey) -> Result<usize, PlanError> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{BatchRange, PlanEdges, PlanOptions, Precision};
+    use super::super::{BatchRange, PlanOptions, Precision};
     use super::*;
+    use crate::avatar::onnx::Edges;
 
     fn key(target: &str) -> PlanKey {
         let options = PlanOptions {
             precision: Precision::Fp16,
-            edges: PlanEdges::Half,
+            edges: Edges::Half,
             batch: BatchRange::up_to(32),
             workspace_mib: 1024,
         };

@@ -50,30 +50,12 @@ impl fmt::Display for BatchRange {
     }
 }
 
-/// What a half-precision plan reads and writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum PlanEdges {
-    /// float16: the generator's, whose kernels convert.
-    Half,
-    /// float32: the audio encoder's.
-    Single,
-}
-
-impl From<PlanEdges> for Edges {
-    fn from(edges: PlanEdges) -> Self {
-        match edges {
-            PlanEdges::Half => Self::Half,
-            PlanEdges::Single => Self::Single,
-        }
-    }
-}
-
 /// How a plan is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanOptions {
     pub precision: Precision,
-    pub edges: PlanEdges,
+    /// What a half-precision plan reads and writes: float16 the generator's, whose kernels convert, float32 the audio encoder's.
+    pub edges: Edges,
     pub batch: BatchRange,
     /// Scratch memory the engine's tactics may use, MiB; TensorRT would otherwise plan with the whole device.
     pub workspace_mib: u32,
@@ -146,12 +128,14 @@ mod tests {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/tiny-avatar/generator.onnx");
         let file = std::fs::read(file).unwrap();
         let batch = BatchRange::up_to(32);
-        let options = PlanOptions { precision: Precision::Fp16, edges: PlanEdges::Half, batch, workspace_mib: 1024 };
+        let options = PlanOptions { precision: Precision::Fp16, edges: Edges::Half, batch, workspace_mib: 1024 };
         let key = |network: &[u8]| PlanKey::new(network, "TensorRT 11.4".to_owned(), "H200".to_owned(), options);
-        let prepared = || prepare(&file, options.precision, options.edges.into()).unwrap().model;
+        let prepared = || prepare(&file, options.precision, options.edges).unwrap().model;
         assert_eq!(key(&prepared()), key(&prepared()));
         // Of the file alone, as keys were once.
         let (old, new) = (key(&file), key(&prepared()));
+        let json = String::from_utf8(new.to_json()).unwrap();
+        assert!(json.contains(r#""edges":"half""#), "plans that there are would no longer be found: {json}");
         assert_eq!(new.difference(&old).map(|(part, ..)| part), Some("network"));
         assert_ne!(new.path(Path::new(""), Path::new("a")), old.path(Path::new(""), Path::new("a")));
     }

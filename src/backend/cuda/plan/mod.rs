@@ -6,5 +6,5 @@ mod key;
 mod wanted;
 
 pub use file::{PlanError, read_plan, write_plan};
-pub use key::{BatchRange, PlanEdges, PlanKey, PlanOptions, Precision};
+pub use key::{BatchRange, PlanKey, PlanOptions, Precision};
 pub use wanted::{PlanFile, Plans, WantedPlan};

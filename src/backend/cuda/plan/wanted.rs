@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{BatchRange, PlanEdges, PlanKey, PlanOptions, Precision};
+use super::{BatchRange, PlanKey, PlanOptions, Precision};
+use crate::avatar::onnx::Edges;
 use crate::backend::cuda::engine::{NetworkFile, bucket_of};
 use crate::backend::cuda::prepare::{PrepareError, prepare};
 
@@ -48,8 +49,8 @@ impl Plans {
     /// # Errors
     /// [`PrepareError`].
     pub fn wanted<'a>(&'a self, network: NetworkFile<'a>) -> Result<WantedPlan<'a>, PrepareError> {
-        let edges = if network.ports.are_half() { PlanEdges::Half } else { PlanEdges::Single };
-        let prepared = prepare(network.content, self.precision, edges.into())?;
+        let edges = if network.ports.are_half() { Edges::Half } else { Edges::Single };
+        let prepared = prepare(network.content, self.precision, edges)?;
         let one_by_one = prepared.one_by_one.is_some();
         let batch = if one_by_one { BatchRange::only(1) } else { BatchRange::up_to(bucket_of(self.max_batch) as u32) };
         let options = PlanOptions { precision: self.precision, edges, batch, workspace_mib: WORKSPACE_MIB };
@@ -88,14 +89,14 @@ mod tests {
     fn edges_are_the_ports_and_batches_are_buckets() {
         let bundle = Bundle::open(&repository("tests/golden/tiny-avatar")).unwrap();
         let encoder = encoder_ports(&bundle);
-        for (precision, edges) in [(Precision::Fp16, PlanEdges::Half), (Precision::Fp32, PlanEdges::Single)] {
+        for (precision, edges) in [(Precision::Fp16, Edges::Half), (Precision::Fp32, Edges::Single)] {
             let generator = generator_ports(&bundle, precision);
             for (max_batch, most) in [(1, 1), (32, 32), (33, 64), (64, 64)] {
                 let wanted =
                     |edges| PlanOptions { precision, edges, batch: BatchRange::up_to(most), workspace_mib: 1024 };
                 assert_eq!(options(&bundle.generator.path, &generator, precision, max_batch), wanted(edges));
                 let found = options(&bundle.audio_encoder.path, &encoder, precision, max_batch);
-                assert_eq!(found, wanted(PlanEdges::Single));
+                assert_eq!(found, wanted(Edges::Single));
             }
         }
     }

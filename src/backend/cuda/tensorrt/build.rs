@@ -83,7 +83,7 @@ pub fn build_plan(
     sm: Option<u32>,
 ) -> Result<(Vec<u8>, Option<HalfReport>), BuildError> {
     let options = &key.options;
-    let Prepared { model, one_by_one, half: report } = prepare(network, options.precision, options.edges.into())?;
+    let Prepared { model, one_by_one, half: report } = prepare(network, options.precision, options.edges)?;
     // A part of it may be a network, too, whose plan would be taken for good under this key.
     if !key.is_of(&model) {
         return Err(BuildError::Changed);

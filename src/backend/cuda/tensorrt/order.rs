@@ -202,11 +202,12 @@ fn wait(child: &mut Child, timeout: Duration) -> std::io::Result<Option<ExitStat
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::cuda::plan::{BatchRange, PlanEdges, PlanOptions, Precision};
+    use crate::avatar::onnx::Edges;
+    use crate::backend::cuda::plan::{BatchRange, PlanOptions, Precision};
 
     #[test]
     fn a_plan_is_built_on_the_gpu_that_will_run_it_or_on_none() {
-        let (precision, edges) = (Precision::Fp16, PlanEdges::Half);
+        let (precision, edges) = (Precision::Fp16, Edges::Half);
         let options = PlanOptions { precision, edges, batch: BatchRange::up_to(32), workspace_mib: 1024 };
         let key = PlanKey::new(b"network", "TensorRT 11.4".to_owned(), "H200".to_owned(), options);
         let arguments = |target| {
