@@ -32,7 +32,6 @@ pub mod pool;
 pub mod queue;
 pub mod rehearsal;
 pub mod slot;
-mod slot_shape;
 pub mod turns;
 mod warm;
 pub mod work;

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use super::policy::BatchKey;
 use super::pool::PooledBuf;
-pub use super::slot_shape::{SlotShape, Staging};
 use super::work::Work;
 use crate::avatar::LoadedAvatar;
 use crate::avatar::onnx::FEATURE_LEN;
@@ -21,6 +20,9 @@ use crate::backend::{BackendError, FrameFormat, ModelId};
 use crate::session::PictureOverride;
 
 mod ready;
+mod shape;
+
+pub use shape::{SlotShape, Staging};
 
 /// Nothing staged.
 pub struct Free(());
