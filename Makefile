@@ -104,8 +104,8 @@ python-test: packages onnxruntime $(VENV)/requirements ## The outside judge: lib
 	LIPSYNCD_SPLICE_OUT=$(CURDIR)/.cache/spliced $(TEST) --test splice -- --ignored
 	$(VENV)/bin/python tests/outside_decoders.py .cache/spliced
 
-$(TENSORRT): scripts/tensorrt-rtx.sh scripts/tensorrt-rtx.txt | $(VENV)/pip
-	PYTHON=$(VENV)/bin/python scripts/tensorrt-rtx.sh $(@D)
+$(TENSORRT): scripts/nvidia.sh scripts/tensorrt-rtx.txt | $(VENV)/pip
+	PYTHON=$(VENV)/bin/python scripts/nvidia.sh scripts/tensorrt-rtx.txt $(@D)
 	@touch $@
 
 gpu-packages:

@@ -28,7 +28,7 @@ if [ -n "${RTX:-}" ]; then
     $cargo build --release --locked --features tensorrt-rtx
     cp target/release/lipsyncd "$out/lipsyncd-rtx"
     $cargo build --release --locked
-    PYTHON=${PYTHON:-python3} scripts/tensorrt-rtx.sh "$out/tensorrt-rtx"
+    PYTHON=${PYTHON:-python3} scripts/nvidia.sh scripts/tensorrt-rtx.txt "$out/tensorrt-rtx"
 fi
 # What records kernels, and the CUPTI it is built for, which is as new as the oldest driver that the kernels want.
 cupti=.cache/cupti

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Unpacks NVIDIA's packages from PyPI, checked by hash: what of CUDA 13 and cuDNN the file LIST names goes into TARGET (bin, lib, include), and of
-# ONNX Runtime its libraries (onnxruntime).
+# Unpacks NVIDIA's packages from PyPI, checked by hash: what of CUDA 13 and cuDNN the file LIST names goes into TARGET (bin, lib, include), of
+# ONNX Runtime its libraries (onnxruntime), and of TensorRT-RTX all there is.
 #   scripts/nvidia.sh LIST TARGET
 set -eu
 list=$1 target=$2
@@ -22,7 +22,7 @@ mkdir -p "$target"
 import pathlib, shutil, sys, zipfile
 
 work, target = map(pathlib.Path, sys.argv[1:])
-homes = {"nvidia/cu13/": "", "nvidia/cudnn/": "", "onnxruntime/capi/lib": "onnxruntime/lib"}
+homes = {"nvidia/cu13/": "", "nvidia/cudnn/": "", "onnxruntime/capi/lib": "onnxruntime/lib", "tensorrt_rtx_libs/": ""}
 for wheel in work.glob("*.whl"):
     with zipfile.ZipFile(wheel) as archive:
         for member in archive.infolist():
