@@ -54,7 +54,7 @@ pub struct EncoderSettings {
     pub size_px: (usize, usize),
 }
 
-/// YUV 4:2:0 planes of one picture in device memory, as `paste_planes_*` lays them out: luma 16 and chroma 8 bytes wider at a
+/// YUV 4:2:0 planes of one picture in device memory, as `paste_planes` lays them out: luma 16 and chroma 8 bytes wider at a
 /// time.
 #[derive(Debug, Clone, Copy)]
 pub struct DevicePlanes {
