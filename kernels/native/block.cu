@@ -15,7 +15,7 @@
  * `block_in` variants read the planes of the network's input, `block_out` ones end in the network's last 1x1 convolution and write the planes
  * of its output.
  *
- * Grid: x = columns / 16 x rows / (ROWS x WARPS) x items, columns fastest, the first two rounded up (`lower.rs`).
+ * Grid: x = columns / 16 x rows / (ROWS x WARPS) x items, columns fastest, the first two rounded up (`lower/`).
  * Tested against the interpreter by tests/native_kernels. */
 #include "native/block_output.h"
 #include "native/block_sums.h"

@@ -10,7 +10,7 @@
  * one vector (ldmatrix) lie in different banks. Weights are packed as fragments and need no arrangement. Packed columns are permuted so
  * that a thread's sums are neighbouring channels: 8 of each 32 (one 16-byte store), or 4 of 16.
  *
- * Grid: x = pixels / ROWS, rounded up, times columns / COLUMNS, columns fastest (`lower.rs`).
+ * Grid: x = pixels / ROWS, rounded up, times columns / COLUMNS, columns fastest (`lower/`).
  * Tested against the interpreter by tests/native_kernels. */
 #include "native/params.h"
 
@@ -224,7 +224,7 @@ template <class Tile, bool WINDOW> PIXEL void conv(const ConvParams &p) {
     }
 }
 
-/* NAME, rows, columns, warps along rows, along columns, slices, stages: as `conv.rs` lists them. */
+/* NAME, rows, columns, warps along rows, along columns, slices, stages: as `tiles.rs` lists them. */
 #define CONV(NAME, ...)                                                                                                          \
     KERNEL_OF(conv_pixel_##NAME, (ConvTile<__VA_ARGS__>::THREADS), 1)(ConvParams p) { conv<ConvTile<__VA_ARGS__>, false>(p); }     \
     KERNEL_OF(conv_window_##NAME, (ConvTile<__VA_ARGS__>::THREADS), 1)(ConvParams p) { conv<ConvTile<__VA_ARGS__>, true>(p); }

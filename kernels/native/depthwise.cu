@@ -3,7 +3,7 @@
  * A thread makes 4 channels of a few neighbouring pixels, so that what it reads serves several of them; neighbouring threads have
  * neighbouring channels, then neighbouring pixels. Sums are float32.
  *
- * Grid: x covers items * rows / DOWN * columns / ACROSS * channels / 4 threads, each rounded up (`lower.rs`).
+ * Grid: x covers items * rows / DOWN * columns / ACROSS * channels / 4 threads, each rounded up (`lower/`).
  * Tested against the interpreter by tests/native_kernels. */
 #include "native/params.h"
 

@@ -1,7 +1,7 @@
 /* import_f16, import_f32: the network's input, planes as ONNX has them, to pixels; channels beyond the planes become zero.
  * export_f16, export_f32: pixels to the planes of the network's output.
  *
- * Grid: x covers the pixels of an item, y = channels / 8, z = items (`lower.rs`).
+ * Grid: x covers the pixels of an item, y = channels / 8, z = items (`lower/`).
  * Tested against the interpreter by tests/native_kernels. */
 #include "native/params.h"
 

@@ -1,7 +1,7 @@
 /* pointwise: every value of the output by one small expression, for what no other kernel does on its way: FiLM, blending, copies.
  *
  * A thread makes one value: pixels with their channels fastest, or planes with their columns fastest.
- * Grid: x covers the values (`lower.rs`).
+ * Grid: x covers the values (`lower/`).
  * Tested against the interpreter by tests/native_kernels. */
 #include "native/params.h"
 

@@ -1,6 +1,6 @@
 /* upsample_linear, upsample_nearest: twice the height and width, corner pixels on corner pixels or each pixel four times.
  *
- * Grid: x covers items * rows * columns * channels / 8 threads of the output (`lower.rs`).
+ * Grid: x covers items * rows * columns * channels / 8 threads of the output (`lower/`).
  * Tested against the interpreter by tests/native_kernels. */
 #include "native/params.h"
 
