@@ -29,7 +29,7 @@ use crate::telemetry::{self, LogOptions};
 /// Templates at qualities that clients ask for beside the daemon's own: about 1500 frames of 1280x720.
 const ON_DEMAND_TEMPLATE_BYTES: usize = 256 << 20;
 
-/// How long a thread that has nothing to do waits for more: those for files, and those that step in while a session is made.
+/// How long a thread that has nothing to do waits for more: those for files and for whatever else takes a while.
 const SPARE_THREAD: Duration = Duration::from_secs(1);
 
 /// What work that cannot be stopped, such as the loading of an avatar, gets to end when everything else has.

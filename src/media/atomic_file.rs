@@ -97,7 +97,7 @@ fn lock_part(path: &Path) -> io::Result<File> {
         }
         let ours = file.metadata()?;
         // The one that was waited for has been renamed or removed since.
-        if std::fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
+        if fs::metadata(path).is_ok_and(|there| (there.dev(), there.ino()) == (ours.dev(), ours.ino())) {
             return Ok(file);
         }
     }
@@ -105,8 +105,6 @@ fn lock_part(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use super::*;
 
     fn folder(name: &str) -> PathBuf {

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::activity::Bounds;
+use super::calls::blocking;
 use super::doors::{DoorOptions, Doors, Place};
 use super::looks::Looks;
 use super::status::RpcError;
+use crate::audio::ResamplePlan;
 use crate::avatar::{LoadedAvatar, Registry};
 use crate::batch::{AdmissionLimits, Engine, Fleet, Want};
 use crate::picture::Quality;
@@ -146,13 +148,15 @@ impl Daemon {
     }
 
     /// A session in `place`, if a device that has the avatar has room for it: its own first.
-    pub(super) fn admit(
+    pub(super) async fn admit(
         &self,
         info: &CallInfo,
         place: Place,
         avatar: &Arc<LoadedAvatar>,
         options: SessionOptions,
     ) -> Result<Admitted, RpcError> {
+        // Held until the session has it too.
+        let _plan = resample_plan(options.sample_rate_hz, avatar.sample_rate_hz()).await?;
         if self.is_stopping() {
             return Err(RpcError::Stopping);
         }
@@ -220,5 +224,13 @@ impl Daemon {
     /// The quality a client asks for, where 0 asks for the daemon's.
     pub(super) fn quality(&self, asked: u32) -> Result<Quality, RpcError> {
         if asked == 0 { Ok(self.options.jpeg_quality) } else { Ok(Quality::new(asked)?) }
+    }
+}
+
+/// The plan of these rates, computed where its up to 50 ms hold up no other call; none for rates that cannot be, which opening a session says.
+async fn resample_plan(from_hz: u32, to_hz: u32) -> Result<Option<Arc<ResamplePlan>>, RpcError> {
+    match ResamplePlan::known(from_hz, to_hz) {
+        Some(plan) => Ok(Some(plan)),
+        None => blocking(move || ResamplePlan::shared(from_hz, to_hz).ok()).await,
     }
 }

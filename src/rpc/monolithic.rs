@@ -174,7 +174,7 @@ async fn infer(
         fixed_context: speech.context,
         ..SessionOptions::new(FrameFormat::Jpeg(daemon.quality(0)?), rate)
     };
-    let Admitted { intake, mut reader, mut call } = daemon.admit(info, place, &avatar, options)?;
+    let Admitted { intake, mut reader, mut call } = daemon.admit(info, place, &avatar, options).await?;
     let _speech = AbortOnDropHandle::new(tokio::spawn(async move { intake.speak(&speech.samples).await }));
     let mut frames = Vec::with_capacity(batch);
     while frames.len() < batch {

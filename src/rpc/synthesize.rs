@@ -40,7 +40,7 @@ pub(super) async fn synthesize(
         outbox_frames: SessionOptions::LIVE_OUTBOX,
         ..SessionOptions::new(format, pcm.sample_rate_hz)
     };
-    let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options)?;
+    let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options).await?;
     let messages = FrameMessages::new(avatar, format, pcm.sample_rate_hz);
     let (activity, bounds) = (Activity::now(), daemon.bounds(info));
     // Its frames come as fast as there is room for them: a queue in front of it is no fault of the client's.

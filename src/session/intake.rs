@@ -46,7 +46,7 @@ impl Intake {
         queue: Arc<WorkQueue>,
         options: SessionOptions,
     ) -> Result<(Self, FrameReader), ResampleError> {
-        let plan = Arc::new(ResamplePlan::new(options.sample_rate_hz, avatar.sample_rate_hz())?);
+        let plan = ResamplePlan::shared(options.sample_rate_hz, avatar.sample_rate_hz())?;
         let params = avatar.mel_plan().params();
         let block_in = (BLOCK_SAMPLES * options.sample_rate_hz as usize / avatar.sample_rate_hz() as usize).max(1);
         // What a block can complete, and what the end of the resampler, the padding and the STFT add.

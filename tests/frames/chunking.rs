@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::common::speech::{Random, speech};
 use crate::common::{Got, JPEG, bundle, bytes, cpu_backend, engine, eventually, load, open, perform, say, within};
+use lipsyncd::audio::ResamplePlan;
 use lipsyncd::avatar::LoadedAvatar;
 use lipsyncd::backend::Backend;
 use lipsyncd::session::{Event, FrameReader, Intake, SessionOptions};
@@ -282,4 +283,14 @@ proptest! {
             eventually("nobody counts as a viewer", || avatar.usage().sessions == 0).await;
         });
     }
+}
+
+#[test]
+fn sessions_whose_sound_has_the_same_rate_share_the_resamplers_table() {
+    let (backend, avatar) = stage();
+    let engine = engine(backend, 1, 1, 1);
+    // No other test has this rate.
+    let _sessions = [(); 2].map(|()| open(&engine, avatar, SessionOptions::new(JPEG, 44_099)));
+    let plan = ResamplePlan::known(44_099, avatar.sample_rate_hz()).unwrap();
+    assert_eq!(Arc::strong_count(&plan), 4, "two sessions, what is kept, and this test");
 }

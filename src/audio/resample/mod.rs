@@ -10,6 +10,7 @@
 mod dot;
 mod filter;
 mod plan;
+mod shared;
 mod stream;
 #[cfg(test)]
 mod tests;

@@ -57,7 +57,7 @@ pub(super) async fn converse(
         outbox_frames: if start.idle_frames { SessionOptions::BULK_OUTBOX } else { SessionOptions::LIVE_OUTBOX },
         ..SessionOptions::new(format, rate)
     };
-    let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options)?;
+    let Admitted { intake, reader, call } = daemon.admit(info, place, &avatar, options).await?;
     let greeting = started(&avatar, intake.lookahead_samples());
     let (failed, failure) = oneshot::channel();
     let activity = Activity::now();
