@@ -8,6 +8,7 @@
 //! | [`binding`] | one thread's input and output buffers, bound once to a network |
 //! | [`bank`], [`halves`] | a network in two halves, and what the first makes of each item, kept |
 //! | `memory`, `allocator` | what networks on the CPU work in: large pages, kept from run to run, and how ONNX Runtime gets at them |
+//! | [`small_blocks`] | what the C library keeps of networks that were read or have gone, given back |
 //! | [`device`] | a network on a GPU's stream, with buffers there |
 //!
 //! Sessions are built through the `ort` crate; the run itself goes through `ort-sys`, because `ort`
@@ -23,6 +24,7 @@ mod memory;
 pub mod network;
 mod optimised;
 pub mod runtime;
+pub mod small_blocks;
 
 use std::path::PathBuf;
 

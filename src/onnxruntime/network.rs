@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
-use super::{OnnxError, OnnxRuntime, memory};
+use super::{OnnxError, OnnxRuntime, memory, small_blocks};
 
 /// A tensor of a network as one run sees it: name in the graph and full shape, batch included.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +59,7 @@ struct Trim;
 impl Drop for Trim {
     fn drop(&mut self) {
         memory::trim();
+        small_blocks::network_gone();
     }
 }
 

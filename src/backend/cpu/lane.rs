@@ -11,7 +11,7 @@ use crate::backend::{BackendError, Lane, ModelId};
 use crate::batch::policy::BatchKey;
 use crate::batch::slot::StageTimes;
 use crate::batch::{Filled, InFlight, Ready, Slot};
-use crate::onnxruntime::BoundNetwork;
+use crate::onnxruntime::{BoundNetwork, small_blocks};
 use crate::picture::{Surround, Unpacker};
 
 /// Buffers for one encoder, kept while it is loaded.
@@ -155,6 +155,7 @@ impl CpuLane {
 impl Lane for CpuLane {
     fn rest(&mut self) {
         self.forget_unloaded();
+        small_blocks::trim_after_network();
     }
 
     fn submit(&mut self, slot: Slot<Filled>) -> Slot<InFlight> {

@@ -21,7 +21,7 @@ use super::{Backend, BackendError, BackendInfo, Lane, Models, read_network};
 use crate::avatar::Bundle;
 use crate::batch::health::Health;
 use crate::batch::slot::SlotShape;
-use crate::onnxruntime::{OnnxRuntime, RuntimeInfo};
+use crate::onnxruntime::{OnnxRuntime, RuntimeInfo, small_blocks};
 
 /// ONNX Runtime on the CPU.
 pub struct CpuBackend {
@@ -77,7 +77,10 @@ impl Backend for CpuBackend {
         let generator = self.loader.generator(bundle)?;
         let encoder = read_network(&bundle.audio_encoder)?;
         let load = |content: &[u8]| Ok(Arc::new(self.loader.encoder(bundle, content)?));
-        self.table.insert(generator, (&encoder, bundle.manifest.audio.mels), load)
+        let models = self.table.insert(generator, (&encoder, bundle.manifest.audio.mels), load);
+        // Once, and not on a lane.
+        small_blocks::trim();
+        models
     }
 
     fn unload(&self, models: Models) {
