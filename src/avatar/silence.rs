@@ -8,9 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::LoadedAvatar;
-use crate::backend::{BackendError, DeviceId, FrameFormat};
+use crate::backend::{BackendError, FrameFormat};
 use crate::batch::PooledBuf;
 use crate::picture::template::{KeptStrip, SpliceError};
+
+mod claims;
+
+pub use claims::Claim;
+use claims::Claims;
 
 /// Forms in which silent pictures are kept after the sessions that wanted them; of more, those used longest ago are given up.
 const ALBUMS: usize = 4;
@@ -39,8 +44,8 @@ pub struct Album {
     bytes: AtomicU64,
     /// Those of the avatar's albums together.
     bytes_of_all: Arc<AtomicU64>,
-    /// Devices that are at work on each pose's picture, a bit each, and in the last place those on the silent feature.
-    claims: Box<[AtomicU64]>,
+    /// Those on each pose's picture, and in the last place those on the silent feature.
+    claims: Box<[Claims]>,
 }
 
 /// One silent picture.
@@ -99,7 +104,7 @@ impl Silence {
 impl Album {
     fn new(format: FrameFormat, poses: usize, bytes_of_all: Arc<AtomicU64>) -> Self {
         let pictures = std::iter::repeat_with(OnceLock::new).take(poses).collect();
-        let claims = std::iter::repeat_with(AtomicU64::default).take(poses + 1).collect();
+        let claims = std::iter::repeat_with(Claims::default).take(poses + 1).collect();
         Self { format, pictures, bytes: AtomicU64::new(0), bytes_of_all, claims }
     }
 
@@ -124,57 +129,6 @@ impl Album {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// The right to draw the picture of `pose` on `device`; `None` when it is there or another has that right. Only on this device: one
-    /// that stands still holds up nobody elsewhere.
-    #[must_use]
-    pub fn claim(self: &Arc<Self>, pose: usize, device: DeviceId) -> Option<Claim> {
-        let is_missing = || self.pictures.get(pose).is_some_and(|picture| picture.get().is_none());
-        let claim = if is_missing() { self.claim_at(pose, device) } else { None };
-        // It may have been kept, and the right to draw it given back, between the two.
-        claim.filter(|_| is_missing())
-    }
-
-    /// As [`Self::claim`], the right to compute the silent feature; whether that is there its caller knows.
-    #[must_use]
-    pub fn claim_feature(self: &Arc<Self>, device: DeviceId) -> Option<Claim> {
-        self.claim_at(self.pictures.len(), device)
-    }
-
-    fn claim_at(self: &Arc<Self>, at: usize, device: DeviceId) -> Option<Claim> {
-        let bit = 1 << (device.0 % 64);
-        let before = self.claims.get(at)?.fetch_or(bit, Ordering::AcqRel);
-        (before & bit == 0).then(|| Claim { album: Arc::clone(self), at, bit })
-    }
-}
-
-/// The right to make what an album has not got yet; dropping it, done or not, gives it to whoever asks next.
-pub struct Claim {
-    album: Arc<Album>,
-    at: usize,
-    bit: u64,
-}
-
-impl Claim {
-    /// Whose picture it is about; none where it is about the silent feature.
-    #[must_use]
-    pub fn pose(&self) -> Option<usize> {
-        Some(self.at).filter(|&at| at < self.album.pictures.len())
-    }
-
-    /// The album.
-    #[must_use]
-    pub fn album(&self) -> &Album {
-        &self.album
-    }
-}
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        if let Some(claims) = self.album.claims.get(self.at) {
-            claims.fetch_and(!self.bit, Ordering::AcqRel);
-        }
     }
 }
 
@@ -253,26 +207,6 @@ mod tests {
         assert_eq!(silence.bytes(), 7 * ALBUMS as u64);
         let bytes = |quality| form(quality).bytes.load(Ordering::Relaxed);
         assert_eq!((bytes(3), bytes(1)), (7, 0), "those used longest ago are given up");
-    }
-
-    #[test]
-    fn what_is_missing_is_claimed_once_a_device_until_the_claim_drops() {
-        let (silence, here, there) = (Silence::default(), DeviceId(0), DeviceId(1));
-        let album = silence.album(FrameFormat::Jpeg(Quality::DEFAULT), 2);
-        let claim = album.claim(1, here).unwrap();
-        assert_eq!(claim.pose(), Some(1));
-        assert!(album.claim(1, here).is_none() && album.claim(2, here).is_none(), "no such pose");
-        let elsewhere = album.claim(1, there).unwrap();
-        drop(claim);
-        assert!(album.claim(1, there).is_none(), "the other device's is its own");
-        let again = album.claim(1, here).unwrap();
-        assert!(album.pictures[1].set(Kept::Whole([7].into())).is_ok());
-        drop((again, elsewhere));
-        assert!(album.claim(1, here).is_none(), "it is there");
-        let feature = album.claim_feature(here).unwrap();
-        assert!(feature.pose().is_none() && album.claim_feature(here).is_none() && album.claim(0, here).is_some());
-        drop(feature);
-        assert!(album.claim_feature(here).is_some());
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The reading end of a session: frames in order, and what happens between them.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+use tokio::sync::futures::Notified;
 
 use super::core::SessionCore;
 use super::first::FirstFrameTimes;
@@ -10,6 +12,9 @@ use super::times::SessionTimes;
 use crate::backend::BackendError;
 use crate::batch::PooledBuf;
 use crate::telemetry::SessionState;
+
+/// How often a session looks for what another has claimed, which may have been given up just before it began to wait for that.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// One finished frame.
 pub struct OutFrame {
@@ -156,6 +161,11 @@ impl FrameReader {
                     () = self.wait() => {}
                     () = tokio::time::sleep_until(when.into()) => {}
                 },
+                Step::WaitForClaim(over) => tokio::select! {
+                    () = self.wait() => {}
+                    () = over => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                },
             }
         }
     }
@@ -180,7 +190,7 @@ impl FrameReader {
         Ok(Event::Frame(OutFrame { index, tick, is_idle, utterance, avatar_frame, data }))
     }
 
-    fn poll_event(&self) -> Step {
+    fn poll_event(&self) -> Step<'_> {
         let mut state = self.core.lock();
         if let Some(error) = state.failure.take() {
             state.intake_gone = true;
@@ -234,13 +244,15 @@ pub(super) struct Taken {
 }
 
 /// What the reader does next.
-pub(super) enum Step {
+pub(super) enum Step<'a> {
     Event(Event),
     Frame(Taken),
     Failed(SessionError),
     Over,
     Wait,
     WaitUntil(Instant),
+    /// For the end of somebody's claim to a silent picture.
+    WaitForClaim(Notified<'a>),
 }
 
 impl Drop for FrameReader {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::core::{SessionCore, State};
+use super::reader::Step;
 use crate::audio::SILENT_MEL;
 use crate::avatar::silence::Claim;
 use crate::batch::slot::FrameJob;
@@ -39,6 +40,18 @@ impl SessionCore {
                 self.push(state, WorkKind::Silence(claim), Some(feed.due(tick)), now);
             }
         }
+    }
+
+    /// What to wait for while the silent picture of `pose` is not there; `None` when it is.
+    pub(super) fn step_without_picture(&self, pose: usize) -> Option<Step<'_>> {
+        let album = self.album.as_ref();
+        // Before it is asked what there is: what comes between the two is heard of.
+        let ends = album.and_then(|album| Some([album.claim_over(Some(pose))?, album.claim_over(None)?]));
+        if self.keeps(pose) {
+            return None;
+        }
+        let is_known = self.avatar.silence().feature().is_some();
+        Some(ends.map_or(Step::Wait, |[picture, feature]| Step::WaitForClaim(if is_known { picture } else { feature })))
     }
 
     /// Stages a window in which nothing is heard; false when it is no longer wanted.

@@ -1,7 +1,7 @@
 //! What a call with idle frames hands over at each tick.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::closing::FADE_FRAMES;
 use super::core::{SessionCore, State};
@@ -10,12 +10,9 @@ use super::picture::Picture;
 use super::reader::{Step, Taken};
 use crate::batch::work::WorkKind;
 
-/// How often a session looks for a silent picture that is being drawn for another.
-const LOOK: Duration = Duration::from_millis(4);
-
 impl SessionCore {
     /// The frame at the next tick, or what to wait for.
-    pub(super) fn step_tick(self: &Arc<Self>, state: &mut State, now: Instant) -> Step {
+    pub(super) fn step_tick<'a>(self: &'a Arc<Self>, state: &mut State, now: Instant) -> Step<'a> {
         self.want_silence(state, now);
         let known = state.utterance.next_is_known();
         let Some(feed) = &mut state.feed else { return Step::Wait };
@@ -41,8 +38,8 @@ impl SessionCore {
             },
             Tick::Silent => {
                 let pose = self.pose_at(tick);
-                if !self.keeps(pose) {
-                    return Step::WaitUntil(now + LOOK);
+                if let Some(wait) = self.step_without_picture(pose) {
+                    return wait;
                 }
                 Picture::Silent { pose }
             }
@@ -56,7 +53,7 @@ impl SessionCore {
         self.frame_at_tick(state, None, tick, picture)
     }
 
-    fn take_spoken(self: &Arc<Self>, state: &mut State, taken: (u64, usize, Picture), now: Instant) -> Step {
+    fn take_spoken(self: &Arc<Self>, state: &mut State, taken: (u64, usize, Picture), now: Instant) -> Step<'static> {
         let (tick, index, picture) = taken;
         if let Some(feed) = &mut state.feed {
             if feed.is_closing() {
@@ -71,7 +68,7 @@ impl SessionCore {
         self.frame_at_tick(state, Some(index), tick, picture)
     }
 
-    fn frame_at_tick(&self, state: &State, index: Option<usize>, tick: u64, picture: Picture) -> Step {
+    fn frame_at_tick(&self, state: &State, index: Option<usize>, tick: u64, picture: Picture) -> Step<'static> {
         let avatar_frame = self.pose_at(tick);
         Step::Frame(Taken { index, tick: Some(tick), utterance: state.number, avatar_frame, picture })
     }

@@ -1,7 +1,10 @@
 //! The silent pictures that an avatar has not got yet: drawn once, for those who are about to show them, and in nobody's way.
 
+use std::future::poll_fn;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use lipsyncd::avatar::{Bundle, Keep, LoadedAvatar, TemplateOptions};
 use lipsyncd::backend::{Backend, FrameFormat};
@@ -135,6 +138,38 @@ async fn who_waits_for_what_another_had_asked_for_has_it_drawn_when_that_one_goe
     drop(one);
     there.tap.release();
     waits.await.unwrap().check(&there.stage.avatar);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_what_another_has_drawn_is_told_and_does_not_keep_looking() {
+    let there = Tapped::new(100);
+    let [mut one, mut other] = [(); 2].map(|()| there.stage.call());
+    one.ticks(1).await;
+    there.tap.hold();
+    let looks = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&looks);
+    let waits = tokio::spawn(async move {
+        let mut ticks = Box::pin(other.ticks(3 * AHEAD));
+        poll_fn(|context| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            ticks.as_mut().poll(context)
+        })
+        .await;
+        drop(ticks);
+        other
+    });
+    tokio::select! {
+        () = one.ticks(95) => panic!("pictures out of nowhere"),
+        () = eventually("a picture is at the gate", || there.tap.waiting() == 1) => {}
+    }
+    // By then it has shown what there is.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let before = looks.load(Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let more = looks.load(Ordering::Relaxed) - before;
+    there.tap.release();
+    assert!(more < 20, "it has looked {more} times in half a second");
+    tokio::join!(one.ticks(3 * AHEAD), async { waits.await.unwrap().check(&there.stage.avatar) });
 }
 
 /// An avatar in `dir` of which no template at another quality than its own is kept.
