@@ -156,7 +156,8 @@ impl Registry {
     /// Bytes of a device that the avatar's networks take, by the size of their files; 0 when they cannot be looked at.
     #[must_use]
     pub fn device_bytes(&self, id: &AvatarId) -> u64 {
-        self.bundle_dir(id).map_or(0, |dir| network_bytes(&dir))
+        let loaded = self.lock().loaded.get(id).map(Resident::device_bytes);
+        loaded.unwrap_or_else(|| self.bundle_dir(id).map_or(0, |dir| network_bytes(&dir)))
     }
 
     /// What has become of loads since the start.

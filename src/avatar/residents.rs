@@ -130,6 +130,11 @@ impl Resident {
         !self.unfit.iter().any(|unfit| unfit.device == device && holds(unfit))
     }
 
+    /// Bytes that its networks take on each device, by the size of their files.
+    pub(super) fn device_bytes(&self) -> u64 {
+        self.files.iter().map(|file| file.bytes).sum::<u64>().saturating_mul(BYTES_PER_FILE_BYTE)
+    }
+
     /// Lets go of it on `device`; false when it is on no other.
     pub(super) fn leave(&mut self, device: DeviceId) -> bool {
         self.replicas.retain(|replica| replica.device() != device);
@@ -164,7 +169,7 @@ impl Resident {
     }
 }
 
-/// Bytes of a device that the networks of the bundle in `dir` take, by the size of their files and of those beside them that may hold weights: which do
+/// Bytes of a device that the networks of the bundle in `dir`, which is not loaded, take, by the size of their files and of those beside them that may hold weights: which do
 /// is known only to who reads the networks.
 pub(super) fn network_bytes(dir: &Path) -> u64 {
     let Ok(manifest) = read_text(&dir.join(MANIFEST_FILE)) else { return 0 };
@@ -174,8 +179,8 @@ pub(super) fn network_bytes(dir: &Path) -> u64 {
     let mut files: BTreeSet<_> = models.filter_map(|model| dir.join(model.as_str()).canonicalize().ok()).collect();
     let folders: BTreeSet<_> = files.iter().filter_map(|model| model.parent()).map(Path::to_owned).collect();
     for folder in folders {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(MANY);
-        files.extend(entries.map(|entry| entry.path()).filter(|path| may_hold_weights(path)));
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        files.extend(entries.map(|entry| entry.path()).filter(|path| may_hold_weights(path)).take(MANY));
     }
     let plain = files.iter().filter_map(|path| path.metadata().ok()).filter(|data| data.is_file());
     plain.map(|data| data.len()).sum::<u64>().saturating_mul(BYTES_PER_FILE_BYTE)

@@ -53,6 +53,8 @@ impl Drop for Held {
 struct Memory {
     total_bytes: u64,
     used_bytes: AtomicU64,
+    /// Free at the last look.
+    last_bytes: AtomicU64,
     generators: Mutex<Vec<ModelId>>,
 }
 
@@ -64,6 +66,10 @@ impl Memory {
             return Err(BackendError::DeviceFull { needed: bytes, used, most: self.total_bytes });
         }
         Ok(())
+    }
+
+    fn free_bytes(&self) -> u64 {
+        self.total_bytes - self.used_bytes.load(Ordering::Relaxed)
     }
 
     fn give_back(&self, bytes: u64) {
@@ -82,7 +88,8 @@ impl NamedGpu {
         total_bytes: u64,
         (avatar_bytes, lane_bytes): (u64, u64),
     ) -> Arc<Self> {
-        let memory = Memory { total_bytes, used_bytes: AtomicU64::new(0), generators: Mutex::default() };
+        let (used_bytes, last_bytes) = (AtomicU64::new(0), AtomicU64::new(total_bytes));
+        let memory = Memory { total_bytes, used_bytes, last_bytes, generators: Mutex::default() };
         let (memory, health, gate) = (Arc::new(memory), Arc::default(), Arc::default());
         Arc::new(Self { inner, ordinal, avatar_bytes, lane_bytes, memory, health, gate, loads: AtomicUsize::new(0) })
     }
@@ -90,6 +97,11 @@ impl NamedGpu {
     /// Says that this GPU is lost, as a driver would at the next call.
     pub fn lose(&self) {
         self.health.break_down("it was taken away");
+    }
+
+    /// Bytes that are free now.
+    pub fn free_bytes(&self) -> u64 {
+        self.memory.free_bytes()
     }
 
     /// Whether an avatar is being loaded.
@@ -115,9 +127,13 @@ impl Backend for NamedGpu {
     }
 
     fn memory(&self) -> Option<DeviceMemory> {
-        let Memory { total_bytes, used_bytes, .. } = &*self.memory;
-        let used_bytes = used_bytes.load(Ordering::Relaxed);
-        Some(DeviceMemory { free_bytes: total_bytes - used_bytes, total_bytes: *total_bytes })
+        // The look that this begins has ended by the next time.
+        let free_bytes = self.memory.last_bytes.swap(self.memory.free_bytes(), Ordering::Relaxed);
+        Some(DeviceMemory { free_bytes, total_bytes: self.memory.total_bytes })
+    }
+
+    fn look(&self) {
+        self.memory.last_bytes.store(self.memory.free_bytes(), Ordering::Relaxed);
     }
 
     fn health(&self) -> &Arc<Health> {

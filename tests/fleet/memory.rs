@@ -24,6 +24,29 @@ async fn an_avatar_stays_on_its_device_where_the_other_has_no_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_busy_device_is_left_for_one_that_has_had_memory_only_since_the_last_look() {
+    let folder = tempfile::tempdir().unwrap();
+    copy_tiny(folder.path(), "other");
+    copy_tiny(folder.path(), TINY);
+    let gpus = [NamedGpu::new(cpu_backend(), 0, GIB, GIB), NamedGpu::new(cpu_backend(), 1, GIB, GIB)];
+    let devices_of = gpus.iter().map(|gpu| -> (Arc<dyn Backend>, usize) { (gpu.clone(), 1) }).collect();
+    let avatars = folder.path().to_owned();
+    let server = Setup { avatars, devices: devices_of, ..Setup::new(daemon_options(100)) }.start().await;
+    let mut client = server.client().await;
+    server.daemon.load(TINY, Some(0)).await.unwrap();
+    server.daemon.load("other", Some(1)).await.unwrap();
+    let first = unread(&mut client).await;
+    let seen = || server.daemon.fleet().engines()[1].backend().memory().unwrap().free_bytes;
+    eventually("the second device is known to be full", || seen() == 0).await;
+    assert!(server.daemon.registry().unload(&"other".parse().unwrap()));
+    eventually("it is not any more", || gpus[1].free_bytes() == GIB).await;
+    let second = unread(&mut client).await;
+    assert_eq!(devices(&server), [0, 1]);
+    drop((first, second));
+    server.ends_clean().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_stays_on_the_avatars_own_device_when_the_other_turns_out_to_be_full() {
     let folder = tempfile::tempdir().unwrap();
     copy_tiny(folder.path(), "other");

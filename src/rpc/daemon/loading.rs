@@ -63,22 +63,24 @@ impl Daemon {
         if self.fleet.engines().len() == 1 {
             return DeviceId::default();
         }
-        let device = self.place_by_last_look(id, want);
-        if self.registry.ready(id, device).is_some() {
+        let (device, has_room) = self.place_by_last_look(id, want);
+        if has_room && self.registry.ready(id, device).is_some() {
             return device;
         }
-        // A load goes by the memory that is free now.
+        // A load goes by the memory that is free now, and so does whoever would be refused.
         self.fleet.look().await;
-        self.place_by_last_look(id, want)
+        self.place_by_last_look(id, want).0
     }
 
-    fn place_by_last_look(&self, id: &AvatarId, want: Want) -> DeviceId {
+    /// The device that suits best, and whether it has room for the call.
+    fn place_by_last_look(&self, id: &AvatarId, want: Want) -> (DeviceId, bool) {
         let replicas = self.registry.replicas(id);
         let mut views = self.fleet.views(&replicas, want, self.options.admission);
         for (at, view) in views.iter_mut().enumerate() {
             view.has_room &= self.registry.may_go_on(id, DeviceId(at));
         }
-        place(&views, self.registry.device_bytes(id)).unwrap_or_default()
+        let device = place(&views, self.registry.device_bytes(id)).unwrap_or_default();
+        (device, views.get(device.0).is_some_and(|view| view.has_room))
     }
 
     /// The device that suits best of those that have the avatar.
