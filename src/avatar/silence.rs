@@ -62,9 +62,14 @@ impl Silence {
         self.feature.get().map(|feature| &**feature)
     }
 
-    /// Keeps it; the first word counts.
+    /// Keeps it; the first word counts. Allocates, once.
     pub fn keep_feature(&self, feature: &[f32]) {
-        self.feature.get_or_init(|| feature.into());
+        if self.feature().is_some() || self.feature.set(feature.into()).is_err() {
+            return;
+        }
+        // Speech computes it, too, whoever has the right to.
+        let held: Vec<_> = self.albums().all.iter().filter_map(Weak::upgrade).collect();
+        held.iter().filter_map(|album| album.claims.last()).for_each(Claims::tell);
     }
 
     /// The pictures in `format`, of an avatar with so many `poses`.
@@ -156,6 +161,8 @@ impl LoadedAvatar {
         };
         if place.set(kept).is_ok() {
             album.add_bytes(bytes as u64);
+            // Speech draws some, too, whoever has the right to.
+            album.claims.get(pose).into_iter().for_each(Claims::tell);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::batch::PooledBuf;
 use crate::telemetry::SessionState;
 
 /// How often a session looks for what another has claimed, which may have been given up just before it began to wait for that.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(40);
 
 /// One finished frame.
 pub struct OutFrame {

@@ -14,8 +14,15 @@ use crate::backend::DeviceId;
 pub(super) struct Claims {
     /// Devices that are at work on it, a bit each.
     devices: AtomicU64,
-    /// One of them has made it or given it up.
+    /// One of them has given up its right, or it is there.
     over: Notify,
+}
+
+impl Claims {
+    /// Whoever waits may look again.
+    pub(super) fn tell(&self) {
+        self.over.notify_waiters();
+    }
 }
 
 impl Album {
@@ -35,7 +42,8 @@ impl Album {
         self.claim_at(self.pictures.len(), device)
     }
 
-    /// Completes once a claim to the picture of `pose`, or without one to the silent feature, has dropped after this call.
+    /// Completes once a claim to the picture of `pose`, or without one to the silent feature, has dropped after this call, or what it was for has
+    /// come by another way.
     #[must_use]
     pub fn claim_over(&self, pose: Option<usize>) -> Option<Notified<'_>> {
         Some(self.claims.get(pose.unwrap_or(self.pictures.len()))?.over.notified())
@@ -73,7 +81,7 @@ impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(claims) = self.album.claims.get(self.at) {
             claims.devices.fetch_and(!self.bit, Ordering::AcqRel);
-            claims.over.notify_waiters();
+            claims.tell();
         }
     }
 }
@@ -122,5 +130,13 @@ mod tests {
         assert_eq!(heard(&mut over[..1]), [true]);
         assert_eq!(heard(&mut over[2..]), [true], "it was there before the end, though it was not asked");
         assert!(album.claim_over(Some(3)).is_none());
+        let held = album.claim_feature(here);
+        let mut over = [Box::pin(album.claim_over(None).unwrap())];
+        silence.keep_feature(&[0.5]);
+        assert_eq!(heard(&mut over), [true], "speech had it computed");
+        let mut over = [Box::pin(album.claim_over(None).unwrap())];
+        silence.keep_feature(&[0.7]);
+        assert_eq!((heard(&mut over), silence.feature()), (vec![false], Some(&[0.5][..])));
+        drop(held);
     }
 }
