@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::activity::Bounds;
@@ -229,8 +230,16 @@ impl Daemon {
 
 /// The plan of these rates, computed where its up to 50 ms hold up no other call; none for rates that cannot be, which opening a session says.
 async fn resample_plan(from_hz: u32, to_hz: u32) -> Result<Option<Arc<ResamplePlan>>, RpcError> {
-    match ResamplePlan::known(from_hz, to_hz) {
-        Some(plan) => Ok(Some(plan)),
-        None => blocking(move || ResamplePlan::shared(from_hz, to_hz).ok()).await,
+    // One at a time, waited for without a thread: a call that goes leaves nothing behind to be computed.
+    static TURN: Semaphore = Semaphore::const_new(1);
+    if let Some(plan) = ResamplePlan::known(from_hz, to_hz) {
+        return Ok(Some(plan));
     }
+    let turn = TURN.acquire().await.ok();
+    let compute = move || {
+        let plan = ResamplePlan::shared(from_hz, to_hz).ok();
+        drop(turn);
+        plan
+    };
+    blocking(compute).await
 }
