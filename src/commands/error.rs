@@ -49,9 +49,14 @@ impl CommandError {
     }
 
     pub(super) fn exit_code(&self) -> ExitCode {
+        self.code().into()
+    }
+
+    /// The exit code as a number.
+    pub(super) fn code(&self) -> u8 {
         match self {
-            Self::Input(_) => ExitCode::from(2),
-            Self::Failed(_) => ExitCode::FAILURE,
+            Self::Input(_) => 2,
+            Self::Failed(_) => 1,
         }
     }
 }

@@ -69,15 +69,17 @@ fn run_with(config: Config) -> Result<(), CommandError> {
     for variable in &config.ignored_variables {
         tracing::warn!("{variable} is no key, and is ignored");
     }
+    let format = config.log_format;
     let result = runtime.block_on(serve(config));
     traces.flush();
     let begun = Instant::now();
     runtime.shutdown_timeout(LAST_WORK);
-    if result.is_ok() && begun.elapsed() >= LAST_WORK {
+    if begun.elapsed() >= LAST_WORK {
         tracing::warn!("ended with work still running, such as the loading of an avatar");
-        telemetry::flush();
+        let code = result.as_ref().map_or_else(CommandError::code, |()| 0);
+        end(result, format);
         // Its thread still runs, and must find nothing of the process taken down.
-        leave(0);
+        leave(code.into());
     }
     result
 }
