@@ -56,6 +56,13 @@ impl CpuBackend {
     pub fn kept_pictures(&self) -> usize {
         self.table.generators().iter().filter_map(|generator| generator.still.as_ref()).map(StillPart::kept).sum()
     }
+
+    fn load_networks(&self, bundle: &Bundle) -> Result<Models, BackendError> {
+        let generator = self.loader.generator(bundle)?;
+        let encoder = read_network(&bundle.audio_encoder)?;
+        let load = |content: &[u8]| Ok(Arc::new(self.loader.encoder(bundle, content)?));
+        self.table.insert(generator, (&encoder, bundle.manifest.audio.mels), load)
+    }
 }
 
 impl Backend for CpuBackend {
@@ -74,10 +81,7 @@ impl Backend for CpuBackend {
     }
 
     fn load(&self, bundle: &Bundle) -> Result<Models, BackendError> {
-        let generator = self.loader.generator(bundle)?;
-        let encoder = read_network(&bundle.audio_encoder)?;
-        let load = |content: &[u8]| Ok(Arc::new(self.loader.encoder(bundle, content)?));
-        let models = self.table.insert(generator, (&encoder, bundle.manifest.audio.mels), load);
+        let models = self.load_networks(bundle);
         // Once, and not on a lane.
         small_blocks::trim();
         models

@@ -122,7 +122,7 @@ impl Loaded {
     pub fn keep_compiled(&self) {
         #[cfg(not(feature = "tensorrt"))]
         if let Some(Err(error)) = self.compiled.get().map(|cache| cache.serialize()) {
-            tracing::debug!("what TensorRT has compiled will be compiled again: {error}");
+            tracing::debug!("what TensorRT has compiled will be compiled again: {}", explain(&error));
         }
     }
 }
