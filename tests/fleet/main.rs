@@ -154,7 +154,9 @@ async fn a_gpu_that_is_asked_for_is_taken_and_the_figures_say_which() {
     assert_eq!(on(Some(0)).await, 0);
     let names: Vec<&str> = server.daemon.fleet().named().map(|(name, _)| name).collect();
     assert_eq!(names, ["cpu:0", "cpu:1"]);
-    let page = lipsyncd::telemetry::metrics::Page::new(&server.daemon).render().unwrap();
+    let page = lipsyncd::telemetry::metrics::Page::new(&server.daemon);
+    page.look().await;
+    let page = page.render().unwrap();
     for name in names {
         assert!(page.contains(&format!("lipsyncd_lanes{{device=\"{name}\"}} 1\n")), "{page}");
         assert!(

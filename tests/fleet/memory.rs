@@ -6,11 +6,21 @@ use lipsyncd::backend::Backend;
 use lipsyncd::batch::{AdmissionLimits, rehearse};
 use lipsyncd::rpc::DaemonOptions;
 use lipsyncd::rpc::client::ClientError;
+use tempfile::TempDir;
 
 use crate::common::gpu::NamedGpu;
-use crate::common::server::{Setup, wav};
+use crate::common::server::{Setup, TestServer, wav};
 use crate::common::{JPEG, TINY, bundle, cpu_backend, daemon_options, engine, eventually, load, within};
 use crate::{GIB, RATE_HZ, copy_tiny, devices, pair, talk_to, unread};
+
+/// The small avatar under two names, on these devices of one lane each. The folder goes with the first of the answers.
+async fn serve_two(names: [&str; 2], gpus: &[Arc<NamedGpu>], daemon: DaemonOptions) -> (TempDir, TestServer) {
+    let folder = tempfile::tempdir().unwrap();
+    names.iter().for_each(|name| copy_tiny(folder.path(), name));
+    let devices = gpus.iter().map(|gpu| -> (Arc<dyn Backend>, usize) { (gpu.clone(), 1) }).collect();
+    let server = Setup { avatars: folder.path().to_owned(), devices, ..Setup::new(daemon) }.start().await;
+    (folder, server)
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_avatar_stays_on_its_device_where_the_other_has_no_memory() {
@@ -25,13 +35,8 @@ async fn an_avatar_stays_on_its_device_where_the_other_has_no_memory() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_device_is_left_for_one_that_has_had_memory_only_since_the_last_look() {
-    let folder = tempfile::tempdir().unwrap();
-    copy_tiny(folder.path(), "other");
-    copy_tiny(folder.path(), TINY);
     let gpus = [NamedGpu::new(cpu_backend(), 0, GIB, GIB), NamedGpu::new(cpu_backend(), 1, GIB, GIB)];
-    let devices_of = gpus.iter().map(|gpu| -> (Arc<dyn Backend>, usize) { (gpu.clone(), 1) }).collect();
-    let avatars = folder.path().to_owned();
-    let server = Setup { avatars, devices: devices_of, ..Setup::new(daemon_options(100)) }.start().await;
+    let (_folder, server) = serve_two([TINY, "other"], &gpus, daemon_options(100)).await;
     let mut client = server.client().await;
     server.daemon.load(TINY, Some(0)).await.unwrap();
     server.daemon.load("other", Some(1)).await.unwrap();
@@ -48,17 +53,12 @@ async fn a_busy_device_is_left_for_one_that_has_had_memory_only_since_the_last_l
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_stays_on_the_avatars_own_device_when_the_other_turns_out_to_be_full() {
-    let folder = tempfile::tempdir().unwrap();
-    copy_tiny(folder.path(), "other");
-    copy_tiny(folder.path(), TINY);
-    let device = |at: u32, bytes| -> Arc<dyn Backend> { NamedGpu::new(cpu_backend(), at, bytes, GIB) };
     // By the size of its files a second avatar would fit on device 1.
-    let devices_of = vec![(device(0, GIB), 1), (device(1, 2 * GIB - 1), 1)];
-    let avatars = folder.path().to_owned();
+    let gpus = [NamedGpu::new(cpu_backend(), 0, GIB, GIB), NamedGpu::new(cpu_backend(), 1, 2 * GIB - 1, GIB)];
     // However slow this machine is, a stream that says nothing takes nothing of a device.
     let limits = AdmissionLimits { utilisation: 1e6, expected_speech: 0.0 };
     let daemon = DaemonOptions { admission: Some(limits), ..daemon_options(100) };
-    let server = Setup { avatars, devices: devices_of, ..Setup::new(daemon) }.start().await;
+    let (_folder, server) = serve_two([TINY, "other"], &gpus, daemon).await;
     let mut client = server.client().await;
     server.daemon.load(TINY, Some(0)).await.unwrap();
     server.daemon.load("other", Some(1)).await.unwrap();
@@ -78,13 +78,9 @@ async fn a_viewer_stays_on_the_avatars_own_device_when_the_other_turns_out_to_be
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_avatar_that_no_emptying_makes_room_for_sends_none_away() {
-    let folder = tempfile::tempdir().unwrap();
-    copy_tiny(folder.path(), "first");
-    copy_tiny(folder.path(), "second");
     // Nothing of "second" can be drawn there, however empty it is.
-    let device: Arc<dyn Backend> = NamedGpu::with_lanes(cpu_backend(), 0, 3 * GIB, (GIB, 4 * GIB));
-    let avatars = folder.path().to_owned();
-    let server = Setup { avatars, devices: vec![(device, 1)], ..Setup::new(daemon_options(100)) }.start().await;
+    let gpu = NamedGpu::with_lanes(cpu_backend(), 0, 3 * GIB, (GIB, 4 * GIB));
+    let (_folder, server) = serve_two(["first", "second"], std::slice::from_ref(&gpu), daemon_options(100)).await;
     for id in ["first", "second", "first"] {
         let refused = server.daemon.load(id, None).await.err().expect("it cannot be drawn");
         assert!(refused.to_string().contains("cannot be drawn"), "{refused}");
@@ -105,12 +101,8 @@ async fn what_a_failed_batch_took_is_no_measure_of_the_device() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_full_device_idle_avatars_give_way_and_those_in_use_stay() {
-    let folder = tempfile::tempdir().unwrap();
-    copy_tiny(folder.path(), "first");
-    copy_tiny(folder.path(), "second");
-    let device: Arc<dyn Backend> = NamedGpu::new(cpu_backend(), 0, GIB, GIB);
-    let avatars = folder.path().to_owned();
-    let server = Setup { avatars, devices: vec![(device, 1)], ..Setup::new(daemon_options(100)) }.start().await;
+    let gpu = NamedGpu::new(cpu_backend(), 0, GIB, GIB);
+    let (_folder, server) = serve_two(["first", "second"], std::slice::from_ref(&gpu), daemon_options(100)).await;
     let registry = server.daemon.registry();
     let loaded = || registry.all_loaded().iter().map(|avatar| avatar.id().to_string()).collect::<Vec<_>>();
     server.daemon.load("first", None).await.unwrap();
@@ -133,15 +125,11 @@ async fn on_a_full_device_idle_avatars_give_way_and_those_in_use_stay() {
 /// What lanes take beside an avatar's networks is taken when they first draw it, which is a part of loading it.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_avatar_that_loads_and_cannot_be_drawn_for_lack_of_memory_is_refused_alone() {
-    let folder = tempfile::tempdir().unwrap();
-    copy_tiny(folder.path(), "first");
-    copy_tiny(folder.path(), "second");
-    let device: Arc<dyn Backend> = NamedGpu::with_lanes(cpu_backend(), 0, 3 * GIB, (GIB, GIB));
-    let (avatars, memory) = (folder.path().to_owned(), Arc::clone(&device));
-    let server = Setup { avatars, devices: vec![(device, 1)], ..Setup::new(daemon_options(100)) }.start().await;
+    let gpu = NamedGpu::with_lanes(cpu_backend(), 0, 3 * GIB, (GIB, GIB));
+    let (_folder, server) = serve_two(["first", "second"], std::slice::from_ref(&gpu), daemon_options(100)).await;
     let registry = server.daemon.registry();
     let loaded = || registry.all_loaded().iter().map(|avatar| avatar.id().to_string()).collect::<Vec<_>>();
-    let free_gib = || memory.memory().unwrap().free_bytes / GIB;
+    let free_gib = || gpu.free_bytes() / GIB;
     let mut client = server.client().await;
     let sound = wav(&vec![0.1; 60 * RATE_HZ as usize], RATE_HZ);
     let mut watched = client.synthesize("first", sound.clone(), 0, 0).await.unwrap();
